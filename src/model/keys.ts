@@ -4,7 +4,13 @@
  */
 
 import { type IP, ipFromNumber, ipToHex } from '../net/ip.ts'
-import { type Prefix, prefixAddress, prefixFamily, prefixLength, prefixRange } from '../net/prefix.ts'
+import {
+  type Prefix,
+  prefixAddress,
+  prefixFamily,
+  prefixLength,
+  prefixRange,
+} from '../net/prefix.ts'
 
 export const ROOT = '/carrick/'
 
@@ -43,7 +49,8 @@ export function addressKeysIn(networkId: string, prefix: Prefix): { from: string
 export function blockKeysIn(networkId: string, prefix: Prefix): { from: string; to: string } {
   const { first, last } = prefixRange(prefix)
   const family = prefixFamily(prefix)
-  const key = (n: bigint): string => `${ROOT}blocks/${networkId}/${ipToHex(ipFromNumber(n, family))}`
+  const key = (n: bigint): string =>
+    `${ROOT}blocks/${networkId}/${ipToHex(ipFromNumber(n, family))}`
   return { from: `${key(first)}/`, to: `${key(last)}0` } // '0' follows '/' in ASCII
 }
 

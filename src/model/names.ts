@@ -18,10 +18,15 @@ export function interfaceNameProblem(text: string): string | undefined {
 
 /** Why the label cannot be set, or undefined when it can. */
 export function labelProblem(key: string, value: string): string | undefined {
-  if (!/^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(key)) {
+  if (
+    !/^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(
+      key,
+    )
+  ) {
     return `"${key}" is not a label key: letters, digits, dots, dashes and underscores, at most 63, optionally after prefix/`
   }
-  if (key.startsWith('carrick/')) return `"${key}" is reserved: keys under carrick/ are set by carrick`
+  if (key.startsWith('carrick/'))
+    return `"${key}" is reserved: keys under carrick/ are set by carrick`
   if (value.length > 255) return `the value of "${key}" is longer than 255 characters`
   return undefined
 }

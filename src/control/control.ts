@@ -1,0 +1,139 @@
+/**
+ * The use cases, as front ends see them. They check, decide and write desired state; none touches the
+ * kernel. Every call answers from local state where it can; what needs the shared store says `unavailable`
+ * within its deadline when the store does not answer.
+ */
+
+import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
+import type { Carrier, Network } from '../model/network.ts'
+
+export interface NetworkSpec {
+  readonly name: string
+  /** Text as the user typed it: checked here, so that the error can say what would be right. */
+  readonly subnets: readonly string[]
+  /** At most one per subnet; default: the first address of each. */
+  readonly gateways?: readonly string[]
+  readonly carrier?: Carrier
+  readonly mtuBytes?: number
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+export interface AttachSpec {
+  /** Name or id of the network. */
+  readonly network: string
+  /** Path of the namespace, or the process that lives in it: exactly one of the two. */
+  readonly netns?: string
+  readonly pid?: number
+  /** Wanted addresses, at most one per family; the others are chosen. */
+  readonly addresses?: readonly string[]
+  readonly mac?: string
+  readonly name?: string
+  readonly labels?: Readonly<Record<string, string>>
+  /** Default eth0. */
+  readonly ifname?: string
+}
+
+export interface AttachedEndpoint {
+  readonly endpoint: Endpoint
+  /** Journal sequence at which it was settled. */
+  readonly revision: number
+}
+
+export interface HostView {
+  readonly host: Host
+  /** True while its lease lives; says nothing about its traffic. */
+  readonly alive: boolean
+  readonly self: boolean
+  readonly status: HostStatus | undefined
+  readonly endpoints: number
+}
+
+export interface StatusView {
+  readonly hostId: string
+  readonly hostName: string
+  readonly version: string
+  readonly store: {
+    readonly kind: 'embedded' | 'joined' | 'etcd'
+    readonly address: string
+    readonly connected: boolean
+    readonly revision: number
+  }
+  readonly journalSequence: number
+  readonly publishedSequence: number
+  /** True when the kernel reflects everything known here. */
+  readonly settled: boolean
+  readonly networks: number
+  readonly endpoints: { readonly local: number; readonly remote: number }
+  /** Objects found missing or changed in the kernel and put right since the start, by kind. */
+  readonly driftRepaired: Readonly<Record<string, number>>
+  readonly failures: readonly ObjectFailure[]
+  /** Sentences about the host that a user should read: missing kernel features, an expiring certificate. */
+  readonly warnings: readonly string[]
+}
+
+export interface DropCount {
+  readonly reason: string
+  /** Absent for packets that could not be laid at one endpoint's door. */
+  readonly endpointId?: string
+  readonly endpointName?: string
+  readonly network?: string
+  readonly packets: number
+  readonly bytes: number
+}
+
+export interface Token {
+  readonly id: string
+  /** The whole text to hand to `carrick join`; it is shown once. */
+  readonly text: string
+  readonly expiresAt: string
+}
+
+export interface Control {
+  createNetwork(spec: NetworkSpec): Promise<Network>
+  listNetworks(): readonly Network[]
+  /** By name, id or unique prefix of an id; throws `not-found`. */
+  getNetwork(reference: string): Network
+  /** `conflict`, with the hosts named, while endpoints use it. */
+  removeNetwork(reference: string): Promise<void>
+
+  attach(spec: AttachSpec): Promise<AttachedEndpoint>
+  /** By id, unique prefix of an id, or name (within `network` if given). */
+  detach(reference: string, network?: string): Promise<void>
+  listEndpoints(filter?: {
+    readonly network?: string
+    readonly host?: string
+  }): readonly (Endpoint | PublishedEndpoint)[]
+  getEndpoint(reference: string, network?: string): Endpoint | PublishedEndpoint
+
+  listHosts(): readonly HostView[]
+  getHost(reference: string): HostView
+  /** Operator's word that the host is gone: its records are removed, its blocks fenced and freed (R9). */
+  removeHost(reference: string): Promise<void>
+
+  createToken(options: { readonly ttlSeconds: number }): Promise<Token>
+  status(): StatusView
+  /** Resolves when everything known now is in the kernel; throws `timeout` naming what is not. */
+  waitSettled(timeoutMs: number): Promise<StatusView>
+  listDrops(options?: { readonly all?: boolean }): Promise<readonly DropCount[]>
+}
+
+/** Ports that other rooms implement and the composition root hands in. */
+export interface Ports {
+  /** Opens and keeps a namespace, so that a reused path or pid is noticed. */
+  readonly sandboxes: {
+    hold(target: { readonly netns: string } | { readonly pid: number }): {
+      readonly path: string
+      readonly inode: number
+    }
+    /** Lets go of what `hold` kept; content when nothing is held. */
+    release(inode: number): void
+  }
+  readonly settler: {
+    /**
+     * Resolves when the kernel reflects the journal up to `sequence`, with what failed on the way;
+     * throws `timeout` after `timeoutMs`.
+     */
+    settled(sequence: number, timeoutMs: number): Promise<readonly ObjectFailure[]>
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * What this host knows of the cluster, in memory: the shared store as last seen, with this host's own
+ * records taken from its journal instead. Reading it never waits. Control answers from it, the agent plans
+ * from it.
+ */
+
+import type { AddressClaim, Block } from '../../model/block.ts'
+import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
+import type { Network } from '../../model/network.ts'
+
+export type ReplicaChange =
+  | { readonly kind: 'network' | 'host' | 'alive' | 'facts' | 'status'; readonly id: string }
+  | {
+      readonly kind: 'endpoint'
+      readonly id: string
+      readonly networkId: string
+      readonly hostId: string
+    }
+  | { readonly kind: 'block' | 'address'; readonly networkId: string }
+  /** Anything may have changed: everything was listed anew. */
+  | { readonly kind: 'all' }
+
+export interface Replica {
+  readonly hostId: string
+  /** True once everything was seen: from the store, or from the copy an earlier run left. */
+  readonly complete: boolean
+  /** True while the watch on the shared store stands. */
+  readonly connected: boolean
+  /** Revision of the shared store that is reflected here. */
+  readonly revision: number
+
+  network(id: string): Network | undefined
+  networkByName(name: string): Network | undefined
+  networks(): Iterable<Network>
+  host(id: string): Host | undefined
+  hosts(): Iterable<Host>
+  alive(hostId: string): Alive | undefined
+  facts(hostId: string): HostFacts | undefined
+  status(hostId: string): HostStatus | undefined
+  /** Own endpoints come whole, those of other hosts as published. */
+  endpoint(id: string): Endpoint | PublishedEndpoint | undefined
+  endpoints(): Iterable<Endpoint | PublishedEndpoint>
+  endpointsOf(networkId: string): Iterable<Endpoint | PublishedEndpoint>
+  ownEndpoint(id: string): Endpoint | undefined
+  ownEndpoints(): Iterable<Endpoint>
+  blocks(networkId: string): Iterable<Block>
+  addressClaims(networkId: string): Iterable<AddressClaim>
+
+  /** Is called in the same turn in which the replica changes; returns the way to stop. */
+  subscribe(listener: (changes: readonly ReplicaChange[]) => void): () => void
+}
