@@ -1,0 +1,17 @@
+/**
+ * What a namespace tells about its own changes: the plain types behind `KernelView.watch`. Notices say what
+ * is now, not who did it; a watcher that hears `lost` has missed some and must list again.
+ */
+import type { Address, Link, Neighbour, Route } from './kernel.ts'
+
+export type NoticeGroup = 'links' | 'addresses' | 'routes' | 'neighbours' | 'nft'
+
+export type Notice =
+  | { readonly kind: 'link'; readonly change: 'put' | 'remove'; readonly link: Link }
+  | { readonly kind: 'address'; readonly change: 'put' | 'remove'; readonly address: Address }
+  | { readonly kind: 'route'; readonly change: 'put' | 'remove'; readonly route: Route }
+  | { readonly kind: 'neighbour'; readonly change: 'put' | 'remove'; readonly neighbour: Neighbour }
+  /** Something in this nft table changed; undefined when the message names none. */
+  | { readonly kind: 'nft'; readonly table: string | undefined }
+  /** The queue overran: everything may have changed. */
+  | { readonly kind: 'lost' }
