@@ -1,0 +1,211 @@
+/**
+ * The loop: what changed in the replica is planned and sent to the dataplane, and what came of it is kept
+ * as status. One change plans one object; at start, on the timer and after a resync everything is planned
+ * and compared. An object that failed is tried again with growing pauses; the others go on.
+ */
+
+import type { Dataplane } from '../dataplane/dataplane.ts'
+import type { ObjectChange, Repair } from '../dataplane/reconcile.ts'
+import type { ObjectKey } from '../hoststate/state.ts'
+import type { Log } from '../lib/log.ts'
+import type { Host, ObjectFailure } from '../model/host.ts'
+import { planAll, planBase, planEndpoint, planHost, planNetwork } from '../plan/plan.ts'
+import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
+import { Backlog } from './backlog.ts'
+import { Waiters } from './waiters.ts'
+
+export interface LoopOptions {
+  readonly replica: Replica
+  readonly dataplane: Dataplane
+  /** This host's record; read anew at every flush. */
+  readonly self: () => Host
+  readonly underlayDevices: readonly string[]
+  /** Sequence of the journal, whose commits the replica shows in the same turn. */
+  readonly sequence: () => number
+  readonly now: () => Date
+  readonly log: Log
+  readonly signal: AbortSignal
+  /** Everything is planned and compared with the kernel this often. */
+  readonly auditPeriodMs: number
+}
+
+export class Loop {
+  readonly #options: LoopOptions
+  readonly #dirty = new Set<ObjectKey>()
+  readonly #waiters = new Waiters()
+  readonly #backlog: Backlog
+  readonly #drift = new Map<string, number>()
+  #everything = false
+  #scheduled = false
+  #started = false
+  #sent = 0
+  #done = 0
+
+  constructor(options: LoopOptions) {
+    this.#options = options
+    this.#backlog = new Backlog(options.now, options.signal, (objects) => {
+      for (const object of objects) this.#dirty.add(object)
+      this.#schedule()
+    })
+  }
+
+  /** Compares the kernel with everything known, then follows changes. Needs a complete replica. */
+  async start(): Promise<void> {
+    const { replica, dataplane, signal } = this.#options
+    if (!replica.complete) throw new Error('the loop started before the first full sync')
+    const stop = replica.subscribe((changes) => this.#changed(changes))
+    signal.addEventListener('abort', () => {
+      stop()
+      this.#waiters.rejectAll(signal.reason)
+    })
+    dataplane.onRepair((repair) => this.#repaired(repair))
+    this.#everything = true
+    this.#started = true
+    await this.#flush()
+    this.#repaired(await dataplane.audit())
+    const timer = setInterval(() => void this.#audit(), this.#options.auditPeriodMs)
+    signal.addEventListener('abort', () => clearInterval(timer))
+  }
+
+  /** Resolves with the present failures once everything known up to the journal's `sequence` was applied. */
+  settled(sequence: number, timeoutMs: number): Promise<readonly ObjectFailure[]> {
+    if (this.settledSequence >= sequence) return Promise.resolve(this.failures)
+    return this.#waiters.wait(sequence, timeoutMs).then(() => this.failures)
+  }
+
+  get failures(): readonly ObjectFailure[] {
+    return this.#backlog.failures
+  }
+
+  /** Journal sequence that the kernel reflects. */
+  get settledSequence(): number {
+    return this.#idle ? this.#options.sequence() : this.#done
+  }
+
+  /** Things found missing or changed in the kernel and put right since the start, by kind. */
+  get drift(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#drift)
+  }
+
+  get #idle(): boolean {
+    return this.#started && !this.#scheduled && this.#sent === 0 && this.#dirty.size === 0
+  }
+
+  #changed(changes: readonly ReplicaChange[]): void {
+    for (const change of changes) this.#mark(change)
+    if (this.#dirty.size > 0 || this.#everything) this.#schedule()
+  }
+
+  /** The objects whose plan has the changed thing among its inputs. */
+  #mark(change: ReplicaChange): void {
+    const { replica, self } = this.#options
+    switch (change.kind) {
+      case 'all':
+        this.#everything = true
+        break
+      case 'network':
+        this.#dirty.add('base').add(`network/${change.id}`)
+        for (const endpoint of replica.endpointsOf(change.id)) {
+          this.#dirty.add(`endpoint/${endpoint.id}`)
+        }
+        break
+      case 'host':
+        if (change.id === self().id) {
+          this.#everything = true
+          break
+        }
+        this.#dirty.add(`host/${change.id}`)
+        for (const endpoint of replica.endpoints()) {
+          if (endpoint.hostId === change.id) this.#dirty.add(`endpoint/${endpoint.id}`)
+        }
+        break
+      case 'endpoint':
+        this.#dirty.add(`endpoint/${change.id}`)
+        break
+      default:
+        break // leases, facts, statuses and blocks are no inputs of the plan
+    }
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#started) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      this.#flush().catch((error: unknown) => {
+        if (!this.#options.signal.aborted) throw error
+      })
+    })
+  }
+
+  async #flush(): Promise<void> {
+    const full = this.#everything
+    const changes = full ? this.#planEverything() : this.#planDirty()
+    this.#everything = false
+    this.#dirty.clear()
+    const sequence = this.#options.sequence()
+    this.#sent++
+    try {
+      const failures = await this.#options.dataplane.apply(changes, full)
+      const objects = full ? undefined : changes.map(({ object }) => object)
+      this.#backlog.record(objects, failures, this.#options.log)
+    } finally {
+      this.#sent--
+    }
+    this.#done = Math.max(this.#done, sequence)
+    this.#waiters.resolve(this.#done)
+  }
+
+  #planEverything(): ObjectChange[] {
+    const { replica, self, underlayDevices } = this.#options
+    const byId = <T extends { readonly id: string }>(items: Iterable<T>): Map<string, T> =>
+      new Map(Array.from(items, (item) => [item.id, item]))
+    const state = planAll({
+      self: self(),
+      underlayDevices,
+      networks: byId(replica.networks()),
+      hosts: byId(replica.hosts()),
+      endpoints: byId(replica.endpoints()),
+    })
+    return Array.from(state, ([object, wanted]) => ({ object, wanted }))
+  }
+
+  #planDirty(): ObjectChange[] {
+    const { replica, self, underlayDevices } = this.#options
+    return Array.from(this.#dirty, (object): ObjectChange => {
+      const [kind = '', id = ''] = object.split('/')
+      if (kind === 'base') {
+        return { object, wanted: planBase(self(), underlayDevices, replica.networks()) }
+      }
+      if (kind === 'network') {
+        const network = replica.network(id)
+        return { object, wanted: network === undefined ? [] : planNetwork(network) }
+      }
+      if (kind === 'host') {
+        const host = replica.host(id)
+        return { object, wanted: host === undefined ? [] : planHost(host, self()) }
+      }
+      const endpoint = replica.endpoint(id)
+      if (endpoint === undefined) return { object, wanted: [] }
+      const [network, host] = [replica.network(endpoint.networkId), replica.host(endpoint.hostId)]
+      return { object, wanted: planEndpoint(endpoint, network, host, self()) }
+    })
+  }
+
+  async #audit(): Promise<void> {
+    const { dataplane, log, signal } = this.#options
+    try {
+      this.#repaired(await dataplane.audit())
+    } catch (error) {
+      if (!signal.aborted) log.error('audit failed', { error })
+    }
+  }
+
+  #repaired(repair: Repair): void {
+    for (const [kind, count] of Object.entries(repair.repaired)) {
+      this.#drift.set(kind, (this.#drift.get(kind) ?? 0) + count)
+      this.#options.log.warn('drift repaired', { kind, count })
+    }
+    this.#backlog.add(repair.failures, this.#options.log)
+  }
+}

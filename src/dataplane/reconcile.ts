@@ -1,0 +1,240 @@
+/**
+ * The generic comparison: objects claim things, the kernel has things, and the difference is put or removed.
+ * A claim is `(kind, key)`; when two objects claim the same (an endpoint that moved, told in two events),
+ * the greater object key wins, so that the outcome does not depend on the order of events.
+ *
+ * `apply` trusts what was put before and touches only what changed; `audit` reads the kernel again, puts
+ * right what differs and removes what nobody claims.
+ */
+
+import type { Kind, ObjectKey, Wanted } from '../hoststate/state.ts'
+import { KIND_ORDER, keyOf } from '../hoststate/state.ts'
+import { isNetworkError, messageOf, NetworkError } from '../lib/errors.ts'
+import type { Resource, Resources } from './resource.ts'
+
+export interface ObjectChange {
+  readonly object: ObjectKey
+  /** Empty: the object is gone, or asks for nothing. */
+  readonly wanted: readonly Wanted[]
+}
+
+/** What could not be done for one object; the others went on. */
+export interface Failure {
+  readonly object: ObjectKey
+  readonly code: string
+  readonly message: string
+}
+
+export interface Repair {
+  /** Objects of ours that were missing, changed or left over, by kind. */
+  readonly repaired: Readonly<Partial<Record<Kind, number>>>
+  readonly failures: readonly Failure[]
+}
+
+/** Object under which failures are told that no object asked for: leftovers that cannot be removed. */
+const NOBODY: ObjectKey = 'leftover'
+
+interface Slot {
+  /** Who wants what at this key. */
+  readonly claims: Map<ObjectKey, Wanted>
+  /** What was last put and is believed to be there. */
+  applied: Wanted | undefined
+}
+
+export class Reconciler {
+  readonly #resources: Resources
+  readonly #slots = new Map<Kind, Map<string, Slot>>(KIND_ORDER.map((kind) => [kind, new Map()]))
+  readonly #objects = new Map<ObjectKey, readonly Wanted[]>()
+
+  constructor(resources: Resources) {
+    this.#resources = resources
+  }
+
+  /** Takes over what these objects want; with `full`, every other object is gone. */
+  apply(changes: readonly ObjectChange[], full = false): readonly Failure[] {
+    const touched = new Map<Kind, Set<string>>()
+    const named = full ? new Set(changes.map(({ object }) => object)) : undefined
+    if (named !== undefined) {
+      for (const object of [...this.#objects.keys()]) {
+        if (!named.has(object)) this.#claim({ object, wanted: [] }, touched)
+      }
+    }
+    for (const change of changes) this.#claim(change, touched)
+    return this.#settle(touched)
+  }
+
+  /** Reads these kinds from the kernel again and puts right what differs. */
+  audit(kinds: readonly Kind[] = KIND_ORDER): Repair {
+    const repaired: Partial<Record<Kind, number>> = {}
+    const failures: Failure[] = []
+    const touched = new Map<Kind, Set<string>>()
+    for (const kind of KIND_ORDER.filter((each) => kinds.includes(each))) {
+      try {
+        const differing = this.#refresh(kind)
+        if (differing.size > 0) {
+          repaired[kind] = differing.size
+          touched.set(kind, differing)
+        }
+      } catch (error) {
+        failures.push(failureOf(NOBODY, error))
+      }
+    }
+    return { repaired, failures: [...failures, ...this.#settle(touched)] }
+  }
+
+  /** What is wanted of one kind now. */
+  wanted(kind: Kind): readonly Wanted[] {
+    return [...this.#slotsOf(kind).values()].flatMap((slot) => winner(slot)?.want ?? [])
+  }
+
+  /** The thing wanted at a key, if any. */
+  wantedAt(kind: Kind, key: string): Wanted | undefined {
+    const slot = this.#slotsOf(kind).get(key)
+    return slot === undefined ? undefined : winner(slot)?.want
+  }
+
+  #claim({ object, wanted }: ObjectChange, touched: Map<Kind, Set<string>>): void {
+    for (const old of this.#objects.get(object) ?? []) {
+      this.#slotsOf(old.kind).get(keyOf(old))?.claims.delete(object)
+      touch(touched, old.kind, keyOf(old))
+    }
+    for (const want of wanted) {
+      const slots = this.#slotsOf(want.kind)
+      const key = keyOf(want)
+      const slot = slots.get(key)
+      if (slot === undefined) {
+        slots.set(key, { claims: new Map([[object, want]]), applied: undefined })
+      } else {
+        slot.claims.set(object, want)
+      }
+      touch(touched, want.kind, key)
+    }
+    if (wanted.length === 0) this.#objects.delete(object)
+    else this.#objects.set(object, wanted)
+  }
+
+  /** Believes the kernel, not memory, and tells the keys where they differed. */
+  #refresh(kind: Kind): Set<string> {
+    const slots = this.#slotsOf(kind)
+    const resource = this.#resource(kind)
+    const differing = new Set<string>()
+    const found = new Set<string>()
+    for (const have of resource.list()) {
+      const key = keyOf(have)
+      found.add(key)
+      const slot = slots.get(key)
+      if (slot === undefined) {
+        slots.set(key, { claims: new Map(), applied: have })
+        differing.add(key)
+        continue
+      }
+      const want = winner(slot)?.want
+      const same = want !== undefined && resource.equal(want, have)
+      slot.applied = same ? want : have
+      if (!same) differing.add(key)
+    }
+    for (const [key, slot] of slots) {
+      if (found.has(key)) continue
+      slot.applied = undefined
+      if (slot.claims.size > 0) differing.add(key)
+      else slots.delete(key)
+    }
+    return differing
+  }
+
+  /** Removes in reverse order of kinds, then puts in order; an object's first failure ends its part. */
+  #settle(touched: ReadonlyMap<Kind, ReadonlySet<string>>): readonly Failure[] {
+    const failures = new Map<ObjectKey, Failure>()
+    for (const kind of KIND_ORDER.toReversed()) this.#removeUnclaimed(kind, touched, failures)
+    for (const kind of KIND_ORDER) this.#putClaimed(kind, touched, failures)
+    return [...failures.values()]
+  }
+
+  #removeUnclaimed(
+    kind: Kind,
+    touched: ReadonlyMap<Kind, ReadonlySet<string>>,
+    failures: Map<ObjectKey, Failure>,
+  ): void {
+    const slots = this.#slotsOf(kind)
+    for (const key of touched.get(kind) ?? []) {
+      const slot = slots.get(key)
+      if (slot === undefined || slot.claims.size > 0) continue
+      try {
+        if (slot.applied !== undefined) this.#resource(kind).remove(slot.applied)
+        slots.delete(key)
+      } catch (error) {
+        failures.set(NOBODY, failureOf(NOBODY, error))
+      }
+    }
+  }
+
+  #putClaimed(
+    kind: Kind,
+    touched: ReadonlyMap<Kind, ReadonlySet<string>>,
+    failures: Map<ObjectKey, Failure>,
+  ): void {
+    const resource = this.#resource(kind)
+    const due: { slot: Slot; want: Wanted; object: ObjectKey }[] = []
+    for (const key of touched.get(kind) ?? []) {
+      const slot = this.#slotsOf(kind).get(key)
+      const claim = slot === undefined ? undefined : winner(slot)
+      if (slot === undefined || claim === undefined || failures.has(claim.object)) continue
+      if (slot.applied !== undefined && sameData(slot.applied, claim.want)) continue
+      due.push({ slot, ...claim })
+    }
+    if (resource.putMany !== undefined && due.length > 1) {
+      try {
+        resource.putMany(due.map(({ want }) => want))
+        for (const { slot, want } of due) slot.applied = want
+        return
+      } catch (error) {
+        if (!isNetworkError(error)) throw error
+        // One of them was refused: put each by itself, to tell whose it was.
+      }
+    }
+    for (const { slot, want, object } of due) {
+      try {
+        resource.put(want)
+        slot.applied = want
+      } catch (error) {
+        slot.applied = undefined
+        failures.set(object, failureOf(object, error))
+      }
+    }
+  }
+
+  #slotsOf(kind: Kind): Map<string, Slot> {
+    const slots = this.#slots.get(kind)
+    if (slots === undefined) throw new Error(`no slots for kind ${kind}`)
+    return slots
+  }
+
+  /** The resource of a kind takes that kind's things only; the slots keep kinds apart. */
+  #resource(kind: Kind): Resource {
+    return this.#resources[kind] as unknown as Resource
+  }
+}
+
+function winner(slot: Slot): { object: ObjectKey; want: Wanted } | undefined {
+  let best: { object: ObjectKey; want: Wanted } | undefined
+  for (const [object, want] of slot.claims) {
+    if (best === undefined || object > best.object) best = { object, want }
+  }
+  return best
+}
+
+function touch(touched: Map<Kind, Set<string>>, kind: Kind, key: string): void {
+  const keys = touched.get(kind)
+  if (keys === undefined) touched.set(kind, new Set([key]))
+  else keys.add(key)
+}
+
+/** Plain data written by the same planner: equal fields in the same order. */
+function sameData(a: Wanted, b: Wanted): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
+
+function failureOf(object: ObjectKey, error: unknown): Failure {
+  if (!(error instanceof NetworkError)) throw error
+  return { object, code: error.code, message: messageOf(error) }
+}

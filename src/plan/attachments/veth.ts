@@ -1,0 +1,88 @@
+/**
+ * An endpoint on a veth pair: the host's end joins the block where the datapath's program sits, the other
+ * end is born inside the container. A packet of the container enters the program by the host's end; one
+ * for the container is handed to its end directly and never seen by the host's stack.
+ */
+
+import type { Interior, Veth, Wanted } from '../../hoststate/state.ts'
+import { FABRIC_MAC } from '../../hoststate/state.ts'
+import type { Endpoint } from '../../model/endpoint.ts'
+import type { Network } from '../../model/network.ts'
+import {
+  type Prefix,
+  parsePrefix,
+  prefixContains,
+  prefixFamily,
+  prefixLength,
+} from '../../net/prefix.ts'
+
+/** Everything this host's kernel needs for a container of its own. */
+export function planVeth(
+  endpoint: Endpoint,
+  network: Network,
+  mtuBytes: number,
+): readonly Wanted[] {
+  const veth: Veth = {
+    kind: 'veth',
+    name: endpoint.device,
+    mac: FABRIC_MAC,
+    mtuBytes,
+    alias: `${network.name}/${endpoint.name ?? endpoint.id}`,
+    sandbox: { path: endpoint.sandbox.path, inode: endpoint.sandbox.inode },
+    peer: { name: endpoint.ifname, mac: endpoint.mac },
+  }
+  return [
+    veth,
+    {
+      kind: 'device',
+      device: endpoint.device,
+      vni: network.vni,
+      mac: endpoint.mac,
+      addresses: endpoint.addresses,
+      carrier: network.carrier,
+    },
+    ...endpoint.addresses.map(
+      (address): Wanted => ({
+        kind: 'endpoint',
+        vni: network.vni,
+        address,
+        mac: endpoint.mac,
+        at: { device: endpoint.device },
+      }),
+    ),
+    planInterior(endpoint, network, mtuBytes),
+  ]
+}
+
+/**
+ * All traffic goes by the gateway, whose MAC is the fabric's: one neighbour per container and family,
+ * however many peers it talks to (the kernel's neighbour tables are bounded for all namespaces together).
+ */
+function planInterior(endpoint: Endpoint, network: Network, mtuBytes: number): Interior {
+  const served = network.prefixes.flatMap((prefix, i) => {
+    const gateway = network.gateways[i]
+    const address = endpoint.addresses.find((each) => prefixContains(prefix, each))
+    return gateway === undefined || address === undefined ? [] : [{ prefix, gateway, address }]
+  })
+  return {
+    kind: 'interior',
+    device: endpoint.device,
+    sandbox: { path: endpoint.sandbox.path, inode: endpoint.sandbox.inode },
+    ifname: endpoint.ifname,
+    mac: endpoint.mac,
+    mtuBytes,
+    addresses: served.map(({ address, prefix }) => ({ address, length: prefixLength(prefix) })),
+    neighbours: served.map(({ gateway }) => ({ address: gateway, mac: FABRIC_MAC })),
+    routes: served.flatMap(({ prefix, gateway }) => [
+      { to: prefix, via: gateway },
+      { to: everything(prefix), via: gateway },
+    ]),
+  }
+}
+
+function everything(prefix: Prefix): Prefix {
+  const text = prefixFamily(prefix) === 4 ? '0.0.0.0/0' : '::/0'
+  const all = parsePrefix(text)
+  if (all === undefined) throw new Error(`${text} does not parse`)
+  return all
+}

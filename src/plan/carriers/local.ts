@@ -1,0 +1,5 @@
+/** Local: the network exists on each host by itself; nothing leaves the host. */
+
+import type { CarrierPlan } from './carrier.ts'
+
+export const local: CarrierPlan = { vxlan: false, direct: false, overheadBytes: () => 0 }

@@ -1,0 +1,148 @@
+/**
+ * The plan: what this host's kernel should contain, from what is known of the cluster. Pure, and one small
+ * function per object, each with its inputs by name, so that a change plans one object and nothing else
+ * (R21). Called for every object it gives the whole HostState.
+ */
+
+import type { HostState, ObjectKey, Peer, Wanted } from '../hoststate/state.ts'
+import { FABRIC_MAC, MARK } from '../hoststate/state.ts'
+import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import type { Host } from '../model/host.ts'
+import type { Network } from '../model/network.ts'
+import { familyOf } from '../net/ip.ts'
+import { planVeth } from './attachments/veth.ts'
+import { carrierPlan } from './carriers/carrier.ts'
+
+/** What is known of the cluster, and of this host's place in it. */
+export interface Snapshot {
+  readonly self: Host
+  /** Devices on which packets of other hosts arrive. */
+  readonly underlayDevices: readonly string[]
+  readonly networks: ReadonlyMap<string, Network>
+  readonly hosts: ReadonlyMap<string, Host>
+  readonly endpoints: ReadonlyMap<string, Endpoint | PublishedEndpoint>
+}
+
+/** Everything, planned at once: at start, on the timer, after a resync. */
+export function planAll(snapshot: Snapshot): HostState {
+  const state = new Map<ObjectKey, readonly Wanted[]>()
+  state.set('base', planBase(snapshot.self, snapshot.underlayDevices, snapshot.networks.values()))
+  for (const network of snapshot.networks.values()) {
+    state.set(`network/${network.id}`, planNetwork(network))
+  }
+  for (const host of snapshot.hosts.values()) {
+    state.set(`host/${host.id}`, planHost(host, snapshot.self))
+  }
+  for (const endpoint of snapshot.endpoints.values()) {
+    state.set(
+      `endpoint/${endpoint.id}`,
+      planEndpoint(
+        endpoint,
+        snapshot.networks.get(endpoint.networkId),
+        snapshot.hosts.get(endpoint.hostId),
+        snapshot.self,
+      ),
+    )
+  }
+  return state
+}
+
+/** What every packet needs: programs, the slow path's device, the belt. */
+export function planBase(
+  self: Host,
+  underlayDevices: readonly string[],
+  networks: Iterable<Network>,
+): readonly Wanted[] {
+  let direct = false
+  for (const network of networks) direct ||= carrierPlan(network.carrier).direct
+  return [
+    { kind: 'ruleset', table: MARK.table, endpointGroup: MARK.endpointGroup },
+    { kind: 'vxlan-device', name: MARK.vxlanDevice, port: self.vxlanPort },
+    {
+      kind: 'config',
+      fabricMac: FABRIC_MAC,
+      vxlanPort: self.vxlanPort,
+      vxlanDevice: MARK.vxlanDevice,
+      addresses: self.underlay.map(({ address }) => address),
+      direct,
+    },
+    { kind: 'block', block: MARK.endpointBlock, anchor: MARK.anchorDevice },
+    { kind: 'program', at: { block: MARK.endpointBlock }, program: 'from_container' },
+    { kind: 'program', at: { device: MARK.vxlanDevice }, program: 'from_vxlan_device' },
+    ...underlayDevices.map(
+      (device): Wanted => ({ kind: 'program', at: { device }, program: 'from_underlay' }),
+    ),
+  ]
+}
+
+export function planNetwork(network: Network): readonly Wanted[] {
+  const entry: Wanted = {
+    kind: 'network',
+    vni: network.vni,
+    prefixes: network.prefixes,
+    gateways: network.gateways,
+  }
+  if (!carrierPlan(network.carrier).direct) return [entry]
+  return [
+    entry,
+    ...network.prefixes.map(
+      (prefix): Wanted => ({ kind: 'direct-prefix', prefix, vni: network.vni }),
+    ),
+  ]
+}
+
+/** How packets reach another host: nothing for this one, nor for one without a family in common. */
+export function planHost(host: Host, self: Host): readonly Wanted[] {
+  if (host.id === self.id) return []
+  for (const local of self.underlay) {
+    const remote = host.underlay.find((each) => familyOf(each.address) === familyOf(local.address))
+    if (remote === undefined) continue
+    const onLink = remote.prefix === local.prefix
+    const peer: Peer = {
+      kind: 'peer',
+      index: host.index,
+      remote: remote.address,
+      local: local.address,
+      vxlanPort: host.vxlanPort,
+      onLink,
+      ...(onLink ? { mac: remote.mac } : {}),
+    }
+    return [peer]
+  }
+  return []
+}
+
+/**
+ * A container of this host gets its pair and its entries; one of another host is an entry that points
+ * there; a network without this record, or one that never leaves its host, is no place for a remote one.
+ */
+export function planEndpoint(
+  endpoint: Endpoint | PublishedEndpoint,
+  network: Network | undefined,
+  host: Host | undefined,
+  self: Host,
+): readonly Wanted[] {
+  if (network === undefined) return []
+  if ('sandbox' in endpoint && endpoint.hostId === self.id) {
+    return planVeth(endpoint, network, networkMtuBytes(network, self))
+  }
+  if (host === undefined || host.id === self.id || network.carrier === 'local') return []
+  return endpoint.addresses.map(
+    (address): Wanted => ({
+      kind: 'endpoint',
+      vni: network.vni,
+      address,
+      mac: endpoint.mac,
+      at: { hostIndex: host.index },
+    }),
+  )
+}
+
+/** The MTU inside containers: as set, else the underlay's less what the carrier adds. */
+export function networkMtuBytes(network: Network, self: Host): number {
+  if (network.mtuBytes !== undefined) return network.mtuBytes
+  const underlay = self.underlay[0]
+  if (underlay === undefined) return 1500
+  const mtus = self.underlay.map((each) => each.mtuBytes)
+  return Math.min(...mtus) - carrierPlan(network.carrier).overheadBytes(familyOf(underlay.address))
+}
