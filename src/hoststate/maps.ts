@@ -1,0 +1,357 @@
+/**
+ * The datapath's maps: typed entries on one side, the bytes of bpf/maps.h on the other. The plan makes
+ * entries, the dataplane writes their bytes, the program reads them once per packet. This is the one place
+ * where the layouts stand outside of C; a test compares every table with the object's type information.
+ *
+ * Keys begin with the network's number (its VNI), so that two networks may use the same addresses.
+ */
+
+import { familyOf, type IP, mappedBytes } from '../net/ip.ts'
+import type { Mac } from '../net/mac.ts'
+import { type Prefix, prefixAddress, prefixAround, prefixLength } from '../net/prefix.ts'
+import { Fields, type Layout, mappedBits, maskBytes, unmapAddress } from './layout.ts'
+import {
+  CONFIG,
+  DEVICE,
+  DIRECT_PREFIX_KEY,
+  ENDPOINT,
+  ENDPOINT_KEY,
+  HOST,
+  NETWORK,
+  U32,
+} from './structs.ts'
+
+/** Number of the layouts below; pins stand under a directory that carries it (R34). */
+export const MAPS_SCHEMA = 1
+
+/** Where maps are pinned unless told otherwise. bpffs names may hold no dot. */
+export const DEFAULT_PIN_DIRECTORY = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
+
+/** UDP port of VXLAN. RFC 7348 §5 */
+export const VXLAN_PORT = 4789
+
+/** How a network's packets reach other hosts; numbers as in bpf/maps.h `enum carrier`. */
+export const CARRIERS = { local: 0, vxlan: 1, direct: 2, auto: 3 } as const
+export type CarrierName = keyof typeof CARRIERS
+
+/** Bytes that VXLAN adds to an inner IP packet, by the family of the outer one. */
+export const VXLAN_OVERHEAD_BYTES = { 4: 50, 6: 70 } as const
+
+/** Prefixes one network may have. */
+export const MAX_PREFIXES = 4
+
+/** Rows of the array `hosts`; a host index is below this. */
+export const MAX_HOSTS = 16_384
+
+/** How one map's entries become bytes and come back. */
+export interface MapLayout<Entry> {
+  /** Name of the map in the object and of its pin. */
+  readonly name: string
+  readonly key: Layout
+  readonly value: Layout
+  readonly maxEntries: number
+  keyOf(entry: Entry): Uint8Array
+  valueOf(entry: Entry): Uint8Array
+  /** The entry of these bytes, or undefined for a row that holds nothing (arrays have all rows). */
+  entryOf(key: Uint8Array, value: Uint8Array): Entry | undefined
+}
+
+/** One address of an endpoint; an endpoint with several addresses has an entry for each. */
+export interface EndpointEntry {
+  readonly vni: number
+  readonly address: IP
+  readonly mac: Mac
+  /** Index of the host-side device here, or the row in `hosts` of the host that has it. */
+  readonly at:
+    | { readonly kind: 'local'; readonly ifindex: number }
+    | { readonly kind: 'remote'; readonly host: number }
+}
+
+/** The host side of an endpoint's veth: who sends here, and the addresses it may use. */
+export interface DeviceEntry {
+  readonly ifindex: number
+  readonly vni: number
+  readonly mac: Mac
+  /** First address of each family, checked without a lookup; further ones are found in `endpoints`. */
+  readonly address4: IP | undefined
+  readonly address6: IP | undefined
+  /** The network's carrier, repeated here so that a packet needs no lookup in `networks`. */
+  readonly carrier: CarrierName
+}
+
+/** A network: needed for answers (ARP, neighbours, echo, errors) and for addresses nobody has. */
+export interface NetworkEntry {
+  readonly vni: number
+  /** At most MAX_PREFIXES. */
+  readonly prefixes: readonly Prefix[]
+  /** Anycast addresses that answer ARP, neighbour solicitations and echo; may lie outside the prefixes. */
+  readonly gateway4: IP | undefined
+  readonly gateway6: IP | undefined
+}
+
+/** Another host as seen from here; endpoints point to it by index. */
+export interface HostEntry {
+  readonly index: number
+  /** Underlay address: destination of what goes there, source of what comes from there. */
+  readonly address: IP
+  /** Our source address towards it, of the same family. */
+  readonly localAddress: IP
+  /** The underlay device towards it, and that device's MAC. */
+  readonly ifindex: number
+  readonly deviceMac: Mac
+  /** The router towards it, or `address` itself when it is on the link. */
+  readonly nextHop: IP
+  /**
+   * MAC of the next hop. Needed by carrier `direct` where the next hop is IPv4 and the packet IPv6; on a
+   * link it is also the only source accepted for that host's packets (R31).
+   */
+  readonly nextHopMac: Mac | undefined
+  /** True when no router stands between: carrier `auto` goes direct, else by VXLAN. */
+  readonly onLink: boolean
+  /** Largest IP packet of the underlay on the path to it. */
+  readonly pathMtuBytes: number
+  readonly vxlanPort: number
+}
+
+/** A prefix of a network with carrier `direct` or `auto`: tells the network of a bare packet (R31). */
+export interface DirectPrefixEntry {
+  readonly prefix: Prefix
+  readonly vni: number
+}
+
+/** Facts of this host; the only row of `config`. */
+export interface ConfigEntry {
+  /** Source of every frame the fabric delivers, and its answer to ARP; equal on all hosts. */
+  readonly fabricMac: Mac
+  /** Our underlay addresses; VXLAN to any other address is not ours. */
+  readonly address4: IP | undefined
+  readonly address6: IP | undefined
+  readonly vxlanPort: number
+  /** The collect-metadata vxlan device; 0 when there is none yet. */
+  readonly vxlanIfindex: number
+  /** True when the kernel can strip IPv6 in IPv4 and the reverse in place (Linux 6.3, R8). */
+  readonly crossFamilyStrip: boolean
+  /** True when any network has an entry in `direct_prefixes`. */
+  readonly direct: boolean
+}
+
+const CONFIG_FLAG = { CROSS_FAMILY_STRIP: 1, DIRECT: 2 } as const
+const HOST_FLAG = { VALID: 1, IPV6: 2, ON_LINK: 4, NEXT_HOP_IPV6: 8, NEXT_HOP_MAC: 16 } as const
+
+function u32(value: number): Uint8Array {
+  return new Fields(U32).setNumber('number', value).bytes
+}
+
+function readU32(bytes: Uint8Array): number {
+  return new Fields(U32, bytes).number('number')
+}
+
+/** {network, address} → local device or remote host. */
+export const endpoints: MapLayout<EndpointEntry> = {
+  name: 'endpoints',
+  key: ENDPOINT_KEY,
+  value: ENDPOINT,
+  maxEntries: 1 << 20,
+  keyOf: ({ vni, address }) =>
+    new Fields(ENDPOINT_KEY).setNumber('vni', vni).setAddress('address', address).bytes,
+  valueOf: ({ at, mac }) =>
+    new Fields(ENDPOINT)
+      .setNumber('ifindex', at.kind === 'local' ? at.ifindex : 0)
+      .setNumber('host', at.kind === 'remote' ? at.host : 0)
+      .setMac('mac', mac).bytes,
+  entryOf: (key, value) => {
+    const [k, v] = [new Fields(ENDPOINT_KEY, key), new Fields(ENDPOINT, value)]
+    const [address, mac, ifindex] = [k.address('address'), v.mac('mac'), v.number('ifindex')]
+    if (address === undefined || mac === undefined) return undefined
+    const at =
+      ifindex === 0
+        ? ({ kind: 'remote', host: v.number('host') } as const)
+        : ({ kind: 'local', ifindex } as const)
+    return { vni: k.number('vni'), address, mac, at }
+  },
+}
+
+/** Host-side device → its endpoint. */
+export const devices: MapLayout<DeviceEntry> = {
+  name: 'devices',
+  key: U32,
+  value: DEVICE,
+  maxEntries: 1 << 16,
+  keyOf: ({ ifindex }) => u32(ifindex),
+  valueOf: ({ vni, mac, address4, address6, carrier }) =>
+    new Fields(DEVICE)
+      .setNumber('vni', vni)
+      .setAddress('address4', address4)
+      .setAddress('address6', address6)
+      .setMac('mac', mac)
+      .setNumber('carrier', CARRIERS[carrier]).bytes,
+  entryOf: (key, value) => {
+    const v = new Fields(DEVICE, value)
+    const mac = v.mac('mac')
+    const carrier = carrierOf(v.number('carrier'))
+    if (mac === undefined || carrier === undefined) return undefined
+    return {
+      ifindex: readU32(key),
+      vni: v.number('vni'),
+      mac,
+      address4: v.address('address4'),
+      address6: v.address('address6'),
+      carrier,
+    }
+  },
+}
+
+function carrierOf(number: number): CarrierName | undefined {
+  for (const name of ['local', 'vxlan', 'direct', 'auto'] as const) {
+    if (CARRIERS[name] === number) return name
+  }
+  return undefined
+}
+
+/** Network → its prefixes and gateway addresses. */
+export const networks: MapLayout<NetworkEntry> = {
+  name: 'networks',
+  key: U32,
+  value: NETWORK,
+  maxEntries: 1 << 16,
+  keyOf: ({ vni }) => u32(vni),
+  valueOf: ({ prefixes, gateway4, gateway6 }) => {
+    if (prefixes.length > MAX_PREFIXES) throw new Error(`more than ${MAX_PREFIXES} prefixes`)
+    const value = new Fields(NETWORK)
+      .setAddress('gateway4', gateway4)
+      .setAddress('gateway6', gateway6)
+      .setNumber('prefix_count', prefixes.length)
+    for (const [i, prefix] of prefixes.entries()) {
+      const address = prefixAddress(prefix)
+      const at = NETWORK.fields.prefixes.at + i * 32
+      value.bytes.set(mappedBytes(address), at)
+      value.bytes.set(maskBytes(mappedBits(address, prefixLength(prefix))), at + 16)
+    }
+    return value.bytes
+  },
+  entryOf: (key, value) => {
+    const v = new Fields(NETWORK, value)
+    const prefixes = Array.from({ length: v.number('prefix_count') }, (_, i) => {
+      const at = NETWORK.fields.prefixes.at + i * 32
+      return prefixOf(value.slice(at, at + 16), bitsSet(value.slice(at + 16, at + 32)))
+    })
+    return {
+      vni: readU32(key),
+      prefixes,
+      gateway4: v.address('gateway4'),
+      gateway6: v.address('gateway6'),
+    }
+  },
+}
+
+function prefixOf(bytes: Uint8Array, bits: number): Prefix {
+  const address = unmapAddress(bytes) ?? ('::' as IP) // only the prefix ::/0 has no bit set
+  return prefixAround(address, familyOf(address) === 4 ? bits - 96 : bits)
+}
+
+function bitsSet(mask: Uint8Array): number {
+  return mask.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0)
+}
+
+/** Host index → how to reach that host. */
+export const hosts: MapLayout<HostEntry> = {
+  name: 'hosts',
+  key: U32,
+  value: HOST,
+  maxEntries: MAX_HOSTS,
+  keyOf: ({ index }) => u32(index),
+  valueOf: (host) =>
+    new Fields(HOST)
+      .setAddress('address', host.address)
+      .setAddress('local', host.localAddress)
+      .setAddress('next_hop', host.nextHop)
+      .setNumber('ifindex', host.ifindex)
+      .setNumber('mtu', host.pathMtuBytes)
+      .setNumber('port', host.vxlanPort)
+      .setMac('mac', host.nextHopMac)
+      .setMac('device_mac', host.deviceMac)
+      .setNumber('flags', hostFlags(host)).bytes,
+  entryOf: (key, value) => {
+    const v = new Fields(HOST, value)
+    const [address, localAddress] = [v.address('address'), v.address('local')]
+    const [nextHop, deviceMac] = [v.address('next_hop'), v.mac('device_mac')]
+    if ((v.number('flags') & HOST_FLAG.VALID) === 0) return undefined
+    if (!address || !localAddress || !nextHop || !deviceMac) return undefined
+    return {
+      index: readU32(key),
+      address,
+      localAddress,
+      ifindex: v.number('ifindex'),
+      deviceMac,
+      nextHop,
+      nextHopMac: v.mac('mac'),
+      onLink: (v.number('flags') & HOST_FLAG.ON_LINK) !== 0,
+      pathMtuBytes: v.number('mtu'),
+      vxlanPort: v.number('port'),
+    }
+  },
+}
+
+function hostFlags({ address, nextHop, nextHopMac, onLink }: HostEntry): number {
+  return (
+    HOST_FLAG.VALID |
+    (familyOf(address) === 6 ? HOST_FLAG.IPV6 : 0) |
+    (onLink ? HOST_FLAG.ON_LINK : 0) |
+    (familyOf(nextHop) === 6 ? HOST_FLAG.NEXT_HOP_IPV6 : 0) |
+    (nextHopMac === undefined ? 0 : HOST_FLAG.NEXT_HOP_MAC)
+  )
+}
+
+/** Prefix → network, for packets that arrive without an outer header. Longest match. */
+export const directPrefixes: MapLayout<DirectPrefixEntry> = {
+  name: 'direct_prefixes',
+  key: DIRECT_PREFIX_KEY,
+  value: U32,
+  maxEntries: 1 << 12,
+  keyOf: ({ prefix }) => {
+    const address = prefixAddress(prefix)
+    return new Fields(DIRECT_PREFIX_KEY)
+      .setNumber('bits', mappedBits(address, prefixLength(prefix)))
+      .setAddress('address', address).bytes
+  },
+  valueOf: ({ vni }) => u32(vni),
+  entryOf: (key, value) => ({
+    prefix: prefixOf(key.slice(4, 20), readU32(key)),
+    vni: readU32(value),
+  }),
+}
+
+/** The one row of facts about this host. */
+export const config: MapLayout<ConfigEntry> = {
+  name: 'config',
+  key: U32,
+  value: CONFIG,
+  maxEntries: 1,
+  keyOf: () => u32(0),
+  valueOf: (c) =>
+    new Fields(CONFIG)
+      .setAddress('local4', c.address4)
+      .setAddress('local6', c.address6)
+      .setMac('fabric_mac', c.fabricMac)
+      .setNumber('vxlan_port', c.vxlanPort)
+      .setNumber('vxlan_ifindex', c.vxlanIfindex)
+      .setNumber(
+        'flags',
+        (c.crossFamilyStrip ? CONFIG_FLAG.CROSS_FAMILY_STRIP : 0) |
+          (c.direct ? CONFIG_FLAG.DIRECT : 0),
+      ).bytes,
+  entryOf: (_key, value) => {
+    const v = new Fields(CONFIG, value)
+    const fabricMac = v.mac('fabric_mac')
+    if (fabricMac === undefined) return undefined
+    return {
+      fabricMac,
+      address4: v.address('local4'),
+      address6: v.address('local6'),
+      vxlanPort: v.number('vxlan_port'),
+      vxlanIfindex: v.number('vxlan_ifindex'),
+      crossFamilyStrip: (v.number('flags') & CONFIG_FLAG.CROSS_FAMILY_STRIP) !== 0,
+      direct: (v.number('flags') & CONFIG_FLAG.DIRECT) !== 0,
+    }
+  },
+}

@@ -1,0 +1,161 @@
+/**
+ * A compiled BPF object brought into the kernel: opened from memory, its maps created or taken over from
+ * their pins, its programs verified. The descriptors live until the object is disposed; pins and attached
+ * filters keep what they need beyond that.
+ */
+
+import { ptr } from 'bun:ffi'
+import { mkdirSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { NetworkError } from '../../lib/errors.ts'
+import { bpfError, cString, type Handle, type Libbpf } from './libbpf.ts'
+import { BpfMap, type MapShape } from './map.ts'
+
+/** How an object is loaded. */
+export interface LoadOptions {
+  /** Directory on a bpffs where every map is pinned under its name; a map found there is used on. */
+  readonly pinDirectory?: string
+  /** Sizes that differ from the object's own. */
+  readonly maxEntries?: Readonly<Record<string, number>>
+}
+
+/** Bytes of the verifier's log that are kept; its end tells what was refused. */
+const LOG_BYTES = 1 << 20
+
+/** A loaded object. */
+export class BpfObject implements Disposable {
+  readonly maps: ReadonlyMap<string, BpfMap>
+  /** Descriptors of the programs by function name. */
+  readonly programs: ReadonlyMap<string, number>
+  readonly #bpf: Libbpf
+  readonly #object: Handle
+
+  private constructor(bpf: Libbpf, object: Handle) {
+    this.#bpf = bpf
+    this.#object = object
+    this.maps = new Map(
+      [...mapsOf(bpf, object)].map(({ map, shape }) => [
+        shape.name,
+        new BpfMap(bpf, bpf.bpf_map__fd(map), shape),
+      ]),
+    )
+    this.programs = new Map(programsOf(bpf, object))
+  }
+
+  /**
+   * Loads the object in `image`. Refused programs are `kernel` with the verifier's words in
+   * `details.log`; pinned maps of another shape are `conflict`; a kernel without BPF is `unsupported`.
+   */
+  static load(bpf: Libbpf, image: Uint8Array, options: LoadOptions = {}): BpfObject {
+    const log = new Uint8Array(LOG_BYTES)
+    const object = open(bpf, image, log)
+    try {
+      for (const { map, shape } of mapsOf(bpf, object)) prepare(bpf, map, shape, options)
+      const result = bpf.bpf_object__load(object)
+      if (result < 0) throw loadError(result, log, options)
+      return new BpfObject(bpf, object)
+    } catch (error) {
+      bpf.bpf_object__close(object)
+      throw error
+    }
+  }
+
+  map(name: string): BpfMap {
+    const map = this.maps.get(name)
+    if (map === undefined) throw new Error(`the BPF object has no map ${name}`)
+    return map
+  }
+
+  /** The descriptor of the program, for a tc filter or a test run. */
+  program(name: string): number {
+    const fd = this.programs.get(name)
+    if (fd === undefined) throw new Error(`the BPF object has no program ${name}`)
+    return fd
+  }
+
+  /** Pins the program at `path`, in place of what is pinned there. */
+  pinProgram(name: string, path: string): void {
+    mkdirSync(dirname(path), { recursive: true })
+    rmSync(path, { force: true })
+    const result = this.#bpf.bpf_obj_pin(this.program(name), cString(path))
+    if (result < 0) throw bpfError(`pin program ${name} at ${path}`, result)
+  }
+
+  [Symbol.dispose](): void {
+    this.#bpf.bpf_object__close(this.#object)
+  }
+}
+
+function open(bpf: Libbpf, image: Uint8Array, log: Uint8Array): Handle {
+  const name = cString('carrick')
+  // libbpf.h struct bpf_object_open_opts (1.1): sz, object_name, relaxed_maps, pin_root_path, kconfig,
+  // btf_custom_path, kernel_log_buf, kernel_log_size, kernel_log_level
+  const options = new BigUint64Array(9)
+  options[0] = BigInt(options.byteLength)
+  options[1] = BigInt(ptr(name))
+  options[6] = BigInt(ptr(log))
+  options[7] = BigInt(log.length)
+  const object = bpf.bpf_object__open_mem(image, image.length, options)
+  if (object !== null) return object
+  throw bpfError('open the BPF object', Number(bpf.libbpf_get_error(null)))
+}
+
+function prepare(bpf: Libbpf, map: Handle, shape: MapShape, options: LoadOptions): void {
+  const maxEntries = options.maxEntries?.[shape.name]
+  if (maxEntries !== undefined) {
+    const result = bpf.bpf_map__set_max_entries(map, maxEntries)
+    if (result < 0) throw bpfError(`size map ${shape.name}`, result)
+  }
+  if (options.pinDirectory !== undefined) {
+    mkdirSync(options.pinDirectory, { recursive: true })
+    const path = `${options.pinDirectory}/${shape.name}`
+    const result = bpf.bpf_map__set_pin_path(map, cString(path))
+    if (result < 0) throw bpfError(`choose the pin of map ${shape.name}`, result)
+  }
+}
+
+function loadError(result: number, log: Uint8Array, options: LoadOptions): NetworkError {
+  const text = new TextDecoder().decode(log.subarray(0, log.indexOf(0))).trim()
+  const details = { errno: -result, log: text, pinDirectory: options.pinDirectory }
+  const end = text.split('\n').slice(-4).join(' | ')
+  if (text === '' && result === -22 && options.pinDirectory !== undefined) {
+    const message = `Cannot load the BPF object: a map pinned in ${options.pinDirectory} has another shape`
+    return new NetworkError('conflict', message, { details })
+  }
+  if (result === -38) {
+    return new NetworkError('unsupported', 'Cannot load the BPF object: this kernel has no BPF', {
+      details,
+    })
+  }
+  const error = bpfError('load the BPF object', result, { details })
+  return end === '' ? error : new NetworkError(error.code, `${error.message}: ${end}`, { details })
+}
+
+function* mapsOf(bpf: Libbpf, object: Handle): Generator<{ map: Handle; shape: MapShape }> {
+  for (
+    let map = bpf.bpf_object__next_map(object, null);
+    map !== null;
+    map = bpf.bpf_object__next_map(object, map)
+  ) {
+    yield {
+      map,
+      shape: {
+        name: String(bpf.bpf_map__name(map)),
+        type: bpf.bpf_map__type(map),
+        keyBytes: bpf.bpf_map__key_size(map),
+        valueBytes: bpf.bpf_map__value_size(map),
+        maxEntries: bpf.bpf_map__max_entries(map),
+      },
+    }
+  }
+}
+
+function* programsOf(bpf: Libbpf, object: Handle): Generator<[string, number]> {
+  for (
+    let program = bpf.bpf_object__next_program(object, null);
+    program !== null;
+    program = bpf.bpf_object__next_program(object, program)
+  ) {
+    yield [String(bpf.bpf_program__name(program)), bpf.bpf_program__fd(program)]
+  }
+}
