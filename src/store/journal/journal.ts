@@ -21,8 +21,12 @@ export type JournalChange =
 export interface Journal extends Disposable {
   /** Sequence number of the last commit; 0 when empty. */
   readonly sequence: number
-  /** Writes all changes in one transaction and returns its sequence number. */
-  commit(changes: readonly JournalChange[]): number
+  /**
+   * Writes all changes in one transaction and returns its sequence number: the next one, or `atLeast`
+   * when that is higher (the store knows of commits that this file has lost). Throws `exhausted` when
+   * the disk is full; then nothing was written and nobody was told.
+   */
+  commit(changes: readonly JournalChange[], atLeast?: number): number
   get(key: string): string | undefined
   /** Live records whose key has the prefix, in key order. */
   list(prefix: string): readonly JournalRecord[]
