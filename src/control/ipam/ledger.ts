@@ -1,0 +1,112 @@
+/**
+ * What this host must remember about addresses beyond its endpoints, durably and before it acts: blocks it
+ * is giving back (never to allocate from again, whatever an old copy of the store says) and addresses of its
+ * blocks that it granted to others. Kept in the journal's settings.
+ */
+
+import { type IP, parseIP } from '../../net/ip.ts'
+import { type Prefix, parsePrefix } from '../../net/prefix.ts'
+import type { Journal } from '../../store/journal/journal.ts'
+
+const RETURNING = 'ipam.returning'
+const GRANTED = 'ipam.granted'
+
+interface Returning {
+  readonly networkId: string
+  readonly prefix: Prefix
+  /** Store revision at which it was gone; absent while that is not known. */
+  readonly revision?: number
+}
+
+interface Granted {
+  readonly networkId: string
+  readonly address: IP
+}
+
+export class Ledger {
+  readonly #journal: Journal
+  readonly #returning = new Map<string, Returning>()
+  readonly #granted = new Map<string, Granted>()
+
+  constructor(journal: Journal) {
+    this.#journal = journal
+    for (const row of readRows(journal.settings.get(RETURNING))) {
+      const prefix = parsePrefix(String(row['prefix']))
+      if (prefix === undefined) continue
+      const entry = { networkId: String(row['networkId']), prefix }
+      const revision = row['revision']
+      this.#returning.set(
+        `${entry.networkId} ${prefix}`,
+        typeof revision === 'number' ? { ...entry, revision } : entry,
+      )
+    }
+    for (const row of readRows(journal.settings.get(GRANTED))) {
+      const address = parseIP(String(row['address']))
+      if (address === undefined) continue
+      const entry = { networkId: String(row['networkId']), address }
+      this.#granted.set(`${entry.networkId} ${address}`, entry)
+    }
+  }
+
+  /** Blocks being given back whose fate in the store is not known. */
+  undecided(): readonly Returning[] {
+    return [...this.#returning.values()].filter((entry) => entry.revision === undefined)
+  }
+
+  /** True when the block was given back and a view of the store at `revision` may not know it yet. */
+  isReturned(networkId: string, prefix: Prefix, revision: number): boolean {
+    const entry = this.#returning.get(`${networkId} ${prefix}`)
+    return entry !== undefined && (entry.revision === undefined || entry.revision > revision)
+  }
+
+  startReturn(networkId: string, prefix: Prefix): void {
+    this.#returning.set(`${networkId} ${prefix}`, { networkId, prefix })
+    this.#saveReturning()
+  }
+
+  finishReturn(networkId: string, prefix: Prefix, revision: number): void {
+    const copied = this.#journal.cache.revision ?? 0
+    for (const [key, entry] of this.#returning) {
+      // The copy on disk has passed it: even a restart without the store knows.
+      if (entry.revision !== undefined && entry.revision < copied) this.#returning.delete(key)
+    }
+    this.#returning.set(`${networkId} ${prefix}`, { networkId, prefix, revision })
+    this.#saveReturning()
+  }
+
+  /** The block is this host's (again), as the store has just said. */
+  forgetReturn(networkId: string, prefix: Prefix): void {
+    if (this.#returning.delete(`${networkId} ${prefix}`)) this.#saveReturning()
+  }
+
+  grantedIn(networkId: string): readonly IP[] {
+    return [...this.#granted.values()]
+      .filter((entry) => entry.networkId === networkId)
+      .map((entry) => entry.address)
+  }
+
+  allGranted(): readonly Granted[] {
+    return [...this.#granted.values()]
+  }
+
+  grant(networkId: string, address: IP): void {
+    this.#granted.set(`${networkId} ${address}`, { networkId, address })
+    this.#saveGranted()
+  }
+
+  endGrant(networkId: string, address: IP): void {
+    if (this.#granted.delete(`${networkId} ${address}`)) this.#saveGranted()
+  }
+
+  #saveReturning(): void {
+    this.#journal.settings.set(RETURNING, JSON.stringify([...this.#returning.values()]))
+  }
+
+  #saveGranted(): void {
+    this.#journal.settings.set(GRANTED, JSON.stringify([...this.#granted.values()]))
+  }
+}
+
+function readRows(text: string | undefined): readonly Readonly<Record<string, unknown>>[] {
+  return text === undefined ? [] : JSON.parse(text)
+}

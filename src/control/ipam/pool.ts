@@ -1,0 +1,236 @@
+/**
+ * One network's addresses as this host sees them: the blocks it allocates from alone, and what stands in
+ * its way (in use, promised, resting after release, granted to another host). No I/O; time comes in. The
+ * next free address is found from a cursor that goes round, so that an allocation costs the same however
+ * many endpoints there are.
+ */
+
+import { type IP, ipFromNumber, ipToNumber } from '../../net/ip.ts'
+import {
+  type Prefix,
+  prefixAddress,
+  prefixAround,
+  prefixContains,
+  prefixFamily,
+  prefixLength,
+  prefixRange,
+} from '../../net/prefix.ts'
+import { reservedAddresses } from './layout.ts'
+
+export interface PoolNetwork {
+  readonly prefixes: readonly Prefix[]
+  readonly gateways: readonly IP[]
+}
+
+interface BlockState {
+  readonly prefix: Prefix
+  readonly first: bigint
+  readonly last: bigint
+  /** Addresses an endpoint could have here, were all free. */
+  readonly usable: bigint
+  /** Number of addresses that are in use, promised or excluded. */
+  taken: number
+  /** Where the next search begins. */
+  cursor: bigint
+}
+
+export class AddressPool {
+  readonly #reserved = new Set<IP>()
+  readonly #blocks = new Map<Prefix, BlockState>()
+  readonly #lengths = new Set<number>()
+  readonly #used = new Map<IP, string>()
+  readonly #promised = new Set<IP>()
+  readonly #excluded = new Set<IP>()
+  /** Released addresses and the monotonic time until which they rest, oldest first. */
+  readonly #resting = new Map<IP, number>()
+
+  constructor(network: PoolNetwork) {
+    for (const [i, prefix] of network.prefixes.entries()) {
+      const gateway = network.gateways[i] ?? prefixAddress(prefix)
+      for (const address of reservedAddresses(prefix, gateway)) this.#reserved.add(address)
+    }
+  }
+
+  /** The blocks to allocate from, from now on; those that stay keep their place. */
+  setBlocks(want: ReadonlySet<Prefix>): void {
+    for (const prefix of this.#blocks.keys()) if (!want.has(prefix)) this.#blocks.delete(prefix)
+    for (const prefix of want) if (!this.#blocks.has(prefix)) this.#addBlock(prefix)
+    this.#lengths.clear()
+    for (const prefix of this.#blocks.keys()) this.#lengths.add(prefixLength(prefix))
+  }
+
+  #addBlock(prefix: Prefix): void {
+    const { first, last } = prefixRange(prefix)
+    const inside = (addresses: Iterable<IP>): number => {
+      let count = 0
+      for (const address of addresses) if (prefixContains(prefix, address)) count++
+      return count
+    }
+    this.#blocks.set(prefix, {
+      prefix,
+      first,
+      last,
+      usable: last - first + 1n - BigInt(inside(this.#reserved)),
+      taken: inside(new Set([...this.#used.keys(), ...this.#promised, ...this.#excluded])),
+      cursor: first,
+    })
+  }
+
+  hasBlock(prefix: Prefix): boolean {
+    return this.#blocks.has(prefix)
+  }
+
+  /** The own block the address lies in. */
+  blockOf(address: IP): Prefix | undefined {
+    for (const length of this.#lengths) {
+      const prefix = prefixAround(address, length)
+      if (this.#blocks.has(prefix)) return prefix
+    }
+    return undefined
+  }
+
+  /** Own blocks inside `prefix`. */
+  blocksIn(prefix: Prefix): readonly Prefix[] {
+    return [...this.#blocks.keys()].filter((block) => prefixContains(prefix, prefixAddress(block)))
+  }
+
+  /** Own blocks inside `prefix` with nothing in use, promised or excluded. */
+  emptyBlocksIn(prefix: Prefix): readonly Prefix[] {
+    return this.blocksIn(prefix).filter((block) => this.#blocks.get(block)?.taken === 0)
+  }
+
+  /** Number of addresses in own blocks of `prefix` that nobody has, resting ones included. */
+  freeIn(prefix: Prefix): bigint {
+    let free = 0n
+    for (const block of this.#blocks.values()) {
+      if (prefixContains(prefix, prefixAddress(block.prefix))) {
+        free += block.usable - BigInt(block.taken)
+      }
+    }
+    return free
+  }
+
+  isReserved(address: IP): boolean {
+    return this.#reserved.has(address)
+  }
+
+  /** Who has the address: an endpoint's id, or a word for what else it is kept for. */
+  holderOf(address: IP): string | undefined {
+    const endpoint = this.#used.get(address)
+    if (endpoint !== undefined) return endpoint
+    if (this.#promised.has(address)) return 'an endpoint being attached'
+    return this.#excluded.has(address) ? 'an endpoint of another host' : undefined
+  }
+
+  isResting(address: IP, monotonicMs: number): boolean {
+    return (this.#resting.get(address) ?? 0) > monotonicMs
+  }
+
+  /**
+   * Promises a free address of the own blocks inside `prefix`: one that does not rest, or with `hurry`
+   * the one that has rested longest. Undefined when there is none.
+   */
+  take(prefix: Prefix, monotonicMs: number, hurry: boolean): IP | undefined {
+    this.#wake(monotonicMs)
+    for (const block of this.#blocks.values()) {
+      if (BigInt(block.taken) >= block.usable) continue
+      if (!prefixContains(prefix, prefixAddress(block.prefix))) continue
+      const address = this.#nextFree(block)
+      if (address !== undefined) return address
+    }
+    return hurry ? this.#longestRested(prefix) : undefined
+  }
+
+  #nextFree(block: BlockState): IP | undefined {
+    const family = prefixFamily(block.prefix)
+    const size = block.last - block.first + 1n
+    for (let step = 0n; step < size; step++) {
+      const number = block.first + ((block.cursor - block.first + step) % size)
+      const address = ipFromNumber(number, family)
+      if (this.#reserved.has(address) || this.#resting.has(address)) continue
+      if (this.holderOf(address) !== undefined) continue
+      block.cursor = number === block.last ? block.first : number + 1n
+      this.promise(address)
+      return address
+    }
+    return undefined
+  }
+
+  #longestRested(prefix: Prefix): IP | undefined {
+    for (const address of this.#resting.keys()) {
+      if (!prefixContains(prefix, address) || this.blockOf(address) === undefined) continue
+      if (this.holderOf(address) !== undefined) continue
+      this.promise(address)
+      return address
+    }
+    return undefined
+  }
+
+  #wake(monotonicMs: number): void {
+    for (const [address, until] of this.#resting) {
+      if (until > monotonicMs) return
+      this.#resting.delete(address)
+    }
+  }
+
+  /** Keeps the address for an attach under way; the caller has seen that nobody has it. */
+  promise(address: IP): void {
+    this.#change(address, () => this.#promised.add(address))
+    this.#resting.delete(address)
+  }
+
+  /** Ends a promise that was not kept, or that became a use. */
+  forgetPromise(address: IP): void {
+    this.#change(address, () => this.#promised.delete(address))
+  }
+
+  /** An endpoint has the address, as the journal says. */
+  use(address: IP, endpointId: string): void {
+    this.#change(address, () => this.#used.set(address, endpointId))
+  }
+
+  /** The endpoint is gone; the address rests until `restUntilMs` on the monotonic clock. */
+  release(address: IP, endpointId: string, restUntilMs: number): void {
+    if (this.#used.get(address) !== endpointId) return
+    this.#change(address, () => this.#used.delete(address))
+    this.#resting.delete(address)
+    this.#resting.set(address, restUntilMs)
+  }
+
+  /** Addresses inside own blocks that another host was granted, and those whose fate is not known. */
+  setExcluded(want: ReadonlySet<IP>): void {
+    for (const address of [...this.#excluded]) {
+      if (!want.has(address)) this.#change(address, () => this.#excluded.delete(address))
+    }
+    for (const address of want) this.#change(address, () => this.#excluded.add(address))
+  }
+
+  /** Runs `change` and keeps the block's count of taken addresses right. */
+  #change(address: IP, change: () => void): void {
+    const before = this.holderOf(address) !== undefined
+    change()
+    const after = this.holderOf(address) !== undefined
+    if (before === after) return
+    const prefix = this.blockOf(address)
+    const block = prefix === undefined ? undefined : this.#blocks.get(prefix)
+    if (block !== undefined && !this.#reserved.has(address)) block.taken += after ? 1 : -1
+  }
+
+  /** Addresses that endpoints of this host have inside `prefix`. */
+  usedIn(prefix: Prefix): number {
+    let count = 0
+    for (const address of this.#used.keys()) if (prefixContains(prefix, address)) count++
+    return count
+  }
+
+  /** True when an endpoint of this host is, or is about to be, in the network. */
+  get inUse(): boolean {
+    return this.#used.size > 0 || this.#promised.size > 0
+  }
+}
+
+/** Sorts from the far end of the address space to the near one. */
+export function fromFarEnd(a: Prefix, b: Prefix): number {
+  const [x, y] = [ipToNumber(prefixAddress(a)), ipToNumber(prefixAddress(b))]
+  return x > y ? -1 : x < y ? 1 : 0
+}

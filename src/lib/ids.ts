@@ -1,0 +1,36 @@
+/**
+ * Ids of records: ULIDs in lower case. 48 bits of time and 80 of chance in 26 letters of Crockford's
+ * base 32, so that ids sort by their making and two hosts need not ask each other.
+ * Source: github.com/ulid/spec.
+ */
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+export const ID_PATTERN = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/
+
+/** `count` random bytes; main hands in the system's source, tests a seeded one. */
+export type Random = (count: number) => Uint8Array
+
+/** A new id for something made at `wallMs` (milliseconds since 1970). */
+export function newId(wallMs: number, random: Random): string {
+  let time = Math.max(0, Math.trunc(wallMs))
+  let head = ''
+  for (let i = 0; i < 10; i++) {
+    head = `${ALPHABET.charAt(time % 32)}${head}`
+    time = Math.floor(time / 32)
+  }
+  let tail = ''
+  for (const byte of random(16)) tail += ALPHABET.charAt(byte & 31)
+  return head + tail
+}
+
+/** True for text with the shape of a whole id. */
+export function isId(text: string): boolean {
+  return ID_PATTERN.test(text)
+}
+
+/** A whole number below `limit` (1 ... 2^24), near enough to uniform for choosing among candidates. */
+export function randomBelow(limit: number, random: Random): number {
+  let value = 0
+  for (const byte of random(6)) value = value * 256 + byte
+  return value % limit
+}
