@@ -4,8 +4,9 @@
  * A revision numbers every change of the whole store; all operations of one transaction share one.
  * Source: etcd api/etcdserverpb/rpc.proto, api/mvccpb/kv.proto.
  *
- * Errors: NetworkError `unavailable` (not reachable, no leader, deadline), `invalid` (refused request),
- * `forbidden` (the certificate may not write this key), `unauthenticated`.
+ * Errors: NetworkError `unavailable` (not reachable, no leader, deadline, disk full), `invalid` (refused
+ * request, future revision), `conflict` (revision compacted), `not-found` (lease), `forbidden` (the
+ * certificate may not write this key), `unauthenticated`. `details.reason` names a refusal (reasons.ts).
  */
 
 export interface KeyValue {
@@ -43,8 +44,9 @@ export interface RangeResult {
 }
 
 /**
- * A condition on a key, or on every key of a range (`all` keys of an empty range satisfy anything; the
- * usual question "is nothing there" is `{ range, target: 'createRevision', is: '=', value: 0 }`).
+ * A condition on a key, or on every key of a range. An empty range, like an absent key, counts as one key
+ * whose numbers are all 0 and whose value equals nothing; so "is nothing there" is asked by
+ * `{ range, target: 'createRevision', is: '=', value: 0 }`.
  */
 export interface Compare {
   readonly range: KeyRange
