@@ -42,11 +42,15 @@ export interface Replica {
   endpoint(id: string): Endpoint | PublishedEndpoint | undefined
   endpoints(): Iterable<Endpoint | PublishedEndpoint>
   endpointsOf(networkId: string): Iterable<Endpoint | PublishedEndpoint>
+  endpointsOfHost(hostId: string): Iterable<Endpoint | PublishedEndpoint>
   ownEndpoint(id: string): Endpoint | undefined
   ownEndpoints(): Iterable<Endpoint>
   blocks(networkId: string): Iterable<Block>
   addressClaims(networkId: string): Iterable<AddressClaim>
 
-  /** Is called in the same turn in which the replica changes; returns the way to stop. */
+  /**
+   * Is called in the same turn in which the replica changes, once for all changes of one revision; returns
+   * the way to stop. A host that did no more than publish (`publishedSequence`) has not changed.
+   */
   subscribe(listener: (changes: readonly ReplicaChange[]) => void): () => void
 }

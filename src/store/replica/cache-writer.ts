@@ -1,0 +1,81 @@
+/**
+ * Brings the replica's copy on disk up to date, at most once a second: a burst of changes is one small
+ * transaction, and a change that did not reach the disk is found again when the store is listed.
+ */
+
+import type { Clock } from '../../lib/clock.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { ReplicaCache } from '../journal/journal.ts'
+
+const PAUSE_MS = 1000
+
+interface Pending {
+  readonly key: string
+  readonly value: string | undefined
+  readonly modRevision: number
+}
+
+export interface CacheWriterOptions {
+  readonly cache: ReplicaCache
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export class CacheWriter implements AsyncDisposable {
+  readonly #options: CacheWriterOptions
+  readonly #stop = new AbortController()
+  readonly #pending = new Map<string, Pending>()
+  #revision = 0
+  #failing = false
+  #task: Promise<void> | undefined
+
+  constructor(options: CacheWriterOptions) {
+    this.#options = options
+  }
+
+  /** One record as it is at its revision; `value` undefined: it is gone. */
+  add(key: string, value: string | undefined, modRevision: number): void {
+    this.#pending.set(key, { key, value, modRevision })
+  }
+
+  /** Everything added belongs to a copy that is whole at `revision`. */
+  whole(revision: number): void {
+    this.#revision = revision
+    const first = this.#options.cache.revision === undefined
+    if (this.#pending.size > 0 || first) this.#task ??= this.#later()
+  }
+
+  /** Writes what is pending, when the copy is whole. */
+  flush(): void {
+    const { cache, log } = this.#options
+    if (this.#revision === 0) return
+    const changes = [...this.#pending.values()]
+    try {
+      cache.apply(changes, this.#revision)
+      this.#pending.clear()
+      this.#failing = false
+    } catch (error) {
+      // a full disk must not stop the daemon: the copy is older then, and the changes wait
+      if (!this.#failing) log.error('cannot write the replica', { error: messageOf(error) })
+      this.#failing = true
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('closing'))
+    await this.#task
+    if (this.#pending.size > 0) this.flush()
+  }
+
+  async #later(): Promise<void> {
+    try {
+      await this.#options.clock.sleep(PAUSE_MS, this.#stop.signal)
+    } catch {
+      return // closing: dispose writes the rest
+    }
+    this.#task = undefined
+    this.flush()
+    if (this.#pending.size > 0) this.#task ??= this.#later()
+  }
+}

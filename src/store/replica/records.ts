@@ -1,0 +1,281 @@
+/**
+ * From the text of a record to a typed value. What other hosts wrote is checked here, field by field, before
+ * anything believes it; equal strings are shared, because twenty thousand endpoints say the same few things.
+ */
+
+import { isDeepStrictEqual } from 'node:util'
+import type { AddressClaim, Block } from '../../model/block.ts'
+import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import type { Alive, Host, HostFacts, HostStatus, ObjectFailure } from '../../model/host.ts'
+import { type ParsedKey, parseKey } from '../../model/keys.ts'
+import { CARRIERS, type Network } from '../../model/network.ts'
+import { parseIP } from '../../net/ip.ts'
+import { parseMac } from '../../net/mac.ts'
+import { parsePrefix } from '../../net/prefix.ts'
+
+/** A record and where it belongs. */
+export type Item =
+  | { readonly kind: 'network'; readonly id: string; readonly record: Network }
+  | { readonly kind: 'host'; readonly id: string; readonly record: Host }
+  | { readonly kind: 'alive'; readonly id: string; readonly record: Alive }
+  | { readonly kind: 'facts'; readonly id: string; readonly record: HostFacts }
+  | { readonly kind: 'status'; readonly id: string; readonly record: HostStatus }
+  | { readonly kind: 'endpoint'; readonly id: string; readonly record: PublishedEndpoint }
+  | { readonly kind: 'block'; readonly networkId: string; readonly record: Block }
+  | { readonly kind: 'address'; readonly networkId: string; readonly record: AddressClaim }
+
+export type Parsed =
+  | { readonly ok: true; readonly item: Item }
+  | { readonly ok: false; readonly problem: string }
+
+/** Newest schema of a record that this version reads. */
+const SCHEMA = 1
+/** Shared strings are forgotten and collected anew beyond this many. */
+const MOST_SHARED = 50_000
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** Reads records; keeps one copy of every string and label set that repeats. */
+export class RecordReader {
+  readonly #strings = new Map<string, string>()
+  readonly #labels = new Map<string, Readonly<Record<string, string>>>()
+
+  /** The record at `key`, or why there is none. */
+  read(key: string, parsedKey: ParsedKey, text: string): Parsed {
+    const fields = parseObject(text)
+    if (fields === undefined) return { ok: false, problem: 'it is not a JSON object' }
+    const schema = fields['schema']
+    if (typeof schema === 'number' && schema > SCHEMA) {
+      return { ok: false, problem: `its schema is ${schema}, this version knows up to ${SCHEMA}` }
+    }
+    const item = this.#item(parsedKey, fields)
+    if (item === undefined) return { ok: false, problem: 'a field is missing or malformed' }
+    // whoever may write a key may not speak for another (R49)
+    if (!belongs(item, parsedKey)) return { ok: false, problem: `it does not belong at "${key}"` }
+    return { ok: true, item }
+  }
+
+  /** An endpoint of this host as its journal has it; undefined when malformed. */
+  readOwn(text: string): Endpoint | undefined {
+    const fields = parseObject(text)
+    const published = fields && this.#endpoint(fields)
+    const sandbox = fields && asObject(fields['sandbox'])
+    if (fields === undefined || published === undefined || sandbox === undefined) return undefined
+    const { device, number } = fields
+    const { path, inode } = sandbox
+    if (typeof path !== 'string' || typeof inode !== 'number') return undefined
+    if (typeof device !== 'string' || typeof number !== 'number') return undefined
+    return { ...published, sandbox: { path, inode }, device, number }
+  }
+
+  /** A host record; undefined when malformed. */
+  readHost(text: string): Host | undefined {
+    const fields = parseObject(text)
+    return fields && this.#host(fields)
+  }
+
+  #item(key: ParsedKey, fields: Fields): Item | undefined {
+    switch (key.kind) {
+      case 'network':
+        return withRecord({ kind: key.kind, id: key.networkId }, this.#network(fields))
+      case 'host':
+        return withRecord({ kind: key.kind, id: key.hostId }, this.#host(fields))
+      case 'alive':
+        return withRecord({ kind: key.kind, id: key.hostId }, alive(fields))
+      case 'facts':
+        return withRecord({ kind: key.kind, id: key.hostId }, facts(fields))
+      case 'status':
+        return withRecord({ kind: key.kind, id: key.hostId }, status(fields))
+      case 'endpoint':
+        return withRecord({ kind: key.kind, id: key.endpointId }, this.#endpoint(fields))
+      case 'block':
+        return withRecord({ kind: key.kind, networkId: key.networkId }, this.#block(fields))
+      case 'address':
+        return withRecord({ kind: key.kind, networkId: key.networkId }, this.#claim(fields))
+      default:
+        return key satisfies never
+    }
+  }
+
+  #network(fields: Fields): Network | undefined {
+    const { id, name, vni, createdAt, mtuBytes } = fields
+    const prefixes = listOf(fields['prefixes'], textOf(parsePrefix))
+    const gateways = listOf(fields['gateways'], textOf(parseIP))
+    const carrier = CARRIERS.find((known) => known === fields['carrier'])
+    const labels = this.#labelsOf(fields['labels'])
+    if (typeof id !== 'string' || typeof name !== 'string' || typeof vni !== 'number') return
+    if (prefixes === undefined || prefixes.length === 0) return
+    if (gateways?.length !== prefixes.length || carrier === undefined) return
+    if (labels === undefined || typeof createdAt !== 'string') return
+    const common = { schema: 1, id: this.#share(id), name, vni, prefixes, gateways } as const
+    const network = { ...common, carrier, labels, createdAt }
+    return typeof mtuBytes === 'number' ? { ...network, mtuBytes } : network
+  }
+
+  #host(fields: Fields): Host | undefined {
+    const { id, name, index, vxlanPort, version, publishedSequence, epoch } = fields
+    const underlay = listOf(fields['underlay'], underlayAddress)
+    const carriers = listOf(fields['carriers'], (value) => this.#shared(value))
+    if (typeof id !== 'string' || typeof name !== 'string' || typeof index !== 'number') return
+    if (underlay === undefined || carriers === undefined) return
+    if (typeof vxlanPort !== 'number' || typeof version !== 'string') return
+    if (typeof publishedSequence !== 'number' || typeof epoch !== 'number') return
+    const common = { schema: 1, id: this.#share(id), name, index, underlay, vxlanPort } as const
+    return { ...common, carriers, version: this.#share(version), publishedSequence, epoch }
+  }
+
+  #endpoint(fields: Fields): PublishedEndpoint | undefined {
+    const { id, name, createdAt } = fields
+    const networkId = this.#shared(fields['networkId'])
+    const hostId = this.#shared(fields['hostId'])
+    const ifname = this.#shared(fields['ifname'])
+    const addresses = listOf(fields['addresses'], textOf(parseIP))
+    const mac = textOf(parseMac)(fields['mac'])
+    const labels = this.#labelsOf(fields['labels'])
+    if (typeof id !== 'string' || typeof createdAt !== 'string') return
+    if (networkId === undefined || hostId === undefined || ifname === undefined) return
+    if (addresses === undefined || mac === undefined || labels === undefined) return
+    const common = { schema: 1, id, networkId, hostId, addresses, mac, labels } as const
+    const endpoint = { ...common, ifname, createdAt }
+    return typeof name === 'string' ? { ...endpoint, name } : endpoint
+  }
+
+  #block(fields: Fields): Block | undefined {
+    const prefix = textOf(parsePrefix)(fields['prefix'])
+    const networkId = this.#shared(fields['networkId'])
+    const hostId = this.#shared(fields['hostId'])
+    const { epoch } = fields
+    if (prefix === undefined || networkId === undefined || hostId === undefined) return
+    return typeof epoch === 'number' ? { schema: 1, networkId, prefix, hostId, epoch } : undefined
+  }
+
+  #claim(fields: Fields): AddressClaim | undefined {
+    const address = textOf(parseIP)(fields['address'])
+    const networkId = this.#shared(fields['networkId'])
+    const hostId = this.#shared(fields['hostId'])
+    const { endpointId } = fields
+    if (address === undefined || networkId === undefined || hostId === undefined) return
+    if (typeof endpointId !== 'string') return
+    return { schema: 1, networkId, address, hostId, endpointId }
+  }
+
+  #shared(value: unknown): string | undefined {
+    return typeof value === 'string' ? this.#share(value) : undefined
+  }
+
+  #share(text: string): string {
+    const known = this.#strings.get(text)
+    if (known !== undefined) return known
+    if (this.#strings.size >= MOST_SHARED) this.#strings.clear()
+    this.#strings.set(text, text)
+    return text
+  }
+
+  #labelsOf(value: unknown): Readonly<Record<string, string>> | undefined {
+    const fields = asObject(value)
+    if (fields === undefined) return undefined
+    const text = JSON.stringify(fields)
+    const known = this.#labels.get(text)
+    if (known !== undefined) return known
+    if (!Object.values(fields).every((label) => typeof label === 'string')) return undefined
+    if (this.#labels.size >= MOST_SHARED) this.#labels.clear()
+    const labels = fields as Readonly<Record<string, string>> // every value was looked at
+    this.#labels.set(text, labels)
+    return labels
+  }
+}
+
+/** True when both say the same. */
+export function sameRecord(a: unknown, b: unknown): boolean {
+  return a === b || isDeepStrictEqual(a, b)
+}
+
+function belongs(item: Item, key: ParsedKey): boolean {
+  const { record } = item
+  if (item.kind === 'network' || item.kind === 'host') return item.record.id === item.id
+  if (item.kind === 'endpoint' && item.record.id !== item.id) return false
+  if ('networkId' in key && 'networkId' in record && record.networkId !== key.networkId)
+    return false
+  return key.kind !== 'endpoint' || ('hostId' in record && record.hostId === key.hostId)
+}
+
+function withRecord<P extends object, R>(place: P, record: R | undefined) {
+  return record === undefined ? undefined : { ...place, record }
+}
+
+function alive({ bootId, instance, since }: Fields): Alive | undefined {
+  if (typeof bootId !== 'string' || typeof instance !== 'string') return undefined
+  return typeof since === 'string' ? { bootId, instance, since } : undefined
+}
+
+function facts(fields: Fields): HostFacts | undefined {
+  const routes = listOf(fields['routes'], (value) => {
+    const route = asObject(value)
+    const prefix = textOf(parsePrefix)(route?.['prefix'])
+    const device = route?.['device']
+    return prefix !== undefined && typeof device === 'string' ? { prefix, device } : undefined
+  })
+  return routes && { schema: 1, routes }
+}
+
+function status(fields: Fields): HostStatus | undefined {
+  const { appliedRevision, endpoints, updatedAt } = fields
+  const failures = listOf(fields['failures'], failure)
+  if (typeof appliedRevision !== 'number' || typeof endpoints !== 'number') return undefined
+  if (failures === undefined || typeof updatedAt !== 'string') return undefined
+  return { schema: 1, appliedRevision, endpoints, failures, updatedAt }
+}
+
+function failure(value: unknown): ObjectFailure | undefined {
+  const { object, code, message, since, attempts } = asObject(value) ?? {}
+  if (typeof object !== 'string' || typeof code !== 'string') return undefined
+  if (typeof message !== 'string' || typeof since !== 'string') return undefined
+  return typeof attempts === 'number' ? { object, code, message, since, attempts } : undefined
+}
+
+function underlayAddress(value: unknown): Host['underlay'][number] | undefined {
+  const fields = asObject(value)
+  const address = textOf(parseIP)(fields?.['address'])
+  const prefix = textOf(parsePrefix)(fields?.['prefix'])
+  const mac = textOf(parseMac)(fields?.['mac'])
+  const mtuBytes = fields?.['mtuBytes']
+  if (address === undefined || prefix === undefined || mac === undefined) return undefined
+  return typeof mtuBytes === 'number' ? { address, prefix, mac, mtuBytes } : undefined
+}
+
+function parseObject(text: string): Fields | undefined {
+  try {
+    return asObject(JSON.parse(text))
+  } catch {
+    return undefined // JSON.parse throws nothing but SyntaxError
+  }
+}
+
+function asObject(value: unknown): Fields | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  return value as Fields // an object that is no array has string keys
+}
+
+function textOf<T>(parse: (text: string) => T | undefined): (value: unknown) => T | undefined {
+  return (value) => (typeof value === 'string' ? parse(value) : undefined)
+}
+
+/** Every element parsed, or undefined when one is not what it should be. */
+function listOf<T>(value: unknown, parse: (value: unknown) => T | undefined): T[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const found: T[] = []
+  for (const element of value) {
+    const parsed = parse(element)
+    if (parsed === undefined) return undefined
+    found.push(parsed)
+  }
+  return found
+}
+
+/** Keys under our root that are not for the replica: what only transactions and requests read. */
+const UNREAD = /^\/carrick\/(cluster$|(counters|host-names|ipam|network-names|tokens)\/)/
+
+/** What the key is the address of; `unread` for what the replica passes over, undefined for the unknown. */
+export function readKey(key: string): ParsedKey | 'unread' | undefined {
+  return parseKey(key) ?? (UNREAD.test(key) ? 'unread' : undefined)
+}

@@ -1,0 +1,203 @@
+/**
+ * The replica's memory: one table per kind of record, endpoints also by network and by host. Every change
+ * goes through `put` and `remove`, which say what is different afterwards, or that nothing is.
+ */
+
+import type { AddressClaim, Block } from '../../model/block.ts'
+import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
+import { keys, type ParsedKey } from '../../model/keys.ts'
+import type { Network } from '../../model/network.ts'
+import { type Item, sameRecord } from './records.ts'
+import type { ReplicaChange } from './replica.ts'
+
+type AnyEndpoint = Endpoint | PublishedEndpoint
+
+export class Tables {
+  readonly networks = new Map<string, Network>()
+  readonly networkIds = new Map<string, string>()
+  readonly hosts = new Map<string, Host>()
+  readonly alive = new Map<string, Alive>()
+  readonly facts = new Map<string, HostFacts>()
+  readonly status = new Map<string, HostStatus>()
+  readonly endpoints = new Map<string, AnyEndpoint>()
+  readonly endpointsByNetwork = new Groups<AnyEndpoint>()
+  readonly endpointsByHost = new Groups<AnyEndpoint>()
+  readonly blocks = new Groups<Block>()
+  readonly addresses = new Groups<AddressClaim>()
+
+  /** True when the record stands there already, word for word. */
+  has(key: string, item: Item): boolean {
+    return sameRecord(this.#get(key, item), item.record)
+  }
+
+  /** Takes the record in; the change to tell, or undefined when nothing others look at is different. */
+  put(key: string, item: Item): ReplicaChange | undefined {
+    const before = this.#get(key, item)
+    if (sameRecord(before, item.record)) return undefined
+    switch (item.kind) {
+      case 'network':
+        this.#forgetName(item.id)
+        this.networks.set(item.id, item.record)
+        this.networkIds.set(item.record.name, item.id)
+        return { kind: item.kind, id: item.id }
+      case 'host':
+        return this.putHost(item.record) ? { kind: item.kind, id: item.id } : undefined
+      case 'alive':
+        this.alive.set(item.id, item.record)
+        return { kind: item.kind, id: item.id }
+      case 'facts':
+        this.facts.set(item.id, item.record)
+        return { kind: item.kind, id: item.id }
+      case 'status':
+        this.status.set(item.id, item.record)
+        return { kind: item.kind, id: item.id }
+      case 'endpoint':
+        return this.putEndpoint(item.record)
+      case 'block':
+        this.blocks.put(item.networkId, key, item.record)
+        return { kind: item.kind, networkId: item.networkId }
+      case 'address':
+        this.addresses.put(item.networkId, key, item.record)
+        return { kind: item.kind, networkId: item.networkId }
+      default:
+        return item satisfies never
+    }
+  }
+
+  /** Takes the record at the key away; the change to tell, or undefined when there was none. */
+  remove(key: string, parsed: ParsedKey): ReplicaChange | undefined {
+    switch (parsed.kind) {
+      case 'network':
+        this.#forgetName(parsed.networkId)
+        return gone(this.networks.delete(parsed.networkId), 'network', parsed.networkId)
+      case 'host':
+        return gone(this.hosts.delete(parsed.hostId), 'host', parsed.hostId)
+      case 'alive':
+        return gone(this.alive.delete(parsed.hostId), 'alive', parsed.hostId)
+      case 'facts':
+        return gone(this.facts.delete(parsed.hostId), 'facts', parsed.hostId)
+      case 'status':
+        return gone(this.status.delete(parsed.hostId), 'status', parsed.hostId)
+      case 'endpoint':
+        return this.removeEndpoint(parsed.endpointId)
+      case 'block':
+      case 'address': {
+        const group = parsed.kind === 'block' ? this.blocks : this.addresses
+        const { kind, networkId } = parsed
+        return group.remove(networkId, key) ? { kind, networkId } : undefined
+      }
+      default:
+        return parsed satisfies never
+    }
+  }
+
+  /** True when the host differs in more than how far it has published. */
+  putHost(host: Host): boolean {
+    const before = this.hosts.get(host.id)
+    this.hosts.set(host.id, host)
+    if (before === undefined) return true
+    return !sameRecord({ ...before, publishedSequence: host.publishedSequence }, host)
+  }
+
+  putEndpoint(endpoint: AnyEndpoint): ReplicaChange | undefined {
+    const { id, networkId, hostId } = endpoint
+    if (sameRecord(this.endpoints.get(id), endpoint)) return undefined
+    this.removeEndpoint(id)
+    this.endpoints.set(id, endpoint)
+    this.endpointsByNetwork.put(networkId, id, endpoint)
+    this.endpointsByHost.put(hostId, id, endpoint)
+    return { kind: 'endpoint', id, networkId, hostId }
+  }
+
+  removeEndpoint(id: string): ReplicaChange | undefined {
+    const before = this.endpoints.get(id)
+    if (before === undefined) return undefined
+    const { networkId, hostId } = before
+    this.endpoints.delete(id)
+    this.endpointsByNetwork.remove(networkId, id)
+    this.endpointsByHost.remove(hostId, id)
+    return { kind: 'endpoint', id, networkId, hostId }
+  }
+
+  /** Keys of everything here, except the endpoints of `ownHostId`, which are not the store's. */
+  *storeKeys(ownHostId: string): Iterable<string> {
+    for (const id of this.networks.keys()) yield keys.network(id)
+    for (const id of this.hosts.keys()) yield keys.host(id)
+    for (const id of this.alive.keys()) yield keys.alive(id)
+    for (const id of this.facts.keys()) yield keys.facts(id)
+    for (const id of this.status.keys()) yield keys.status(id)
+    for (const { id, networkId, hostId } of this.endpoints.values()) {
+      if (hostId !== ownHostId) yield keys.endpoint(networkId, hostId, id)
+    }
+    yield* this.blocks.keys()
+    yield* this.addresses.keys()
+  }
+
+  #get(key: string, item: Item): Item['record'] | undefined {
+    switch (item.kind) {
+      case 'network':
+        return this.networks.get(item.id)
+      case 'endpoint':
+        return this.endpoints.get(item.id)
+      case 'block':
+        return this.blocks.get(item.networkId, key)
+      case 'address':
+        return this.addresses.get(item.networkId, key)
+      case 'host':
+        return this.hosts.get(item.id)
+      case 'alive':
+        return this.alive.get(item.id)
+      case 'facts':
+        return this.facts.get(item.id)
+      case 'status':
+        return this.status.get(item.id)
+      default:
+        return item satisfies never
+    }
+  }
+
+  #forgetName(networkId: string): void {
+    const name = this.networks.get(networkId)?.name
+    // the name may by now be another network's
+    if (name !== undefined && this.networkIds.get(name) === networkId) this.networkIds.delete(name)
+  }
+}
+
+/** Values by group and by their own key; a group without values takes no room. */
+export class Groups<T> {
+  readonly #groups = new Map<string, Map<string, T>>()
+
+  get(group: string, key: string): T | undefined {
+    return this.#groups.get(group)?.get(key)
+  }
+
+  of(group: string): Iterable<T> {
+    return this.#groups.get(group)?.values() ?? []
+  }
+
+  put(group: string, key: string, value: T): void {
+    const found = this.#groups.get(group)
+    if (found === undefined) this.#groups.set(group, new Map([[key, value]]))
+    else found.set(key, value)
+  }
+
+  remove(group: string, key: string): boolean {
+    const found = this.#groups.get(group)
+    if (found?.delete(key) !== true) return false
+    if (found.size === 0) this.#groups.delete(group)
+    return true
+  }
+
+  *keys(): Iterable<string> {
+    for (const group of this.#groups.values()) yield* group.keys()
+  }
+}
+
+function gone(
+  removed: boolean,
+  kind: 'network' | 'host' | 'alive' | 'facts' | 'status',
+  id: string,
+): ReplicaChange | undefined {
+  return removed ? { kind, id } : undefined
+}
