@@ -1,0 +1,16 @@
+/** What each operation does: a call of `control`, and its answer as a document. No state is kept here. */
+
+import type { HandlerDeps, Handlers } from './call.ts'
+import { clusterHandlers } from './cluster.ts'
+import { endpointHandlers } from './endpoints.ts'
+import { hostHandlers } from './hosts.ts'
+import { networkHandlers } from './networks.ts'
+
+export function createHandlers(deps: HandlerDeps): Handlers {
+  return {
+    ...networkHandlers(deps),
+    ...endpointHandlers(deps),
+    ...hostHandlers(deps),
+    ...clusterHandlers(deps),
+  }
+}

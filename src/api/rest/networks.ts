@@ -1,0 +1,51 @@
+/** Networks over REST. */
+
+import type { Control } from '../../control/control.ts'
+import { isNetworkError } from '../../lib/errors.ts'
+import type { Network } from '../../model/network.ts'
+import { defined, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
+import { listOrWatch } from './list-or-watch.ts'
+import { networkView } from './views.ts'
+
+export function networkHandlers({
+  control,
+  subscribe,
+}: HandlerDeps): Handlers<'listNetworks' | 'createNetwork' | 'getNetwork' | 'deleteNetwork'> {
+  const collection = {
+    kind: 'Network' as const,
+    all: () => control.listNetworks(),
+    find: (id: string) => findNetwork(control, id),
+    views: (networks: readonly Network[]) => networks.map(networkView),
+  }
+  return {
+    listNetworks: ({ query }) => listOrWatch(collection, query, subscribe),
+
+    async createNetwork({ body: { metadata, spec }, query }) {
+      const network = await control.createNetwork({ ...defined(metadata), ...defined(spec) })
+      await settle(control, query)
+      return networkView(network)
+    },
+
+    getNetwork: ({ params }) => networkView(control.getNetwork(params.network)),
+
+    async deleteNetwork({ params, query, ifMatch }) {
+      await removeMatching(
+        ifMatch,
+        () => networkView(control.getNetwork(params.network)),
+        () => control.removeNetwork(params.network),
+      )
+      await settle(control, query)
+      return undefined
+    },
+  }
+}
+
+/** The network with this id, or undefined. */
+export function findNetwork(control: Control, id: string) {
+  try {
+    return control.getNetwork(id)
+  } catch (error) {
+    if (!isNetworkError(error, 'not-found')) throw error
+    return undefined
+  }
+}

@@ -1,0 +1,282 @@
+/**
+ * What travels over the REST wire: one zod schema per document, from which checking, TypeScript types and
+ * the OpenAPI document all come. Shapes only: whether a subnet is right or an address is free is decided
+ * by `control`, which can say what would be right. Conventions §6.
+ */
+
+import { z } from 'zod'
+import { ERROR_CODES } from '../../lib/errors.ts'
+import { CARRIERS } from '../../model/network.ts'
+
+const text = z.string().max(255)
+const timestamp = z
+  .string()
+  .meta({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' })
+const labels = z.record(z.string().max(320), text)
+const apiVersion = z.literal('v1')
+
+const metadata = z.strictObject({
+  id: z.string().meta({ description: 'Opaque, sortable, never used again' }),
+  name: z.string().optional(),
+  labels,
+  createdAt: timestamp.optional(),
+  revision: z
+    .int()
+    .optional()
+    .meta({ description: "Number in the host's journal at which the object was settled" }),
+})
+
+const condition = z.strictObject({
+  type: z.string(),
+  status: z.enum(['True', 'False', 'Unknown']),
+  reason: z.string(),
+  message: z.string(),
+  since: timestamp.optional(),
+})
+
+/** The part of `metadata` that a creator chooses. */
+const wantedMetadata = z.strictObject({ name: text.optional(), labels: labels.optional() })
+
+export const CreateNetwork = z
+  .strictObject({
+    apiVersion: apiVersion.optional(),
+    kind: z.literal('Network').optional(),
+    metadata: z.strictObject({ name: text, labels: labels.optional() }),
+    spec: z.strictObject({
+      subnets: z.array(text).max(8),
+      gateways: z.array(text).max(8).optional(),
+      carrier: z.enum(CARRIERS).optional(),
+      mtuBytes: z.int().positive().max(65_535).optional(),
+    }),
+  })
+  .meta({ id: 'CreateNetwork' })
+
+export const Network = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Network'),
+    metadata: metadata.extend({ name: z.string(), createdAt: timestamp }),
+    spec: z.strictObject({
+      subnets: z.array(z.string()).readonly(),
+      gateways: z.array(z.string()).readonly(),
+      carrier: z.enum(CARRIERS),
+      mtuBytes: z.int().optional(),
+    }),
+    status: z.strictObject({ vni: z.int() }),
+  })
+  .meta({ id: 'Network' })
+
+export const Attach = z
+  .strictObject({
+    apiVersion: apiVersion.optional(),
+    kind: z.literal('Endpoint').optional(),
+    metadata: wantedMetadata.optional(),
+    spec: z.strictObject({
+      netns: z.string().min(1).max(4096).optional(),
+      pid: z.int().positive().max(4_194_304).optional(),
+      addresses: z.array(text).max(2).optional(),
+      mac: text.optional(),
+      ifname: text.optional(),
+    }),
+  })
+  .meta({ id: 'Attach', description: 'Exactly one of spec.netns and spec.pid names the namespace' })
+
+export const Endpoint = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Endpoint'),
+    metadata: metadata.extend({ createdAt: timestamp }),
+    spec: z.strictObject({
+      network: z.string(),
+      addresses: z.array(z.string()).readonly(),
+      mac: z.string(),
+      ifname: z.string(),
+      netns: z.string().optional().meta({ description: 'Only for endpoints of this host' }),
+    }),
+    status: z.strictObject({
+      networkId: z.string(),
+      hostId: z.string(),
+      host: z.string().optional(),
+      local: z.boolean(),
+      device: z.string().optional(),
+      conditions: z.array(condition).readonly(),
+    }),
+  })
+  .meta({ id: 'Endpoint' })
+
+const objectFailure = z.strictObject({
+  object: z.string(),
+  code: z.string(),
+  message: z.string(),
+  since: timestamp,
+  attempts: z.int(),
+})
+
+export const Host = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Host'),
+    metadata: metadata.extend({ name: z.string() }),
+    spec: z.strictObject({
+      underlay: z
+        .array(
+          z.strictObject({
+            address: z.string(),
+            prefix: z.string(),
+            mac: z.string(),
+            mtuBytes: z.int(),
+          }),
+        )
+        .readonly(),
+      vxlanPort: z.int(),
+      carriers: z.array(z.string()).readonly(),
+    }),
+    status: z.strictObject({
+      self: z.boolean(),
+      alive: z.boolean(),
+      index: z.int(),
+      epoch: z.int(),
+      version: z.string(),
+      endpoints: z.int(),
+      publishedSequence: z.int(),
+      observedRevision: z.int().optional(),
+      failures: z.array(objectFailure).readonly(),
+    }),
+  })
+  .meta({ id: 'Host' })
+
+export const CreateToken = z
+  .strictObject({
+    apiVersion: apiVersion.optional(),
+    kind: z.literal('Token').optional(),
+    spec: z.strictObject({ ttlSeconds: z.int().positive().max(31_536_000) }),
+  })
+  .meta({ id: 'CreateToken' })
+
+export const Token = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Token'),
+    metadata: z.strictObject({ id: z.string() }),
+    spec: z.strictObject({ ttlSeconds: z.int() }),
+    status: z.strictObject({
+      text: z.string().meta({ description: 'The whole text for `carrick join`; shown once' }),
+      expiresAt: timestamp,
+    }),
+  })
+  .meta({ id: 'Token' })
+
+export const Join = z
+  .strictObject({
+    apiVersion: apiVersion.optional(),
+    kind: z.literal('Join').optional(),
+    spec: z.strictObject({
+      address: text.meta({ description: 'HOST:PORT of a member that serves the store' }),
+      token: z.string().min(1).max(4096),
+    }),
+  })
+  .meta({ id: 'Join' })
+
+export const Joined = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Joined'),
+    status: z.strictObject({ hostId: z.string(), hostName: z.string(), store: z.string() }),
+  })
+  .meta({ id: 'Joined' })
+
+export const Status = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Status'),
+    metadata: z.strictObject({ id: z.string(), name: z.string() }),
+    status: z.strictObject({
+      version: z.string(),
+      store: z.strictObject({
+        kind: z.enum(['embedded', 'joined', 'etcd']),
+        address: z.string(),
+        connected: z.boolean(),
+        revision: z.int(),
+      }),
+      journalSequence: z.int(),
+      publishedSequence: z.int(),
+      settled: z.boolean(),
+      networks: z.int(),
+      endpoints: z.strictObject({ local: z.int(), remote: z.int() }),
+      driftRepaired: z.record(z.string(), z.int()).readonly(),
+      failures: z.array(objectFailure).readonly(),
+      warnings: z.array(z.string()).readonly(),
+    }),
+  })
+  .meta({ id: 'Status' })
+
+export const Drop = z.strictObject({
+  reason: z.string(),
+  endpointId: z.string().optional(),
+  endpointName: z.string().optional(),
+  network: z.string().optional(),
+  packets: z.int(),
+  bytes: z.int(),
+})
+
+export const NetworkList = listOf('NetworkList', Network)
+export const EndpointList = listOf('EndpointList', Endpoint)
+export const HostList = listOf('HostList', Host)
+export const DropList = listOf('DropList', Drop)
+
+export const Health = z
+  .strictObject({
+    status: z.enum(['ok', 'failing']),
+    checks: z
+      .array(z.strictObject({ name: z.string(), ok: z.boolean(), message: z.string().optional() }))
+      .readonly(),
+  })
+  .meta({ id: 'Health' })
+
+/** RFC 9457, with what conventions §5 adds. */
+export const Problem = z
+  .strictObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.enum([...ERROR_CODES, 'too-many-requests', 'internal']),
+    hint: z.string().optional(),
+    fields: z
+      .array(z.strictObject({ pointer: z.string(), message: z.string() }))
+      .readonly()
+      .optional(),
+    requestId: z.string(),
+  })
+  .meta({ id: 'Problem' })
+
+export type Network = z.output<typeof Network>
+export type Endpoint = z.output<typeof Endpoint>
+export type Host = z.output<typeof Host>
+export type Token = z.output<typeof Token>
+export type Joined = z.output<typeof Joined>
+export type Status = z.output<typeof Status>
+export type Drop = z.output<typeof Drop>
+export type Health = z.output<typeof Health>
+export type Problem = z.output<typeof Problem>
+export type Condition = z.output<typeof condition>
+
+/** A page of a list; `metadata.continue` is there when another page follows. */
+export interface ListOf<T> {
+  readonly apiVersion: 'v1'
+  readonly kind: string
+  readonly metadata: { readonly continue?: string | undefined }
+  readonly items: readonly T[]
+}
+
+function listOf<Kind extends string, Item extends z.ZodType>(kind: Kind, item: Item) {
+  return z
+    .strictObject({
+      apiVersion,
+      kind: z.literal(kind),
+      metadata: z.strictObject({ continue: z.string().optional() }),
+      items: z.array(item).readonly(),
+    })
+    .meta({ id: kind })
+}

@@ -1,0 +1,134 @@
+/** The model's objects as documents of the wire: metadata, spec, status. */
+
+import type { DropCount, HostView, StatusView, Token } from '../../control/control.ts'
+import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import type { ObjectFailure } from '../../model/host.ts'
+import type { Network } from '../../model/network.ts'
+import type * as wire from './schemas.ts'
+
+export function networkView(network: Network): wire.Network {
+  return {
+    apiVersion: 'v1',
+    kind: 'Network',
+    metadata: {
+      id: network.id,
+      name: network.name,
+      labels: network.labels,
+      createdAt: network.createdAt,
+    },
+    spec: {
+      subnets: network.prefixes,
+      gateways: network.gateways,
+      carrier: network.carrier,
+      ...(network.mtuBytes === undefined ? {} : { mtuBytes: network.mtuBytes }),
+    },
+    status: { vni: network.vni },
+  }
+}
+
+/** What an endpoint's document says beyond its record. */
+export interface EndpointContext {
+  readonly network: string
+  readonly host: string | undefined
+  /** Only for endpoints of this host: nobody else knows. */
+  readonly ready: wire.Condition | undefined
+  readonly revision?: number
+}
+
+export function endpointView(
+  endpoint: Endpoint | PublishedEndpoint,
+  context: EndpointContext,
+): wire.Endpoint {
+  const local = 'sandbox' in endpoint ? endpoint : undefined
+  return {
+    apiVersion: 'v1',
+    kind: 'Endpoint',
+    metadata: {
+      id: endpoint.id,
+      ...(endpoint.name === undefined ? {} : { name: endpoint.name }),
+      labels: endpoint.labels,
+      createdAt: endpoint.createdAt,
+      ...(context.revision === undefined ? {} : { revision: context.revision }),
+    },
+    spec: {
+      network: context.network,
+      addresses: endpoint.addresses,
+      mac: endpoint.mac,
+      ifname: endpoint.ifname,
+      ...(local === undefined ? {} : { netns: local.sandbox.path }),
+    },
+    status: {
+      networkId: endpoint.networkId,
+      hostId: endpoint.hostId,
+      ...(context.host === undefined ? {} : { host: context.host }),
+      local: local !== undefined,
+      ...(local === undefined ? {} : { device: local.device }),
+      conditions: context.ready === undefined ? [] : [context.ready],
+    },
+  }
+}
+
+export const SETTLED: wire.Condition = {
+  type: 'Ready',
+  status: 'True',
+  reason: 'settled',
+  message: 'The kernel has everything the endpoint needs',
+}
+
+/** Whether an endpoint of this host can be used, from the failures this host reports. */
+export function readiness(
+  endpointId: string,
+  status: { readonly settled: boolean; readonly failures: readonly ObjectFailure[] },
+): wire.Condition {
+  const failure = status.failures.find(({ object }) => object === `endpoint/${endpointId}`)
+  if (failure !== undefined) {
+    const { code, message, since } = failure
+    return { type: 'Ready', status: 'False', reason: code, message, since }
+  }
+  if (status.settled) return SETTLED
+  const message = 'Changes on this host are not yet in the kernel'
+  return { type: 'Ready', status: 'Unknown', reason: 'settling', message }
+}
+
+export function hostView({ host, alive, self, status, endpoints }: HostView): wire.Host {
+  return {
+    apiVersion: 'v1',
+    kind: 'Host',
+    metadata: { id: host.id, name: host.name, labels: {} },
+    spec: { underlay: [...host.underlay], vxlanPort: host.vxlanPort, carriers: host.carriers },
+    status: {
+      self,
+      alive,
+      index: host.index,
+      epoch: host.epoch,
+      version: host.version,
+      endpoints,
+      publishedSequence: host.publishedSequence,
+      ...(status === undefined ? {} : { observedRevision: status.appliedRevision }),
+      failures: status?.failures ?? [],
+    },
+  }
+}
+
+export function statusView({ hostId, hostName, ...status }: StatusView): wire.Status {
+  return {
+    apiVersion: 'v1',
+    kind: 'Status',
+    metadata: { id: hostId, name: hostName },
+    status,
+  }
+}
+
+export function tokenView(token: Token, ttlSeconds: number): wire.Token {
+  return {
+    apiVersion: 'v1',
+    kind: 'Token',
+    metadata: { id: token.id },
+    spec: { ttlSeconds },
+    status: { text: token.text, expiresAt: token.expiresAt },
+  }
+}
+
+export function dropView(drop: DropCount): wire.Drop {
+  return { ...drop }
+}
