@@ -35,6 +35,7 @@ export class Loop {
   readonly #waiters = new Waiters()
   readonly #backlog: Backlog
   readonly #drift = new Map<string, number>()
+  readonly #hostInputs = new Map<string, string>()
   #everything = false
   #scheduled = false
   #started = false
@@ -59,10 +60,10 @@ export class Loop {
       this.#waiters.rejectAll(signal.reason)
     })
     dataplane.onRepair((repair) => this.#repaired(repair))
+    for (const host of replica.hosts()) this.#hostInputsChanged(host.id)
     this.#everything = true
     this.#started = true
     await this.#flush()
-    this.#repaired(await dataplane.audit())
     const timer = setInterval(() => void this.#audit(), this.#options.auditPeriodMs)
     signal.addEventListener('abort', () => clearInterval(timer))
   }
@@ -110,6 +111,7 @@ export class Loop {
         }
         break
       case 'host':
+        if (!this.#hostInputsChanged(change.id)) break
         if (change.id === self().id) {
           this.#everything = true
           break
@@ -125,6 +127,17 @@ export class Loop {
       default:
         break // leases, facts, statuses and blocks are no inputs of the plan
     }
+  }
+
+  /** A host's record changes with everything it publishes; the plan reads only these fields of it. */
+  #hostInputsChanged(id: string): boolean {
+    const host =
+      id === this.#options.self().id ? this.#options.self() : this.#options.replica.host(id)
+    const inputs =
+      host === undefined ? '' : JSON.stringify([host.index, host.underlay, host.vxlanPort])
+    if (this.#hostInputs.get(id) === inputs) return false
+    this.#hostInputs.set(id, inputs)
+    return true
   }
 
   #schedule(): void {
@@ -152,7 +165,8 @@ export class Loop {
     } finally {
       this.#sent--
     }
-    this.#done = Math.max(this.#done, sequence)
+    // A commit that changed no plan is settled as soon as nothing is under way.
+    this.#done = this.#idle ? this.#options.sequence() : Math.max(this.#done, sequence)
     this.#waiters.resolve(this.#done)
   }
 

@@ -4,7 +4,7 @@
  * the greater object key wins, so that the outcome does not depend on the order of events.
  *
  * `apply` trusts what was put before and touches only what changed; `audit` reads the kernel again, puts
- * right what differs and removes what nobody claims.
+ * right what differs and removes what nobody claims; `resync` takes over all claims and audits.
  */
 
 import type { Kind, ObjectKey, Wanted } from '../hoststate/state.ts'
@@ -31,12 +31,22 @@ export interface Repair {
   readonly failures: readonly Failure[]
 }
 
+/** Which things to read again: all of these kinds, or of one kind only those at these keys. */
+export type AuditScope =
+  | { readonly kinds: readonly Kind[] }
+  | { readonly kind: Kind; readonly keys: readonly string[] }
+
 /** Object under which failures are told that no object asked for: leftovers that cannot be removed. */
 const NOBODY: ObjectKey = 'leftover'
 
+interface Claim {
+  readonly object: ObjectKey
+  readonly want: Wanted
+}
+
 interface Slot {
-  /** Who wants what at this key. */
-  readonly claims: Map<ObjectKey, Wanted>
+  /** Who wants what at this key: nearly always one object. */
+  claims: readonly Claim[]
   /** What was last put and is believed to be there. */
   applied: Wanted | undefined
 }
@@ -50,27 +60,47 @@ export class Reconciler {
     this.#resources = resources
   }
 
-  /** Takes over what these objects want; with `full`, every other object is gone. */
-  apply(changes: readonly ObjectChange[], full = false): readonly Failure[] {
+  /** Takes over what these objects want; the others keep what they have. */
+  apply(changes: readonly ObjectChange[]): readonly Failure[] {
     const touched = new Map<Kind, Set<string>>()
-    const named = full ? new Set(changes.map(({ object }) => object)) : undefined
-    if (named !== undefined) {
-      for (const object of [...this.#objects.keys()]) {
-        if (!named.has(object)) this.#claim({ object, wanted: [] }, touched)
-      }
-    }
     for (const change of changes) this.#claim(change, touched)
     return this.#settle(touched)
   }
 
-  /** Reads these kinds from the kernel again and puts right what differs. */
-  audit(kinds: readonly Kind[] = KIND_ORDER): Repair {
+  /** Takes over what these objects want, forgets all others, and compares everything with the kernel. */
+  resync(changes: readonly ObjectChange[]): Repair {
+    const touched = new Map<Kind, Set<string>>()
+    const named = new Set(changes.map(({ object }) => object))
+    for (const object of [...this.#objects.keys()]) {
+      if (!named.has(object)) this.#claim({ object, wanted: [] }, touched)
+    }
+    for (const change of changes) this.#claim(change, touched)
+    return this.audit({ kinds: KIND_ORDER })
+  }
+
+  /** Puts everything again that the object wants who wants the thing at this key. */
+  reapply(kind: Kind, key: string): readonly Failure[] {
+    const slot = this.#slotsOf(kind).get(key)
+    const object = slot === undefined ? undefined : winner(slot)?.object
+    if (object === undefined) return []
+    const touched = new Map<Kind, Set<string>>()
+    for (const want of this.#objects.get(object) ?? []) {
+      const each = this.#slotsOf(want.kind).get(keyOf(want))
+      if (each !== undefined) each.applied = undefined
+      touch(touched, want.kind, keyOf(want))
+    }
+    return this.#settle(touched)
+  }
+
+  /** Reads things from the kernel again and puts right what differs. */
+  audit(scope: AuditScope): Repair {
     const repaired: Partial<Record<Kind, number>> = {}
     const failures: Failure[] = []
     const touched = new Map<Kind, Set<string>>()
+    const kinds = 'kinds' in scope ? scope.kinds : [scope.kind]
     for (const kind of KIND_ORDER.filter((each) => kinds.includes(each))) {
       try {
-        const differing = this.#refresh(kind)
+        const differing = this.#refresh(kind, 'keys' in scope ? new Set(scope.keys) : undefined)
         if (differing.size > 0) {
           repaired[kind] = differing.size
           touched.set(kind, differing)
@@ -95,7 +125,8 @@ export class Reconciler {
 
   #claim({ object, wanted }: ObjectChange, touched: Map<Kind, Set<string>>): void {
     for (const old of this.#objects.get(object) ?? []) {
-      this.#slotsOf(old.kind).get(keyOf(old))?.claims.delete(object)
+      const slot = this.#slotsOf(old.kind).get(keyOf(old))
+      if (slot !== undefined) slot.claims = slot.claims.filter((claim) => claim.object !== object)
       touch(touched, old.kind, keyOf(old))
     }
     for (const want of wanted) {
@@ -103,9 +134,9 @@ export class Reconciler {
       const key = keyOf(want)
       const slot = slots.get(key)
       if (slot === undefined) {
-        slots.set(key, { claims: new Map([[object, want]]), applied: undefined })
+        slots.set(key, { claims: [{ object, want }], applied: undefined })
       } else {
-        slot.claims.set(object, want)
+        slot.claims = [...slot.claims, { object, want }]
       }
       touch(touched, want.kind, key)
     }
@@ -114,17 +145,20 @@ export class Reconciler {
   }
 
   /** Believes the kernel, not memory, and tells the keys where they differed. */
-  #refresh(kind: Kind): Set<string> {
+  #refresh(kind: Kind, among?: ReadonlySet<string>): Set<string> {
     const slots = this.#slotsOf(kind)
     const resource = this.#resource(kind)
     const differing = new Set<string>()
     const found = new Set<string>()
-    for (const have of resource.list()) {
+    const inScope = (key: string): boolean => among === undefined || among.has(key)
+    const wanted = this.wanted(kind).filter((want) => inScope(keyOf(want)))
+    for (const have of resource.list(wanted)) {
       const key = keyOf(have)
+      if (!inScope(key)) continue
       found.add(key)
       const slot = slots.get(key)
       if (slot === undefined) {
-        slots.set(key, { claims: new Map(), applied: have })
+        slots.set(key, { claims: [], applied: have })
         differing.add(key)
         continue
       }
@@ -134,9 +168,9 @@ export class Reconciler {
       if (!same) differing.add(key)
     }
     for (const [key, slot] of slots) {
-      if (found.has(key)) continue
+      if (found.has(key) || !inScope(key)) continue
       slot.applied = undefined
-      if (slot.claims.size > 0) differing.add(key)
+      if (slot.claims.length > 0) differing.add(key)
       else slots.delete(key)
     }
     return differing
@@ -158,7 +192,7 @@ export class Reconciler {
     const slots = this.#slotsOf(kind)
     for (const key of touched.get(kind) ?? []) {
       const slot = slots.get(key)
-      if (slot === undefined || slot.claims.size > 0) continue
+      if (slot === undefined || slot.claims.length > 0) continue
       try {
         if (slot.applied !== undefined) this.#resource(kind).remove(slot.applied)
         slots.delete(key)
@@ -215,11 +249,11 @@ export class Reconciler {
   }
 }
 
-function winner(slot: Slot): { object: ObjectKey; want: Wanted } | undefined {
-  let best: { object: ObjectKey; want: Wanted } | undefined
-  for (const [object, want] of slot.claims) {
-    if (best === undefined || object > best.object) best = { object, want }
-  }
+/** The claim of the greatest object key. */
+function winner(slot: Slot): Claim | undefined {
+  let best = slot.claims[0]
+  for (const claim of slot.claims)
+    if (best === undefined || claim.object > best.object) best = claim
   return best
 }
 

@@ -2,12 +2,16 @@
 
 import type { Wanted } from '../hoststate/state.ts'
 
-export interface Resource<W extends Wanted = Wanted> {
+/** `Have` is what can be read back of a thing: as wanted, and perhaps some facts more. */
+export interface Resource<W extends Wanted = Wanted, Have extends W = W> {
   readonly kind: W['kind']
   /** True when the kernel's object is as wanted; what cannot be read back does not count. */
-  equal(want: W, have: W): boolean
-  /** What is there, ours only. */
-  list(): Iterable<W>
+  equal(want: W, have: Have): boolean
+  /**
+   * What is there, ours only. Things inside other namespaces can only be looked for where they are wanted;
+   * everything else ignores `wanted` and finds leftovers too.
+   */
+  list(wanted: readonly W[]): Iterable<Have>
   /** Creates or corrects. Throws NetworkError. */
   put(want: W): void
   /** The same for many at once, where the kernel offers it; on failure nothing is known of any of them. */
@@ -16,5 +20,5 @@ export interface Resource<W extends Wanted = Wanted> {
   remove(have: W): void
 }
 
-/** One resource per kind. */
-export type Resources = { readonly [W in Wanted as W['kind']]: Resource<W> }
+/** One resource per kind; the comparison hands each only what it listed itself or what the plan wants. */
+export type Resources = { readonly [W in Wanted as W['kind']]: Resource<W, never> | Resource<W> }

@@ -6,4 +6,4 @@
 import type { CarrierPlan } from './carrier.ts'
 import { vxlan } from './vxlan.ts'
 
-export const auto: CarrierPlan = { vxlan: true, direct: true, overheadBytes: vxlan.overheadBytes }
+export const auto: CarrierPlan = { direct: true, overheadBytes: vxlan.overheadBytes }

@@ -8,8 +8,6 @@ import { local } from './local.ts'
 import { vxlan } from './vxlan.ts'
 
 export interface CarrierPlan {
-  /** May packets leave this host in an outer header? */
-  readonly vxlan: boolean
   /** May packets leave this host as they are? */
   readonly direct: boolean
   /** Bytes that the outer headers take from the underlay's MTU. */

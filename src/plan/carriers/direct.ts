@@ -6,4 +6,4 @@
 
 import type { CarrierPlan } from './carrier.ts'
 
-export const direct: CarrierPlan = { vxlan: false, direct: true, overheadBytes: () => 0 }
+export const direct: CarrierPlan = { direct: true, overheadBytes: () => 0 }

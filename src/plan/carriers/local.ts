@@ -2,4 +2,4 @@
 
 import type { CarrierPlan } from './carrier.ts'
 
-export const local: CarrierPlan = { vxlan: false, direct: false, overheadBytes: () => 0 }
+export const local: CarrierPlan = { direct: false, overheadBytes: () => 0 }

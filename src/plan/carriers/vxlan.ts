@@ -10,7 +10,6 @@ import type { CarrierPlan } from './carrier.ts'
 const INNER_BYTES = 14 + 8 + 8
 
 export const vxlan: CarrierPlan = {
-  vxlan: true,
   direct: false,
   overheadBytes: (underlay) => INNER_BYTES + (underlay === 4 ? 20 : 40),
 }

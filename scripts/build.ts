@@ -1,0 +1,30 @@
+/**
+ * Builds the one executable, build/carrick. Code is split, so that a short-lived client reads only its own
+ * part (R24); the dataplane's threads are entry points of their own.
+ */
+
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+const root = dirname(import.meta.dirname)
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  version: string
+}
+const result = spawnSync(
+  process.execPath,
+  [
+    'build',
+    '--compile',
+    '--splitting',
+    '--minify-whitespace',
+    '--target=bun',
+    `--define=process.env.CARRICK_VERSION="${version}"`,
+    '--outfile=build/carrick',
+    'src/main.ts',
+    'src/dataplane/worker.ts',
+    'src/dataplane/reaper.ts',
+  ],
+  { cwd: root, stdio: ['ignore', 2, 2] },
+)
+process.exit(result.status ?? 1)

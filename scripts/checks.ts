@@ -1,0 +1,9 @@
+/** The steps that `npm run check` and `npm test` have in common. */
+
+import type { Step } from './steps.ts'
+
+export const checks: readonly Step[] = [
+  { name: 'lint', command: ['biome', 'check', '--error-on-warnings', '.'], budgetSeconds: 60 },
+  { name: 'types', command: ['tsc', '-p', '.'], budgetSeconds: 120 },
+  { name: 'unit', command: ['bun', 'test', './src', './bench'], budgetSeconds: 240 },
+]

@@ -1,0 +1,101 @@
+/** What the resources share while the dataplane's thread lives: the kernel, the loaded object, open doors. */
+
+import type { MapLayout } from '../hoststate/maps.ts'
+import type { BpfMap } from '../kernel/bpf/map.ts'
+import type { Kernel, Netns } from '../kernel/kernel.ts'
+import { NetworkError } from '../lib/errors.ts'
+
+/** The loaded datapath: its maps, and its programs by name. */
+export interface Datapath {
+  map(layout: Pick<MapLayout<never>, 'name'>): BpfMap
+  /** File descriptor of the program, for a tc filter. */
+  programFd(name: string): number
+  /** The kernel's number of the program, as filters tell it. */
+  programId(name: string): number
+  readonly crossFamilyStrip: boolean
+}
+
+export interface Context {
+  readonly kernel: Kernel
+  readonly datapath: Datapath
+  readonly devices: DeviceIndexes
+  readonly sandboxes: HeldSandboxes
+}
+
+/** Interface numbers by name, remembered: a device keeps its number for life. */
+export class DeviceIndexes {
+  readonly #kernel: Kernel
+  readonly #indexes = new Map<string, number>()
+  readonly #names = new Map<number, string>()
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel
+  }
+
+  /** Throws `not-found` when there is no such device. */
+  of(name: string): number {
+    const known = this.#indexes.get(name)
+    if (known !== undefined) return known
+    const link = this.#kernel.links.get(name)
+    if (link === undefined) {
+      throw new NetworkError('not-found', `Cannot use device ${name}: there is no such device`, {
+        details: { device: name },
+      })
+    }
+    this.set(name, link.index)
+    return link.index
+  }
+
+  /** Undefined when no device has the number. */
+  nameOf(index: number): string | undefined {
+    return this.#names.get(index) ?? this.#kernel.links.get(index)?.name
+  }
+
+  set(name: string, index: number): void {
+    this.#indexes.set(name, index)
+    this.#names.set(index, name)
+  }
+
+  forget(name: string): void {
+    const index = this.#indexes.get(name)
+    this.#indexes.delete(name)
+    if (index !== undefined) this.#names.delete(index)
+  }
+
+  /** Devices may have come and gone behind our back. */
+  clear(): void {
+    this.#indexes.clear()
+    this.#names.clear()
+  }
+}
+
+/**
+ * Namespaces that a request in progress keeps open in another thread of this process, by inode. They are
+ * opened through that descriptor, so that a path or pid that was reused meanwhile is not taken for it.
+ */
+export class HeldSandboxes {
+  readonly #kernel: Kernel
+  #held: ReadonlyMap<number, number> = new Map()
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel
+  }
+
+  /** Replaces the list: inode to file descriptor. */
+  replace(held: ReadonlyMap<number, number>): void {
+    this.#held = held
+  }
+
+  /** Opens a sandbox, held or by its path. Throws `not-found` when it is gone or is another one now. */
+  open(sandbox: { readonly path: string; readonly inode: number }): Netns {
+    const fd = this.#held.get(sandbox.inode)
+    const netns = this.#kernel.openNetns(fd === undefined ? sandbox.path : `/proc/self/fd/${fd}`)
+    if (netns.inode === sandbox.inode) return netns
+    netns.close()
+    throw new NetworkError(
+      'not-found',
+      `Cannot enter ${sandbox.path}: it is another namespace now than the one that was attached`,
+      { details: { netns: sandbox.path } },
+    )
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The kernel's side of the agent, as the rest of the program sees it: plain data goes to a thread of its
+ * own, which alone changes the kernel, and what came of it comes back. A second thread deletes links that
+ * a detach has put aside, because that can hold the caller for tens of milliseconds (R22).
+ */
+
+import type { Kind } from '../hoststate/state.ts'
+import type { Failure, ObjectChange, Repair } from './reconcile.ts'
+
+/** Packets dropped for one reason at one device. */
+export interface DropCounter {
+  /** Name of the device: the host end of an endpoint, or where the packets arrived. */
+  readonly device: string
+  readonly reason: string
+  readonly packets: number
+  readonly bytes: number
+}
+
+export interface Dataplane extends AsyncDisposable {
+  /** Makes the kernel agree with these objects; with `full`, with these alone, and reads everything again. */
+  apply(changes: readonly ObjectChange[], full: boolean): Promise<readonly Failure[]>
+  /** Compares these kinds (default: all) with the kernel and puts right what differs. */
+  audit(kinds?: readonly Kind[]): Promise<Repair>
+  /** Is told of repairs that a change seen in the kernel brought about. */
+  onRepair(listener: (repair: Repair) => void): void
+  drops(): Promise<readonly DropCounter[]>
+  /** Sentences for the operator: what this kernel cannot do. */
+  readonly warnings: readonly string[]
+}
+
+/** What the dataplane's thread is told at its start. */
+export interface DataplaneSettings {
+  /** Directory on bpffs where maps and programs are pinned, without the schema number. */
+  readonly bpfDirectory: string
+  /** Inside namespaces things are compared this often, a few at a time. */
+  readonly interiorPeriodMs: number
+}

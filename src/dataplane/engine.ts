@@ -1,0 +1,180 @@
+/**
+ * What the dataplane's thread does, without the thread: apply, audit, and answer to the kernel's notices.
+ * A notice about a thing of ours that is not as wanted brings one repair; what tells of nothing (entries of
+ * maps, insides of namespaces) is compared on timers, a few at a time, so that no attach waits for it.
+ */
+
+import type { Kind } from '../hoststate/state.ts'
+import { KIND_ORDER, keyOf, MARK } from '../hoststate/state.ts'
+import type { Link } from '../kernel/kernel.ts'
+import type { Notice } from '../kernel/notices.ts'
+import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
+import type { OpenDatapath } from './datapath.ts'
+import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import type { Failure, ObjectChange, Repair } from './reconcile.ts'
+import { Reconciler } from './reconcile.ts'
+import { allResources } from './resources/all.ts'
+
+/** Notices come in flocks: one repair answers all of a flock. */
+const FLOCK_MS = 50
+/** Path MTUs that the kernel learned are asked for this often: it tells nobody. */
+const PATH_PERIOD_MS = 1_000
+/** Insides of namespaces compared at once. */
+const SLICE = 10
+
+/** Kinds that `audit` compares at once on its timer; the insides are compared in slices. */
+const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => kind !== 'interior')
+
+export interface EngineEvents {
+  repaired(repair: Repair): void
+  dying(): void
+}
+
+export class Engine {
+  readonly #context: Context
+  readonly #datapath: OpenDatapath
+  readonly #reconciler: Reconciler
+  readonly #events: EngineEvents
+  readonly #stopped = new AbortController()
+  readonly #suspects = new Set<Kind>()
+  #flock: ReturnType<typeof setTimeout> | undefined
+  #slice: ReturnType<typeof setTimeout> | undefined
+  #synced = false
+
+  constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
+    const { kernel } = datapath
+    this.#datapath = datapath
+    this.#events = events
+    this.#context = {
+      kernel,
+      datapath,
+      devices: new DeviceIndexes(kernel),
+      sandboxes: new HeldSandboxes(kernel),
+    }
+    this.#reconciler = new Reconciler(allResources(this.#context, () => events.dying()))
+    const signal = this.#stopped.signal
+    void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'nft', 'tc'], signal))
+    const paths = setInterval(() => this.#repair(['peer']), PATH_PERIOD_MS)
+    const insides = setInterval(() => this.#lookInside(), settings.interiorPeriodMs)
+    signal.addEventListener('abort', () => {
+      clearInterval(paths)
+      clearInterval(insides)
+      clearTimeout(this.#flock)
+      clearTimeout(this.#slice)
+    })
+  }
+
+  /** `held`: namespaces that requests under way keep open, by inode. */
+  apply(
+    changes: readonly ObjectChange[],
+    full: boolean,
+    held: ReadonlyMap<number, number>,
+  ): readonly Failure[] {
+    this.#context.sandboxes.replace(held)
+    if (!full) return this.#reconciler.apply(changes)
+    const { failures } = this.#reconciler.resync(changes)
+    // Links that an earlier run had put aside and not yet deleted.
+    if (this.#context.kernel.links.list({ group: MARK.dyingGroup }).length > 0) this.#events.dying()
+    this.#synced = true
+    return failures
+  }
+
+  audit(kinds: readonly Kind[]): Repair {
+    const swept = kinds.filter((kind) => SWEPT_KINDS.includes(kind))
+    if (kinds.includes('interior')) this.#lookInside()
+    return this.#reconciler.audit({ kinds: swept })
+  }
+
+  drops(): readonly DropCounter[] {
+    return this.#datapath.drops().flatMap(({ ifindex, reason, packets, bytes }) => {
+      const device = this.#context.devices.nameOf(ifindex)
+      return device === undefined ? [] : [{ device, reason, packets, bytes }]
+    })
+  }
+
+  stop(): void {
+    this.#stopped.abort()
+    this.#datapath[Symbol.dispose]()
+  }
+
+  async #listen(notices: AsyncIterable<Notice>): Promise<void> {
+    for await (const notice of notices) {
+      if (this.#stopped.signal.aborted) return
+      if (this.#synced) this.#heard(notice)
+    }
+  }
+
+  #heard(notice: Notice): void {
+    switch (notice.kind) {
+      case 'link':
+        this.#heardOfLink(notice.change, notice.link)
+        break
+      case 'address':
+      case 'route':
+        this.#suspect(['peer'])
+        break
+      case 'nft':
+        if (notice.table === undefined || notice.table === MARK.table) this.#suspect(['ruleset'])
+        break
+      case 'tc':
+        this.#suspect(['block', 'program'])
+        break
+      case 'lost':
+        this.#suspect(SWEPT_KINDS)
+        break
+      default:
+        break // neighbours are no business of ours
+    }
+  }
+
+  #heardOfLink(change: 'put' | 'remove', link: Link): void {
+    const veth = this.#reconciler.wantedAt('veth', link.name)
+    if (veth === undefined) {
+      if (link.name.startsWith(MARK.devicePrefix) || change === 'remove') {
+        this.#suspect(['vxlan-device', 'config', 'block', 'program'])
+      }
+      this.#suspect(['peer'])
+      return
+    }
+    const now = this.#context.kernel.links.get(link.name)
+    const sound = now?.up === true && now.group === MARK.endpointGroup
+    if (sound && veth.kind === 'veth' && now.mtuBytes === veth.mtuBytes) return
+    const failures = this.#reconciler.reapply('veth', link.name)
+    this.#events.repaired({ repaired: failures.length === 0 ? { veth: 1 } : {}, failures })
+  }
+
+  #suspect(kinds: readonly Kind[]): void {
+    for (const kind of kinds) this.#suspects.add(kind)
+    this.#flock ??= setTimeout(() => {
+      const suspects = [...this.#suspects]
+      this.#suspects.clear()
+      this.#flock = undefined
+      this.#repair(suspects)
+    }, FLOCK_MS)
+  }
+
+  #repair(kinds: readonly Kind[]): void {
+    if (!this.#synced) return
+    this.#tell(this.#reconciler.audit({ kinds }))
+  }
+
+  /** Compares the insides of all namespaces, in slices with a pause for messages in between. */
+  #lookInside(): void {
+    if (!this.#synced || this.#slice !== undefined) return
+    const keys = this.#reconciler.wanted('interior').map(keyOf)
+    const next = (from: number): void => {
+      const slice = keys.slice(from, from + SLICE)
+      this.#slice = undefined
+      if (slice.length === 0) return
+      this.#tell(this.#reconciler.audit({ kind: 'interior', keys: slice }))
+      this.#slice = setTimeout(() => next(from + SLICE), 5)
+    }
+    next(0)
+  }
+
+  #tell(repair: Repair): void {
+    if (Object.keys(repair.repaired).length > 0 || repair.failures.length > 0) {
+      this.#events.repaired(repair)
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** What the agent's thread and the dataplane's threads say to each other: plain data. */
+
+import type { Kind } from '../hoststate/state.ts'
+import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import type { Failure, ObjectChange, Repair } from './reconcile.ts'
+
+export type Request =
+  | { readonly kind: 'start'; readonly settings: DataplaneSettings }
+  | {
+      readonly kind: 'apply'
+      readonly changes: readonly ObjectChange[]
+      readonly full: boolean
+      /** Namespaces held open by requests under way: inode and descriptor. */
+      readonly held: readonly (readonly [number, number])[]
+    }
+  | { readonly kind: 'audit'; readonly kinds: readonly Kind[] }
+  | { readonly kind: 'drops' }
+  | { readonly kind: 'stop' }
+
+export interface Answers {
+  readonly start: { readonly warnings: readonly string[] }
+  readonly apply: { readonly failures: readonly Failure[] }
+  readonly audit: Repair
+  readonly drops: readonly DropCounter[]
+  readonly stop: null
+}
+
+export interface Numbered {
+  readonly id: number
+  readonly request: Request
+}
+
+/** An error as data: NetworkError does not survive the way between threads. */
+export interface ErrorData {
+  readonly code: string
+  readonly message: string
+  readonly hint: string | undefined
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+export type Reply =
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: Answers[Request['kind']] }
+  | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
+  /** Drift that a notice of the kernel brought to light was put right. */
+  | { readonly kind: 'repair'; readonly repair: Repair }
+  /** Links wait in the dying group. */
+  | { readonly kind: 'dying' }

@@ -1,0 +1,138 @@
+/**
+ * What a container finds in its namespace: its interface up, with addresses, a permanent neighbour for each
+ * gateway and the routes through it. Whatever else the container adds is its own business.
+ */
+
+import type { Interior } from '../../hoststate/state.ts'
+import { MARK } from '../../hoststate/state.ts'
+import type { KernelView, Link, Netns } from '../../kernel/kernel.ts'
+import { isNetworkError, NetworkError } from '../../lib/errors.ts'
+import { familyOf, parseIP } from '../../net/ip.ts'
+import { parseMac } from '../../net/mac.ts'
+import { parsePrefix } from '../../net/prefix.ts'
+import type { Context } from '../context.ts'
+import type { Resource } from '../resource.ts'
+
+interface Have extends Interior {
+  readonly up: boolean
+}
+
+export function interiors({ kernel, sandboxes }: Context): Resource<Interior, Have> {
+  return {
+    kind: 'interior',
+    equal,
+    list: (wanted) => wanted.flatMap((want) => look(want) ?? []),
+    put(want) {
+      using netns = sandboxes.open(want.sandbox)
+      kernel.inNetns(netns, (inside) => configure(inside, want))
+    },
+    // The interface takes everything with it.
+    remove() {},
+  }
+
+  function look(want: Interior): Have | undefined {
+    let netns: Netns
+    try {
+      netns = sandboxes.open(want.sandbox)
+    } catch (error) {
+      if (isNetworkError(error, 'not-found') || isNetworkError(error, 'invalid')) return undefined
+      throw error
+    }
+    using open = netns
+    return kernel.inNetns(open, (inside) => read(inside, want))
+  }
+}
+
+function configure(inside: KernelView, want: Interior): void {
+  const link = inside.links.get(want.ifname)
+  if (link === undefined || link.mac !== want.mac) {
+    throw new NetworkError(
+      'not-found',
+      `Cannot configure ${want.ifname} in ${want.sandbox.path}: the interface is not there`,
+      { details: { netns: want.sandbox.path, ifname: want.ifname } },
+    )
+  }
+  if (want.addresses.some(({ address }) => familyOf(address) === 6)) enableIPv6(inside, want.ifname)
+  inside.batch((batch) => {
+    batch.links.set('lo', { up: true })
+    batch.links.set(link.index, { up: true, mtuBytes: want.mtuBytes })
+    for (const { address, length } of want.addresses) {
+      batch.addresses.put({
+        device: link.index,
+        address,
+        prefixLength: length,
+        noDad: true,
+        noPrefixRoute: true,
+      })
+    }
+    for (const { address, mac } of want.neighbours) {
+      batch.neighbours.put({ device: link.index, address, mac })
+    }
+    for (const { to, via } of want.routes) {
+      batch.routes.put({
+        destination: to,
+        gateway: via,
+        device: link.index,
+        onlink: true,
+        protocol: MARK.routeProtocol,
+      })
+    }
+  })
+}
+
+/** Runtimes switch IPv6 off in new namespaces (Docker does); an address needs it. */
+function enableIPv6(inside: KernelView, ifname: string): void {
+  const path = ['net', 'ipv6', 'conf', ifname, 'disable_ipv6']
+  if (inside.sysctl.read(path) === '1') inside.sysctl.write(path, '0')
+}
+
+function read(inside: KernelView, want: Interior): Have | undefined {
+  const link = inside.links.get(want.ifname)
+  const mac = link?.mac === undefined ? undefined : parseMac(link.mac)
+  if (link === undefined || mac === undefined) return undefined
+  return { ...want, mac, mtuBytes: link.mtuBytes, up: link.up, ...readParts(inside, link) }
+}
+
+function readParts(
+  inside: KernelView,
+  link: Link,
+): Pick<Interior, 'addresses' | 'routes' | 'neighbours'> {
+  const device = link.index
+  return {
+    addresses: inside.addresses.list({ device }).flatMap(({ address, prefixLength }) => {
+      const ip = parseIP(address)
+      return ip === undefined ? [] : [{ address: ip, length: prefixLength }]
+    }),
+    neighbours: inside.neighbours.list({ device }).flatMap(({ address, mac }) => {
+      const [ip, neighbourMac] = [parseIP(address), mac === undefined ? undefined : parseMac(mac)]
+      return ip === undefined || neighbourMac === undefined
+        ? []
+        : [{ address: ip, mac: neighbourMac }]
+    }),
+    routes: inside.routes.list({ protocol: MARK.routeProtocol }).flatMap((route) => {
+      const [to, via] = [
+        parsePrefix(route.destination),
+        route.gateway === undefined ? undefined : parseIP(route.gateway),
+      ]
+      return to === undefined || via === undefined || route.device !== device ? [] : [{ to, via }]
+    }),
+  }
+}
+
+/** Everything wanted is there; what the container added does not count. */
+function equal(want: Interior, have: Have): boolean {
+  return (
+    have.up &&
+    have.mac === want.mac &&
+    have.mtuBytes === want.mtuBytes &&
+    want.addresses.every(({ address, length }) =>
+      have.addresses.some((each) => each.address === address && each.length === length),
+    ) &&
+    want.neighbours.every(({ address, mac }) =>
+      have.neighbours.some((each) => each.address === address && each.mac === mac),
+    ) &&
+    want.routes.every(({ to, via }) =>
+      have.routes.some((each) => each.to === to && each.via === via),
+    )
+  )
+}

@@ -1,0 +1,110 @@
+/**
+ * Rows of the map `hosts`: what the plan knows of another host, completed by what only this kernel knows,
+ * the device and next hop towards it and the MTU of the path, learned route exceptions included (R28, R32).
+ * An audit asks the routes again, so that a row follows them.
+ */
+
+import { type HostEntry, hosts } from '../../hoststate/maps.ts'
+import type { Peer } from '../../hoststate/state.ts'
+import type { Link } from '../../kernel/kernel.ts'
+import { NetworkError } from '../../lib/errors.ts'
+import { parseIP } from '../../net/ip.ts'
+import { parseMac } from '../../net/mac.ts'
+import type { Context } from '../context.ts'
+import type { Resource } from '../resource.ts'
+
+interface Have extends Peer {
+  readonly row: Uint8Array
+}
+
+export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
+  const map = datapath.map(hosts)
+  /** Rows that may hold something; undefined until the whole array was read once. */
+  let used: Set<number> | undefined
+
+  return {
+    kind: 'peer',
+    equal(want, have) {
+      const entry = resolve(want)
+      return entry !== undefined && Buffer.compare(hosts.valueOf(entry), have.row) === 0
+    },
+    *list(wanted) {
+      if (used === undefined) {
+        used = new Set()
+        for (const { key, value } of map.entries()) {
+          const entry = hosts.entryOf(key, value)
+          if (entry !== undefined) used.add(entry.index)
+        }
+      }
+      for (const { index } of wanted) used.add(index)
+      for (const index of used) {
+        const key = hosts.keyOf({ index } as HostEntry) // the key of a row is its index alone
+        const row = map.lookup(key)
+        const entry = row === undefined ? undefined : hosts.entryOf(key, row)
+        if (entry === undefined || row === undefined) continue
+        yield { ...peerOf(entry), row }
+      }
+    },
+    put(want) {
+      const entry = resolve(want)
+      if (entry === undefined) {
+        // Nothing passes to a host without a route: an empty row is a closed door.
+        clear(want.index)
+        throw new NetworkError(
+          'unavailable',
+          `Cannot reach host ${want.remote}: this host has no route to it`,
+          { details: { address: want.remote } },
+        )
+      }
+      used?.add(want.index)
+      map.update(hosts.keyOf(entry), hosts.valueOf(entry))
+    },
+    remove(have) {
+      clear(have.index)
+      used?.delete(have.index)
+    },
+  }
+
+  function clear(index: number): void {
+    const key = hosts.keyOf({ index } as HostEntry) // as above
+    map.update(key, new Uint8Array(map.slotBytes))
+  }
+
+  function resolve(want: Peer): HostEntry | undefined {
+    const route = kernel.routes.lookup(want.remote, { source: want.local })
+    const link = route === undefined ? undefined : kernel.links.get(route.device)
+    const deviceMac = link === undefined ? undefined : macOf(link)
+    if (route === undefined || deviceMac === undefined) return undefined
+    const nextHop =
+      (route.gateway === undefined ? undefined : parseIP(route.gateway)) ?? want.remote
+    const onLink = want.onLink && route.gateway === undefined
+    return {
+      index: want.index,
+      address: want.remote,
+      localAddress: want.local,
+      ifindex: route.device,
+      deviceMac,
+      nextHop,
+      nextHopMac: onLink ? want.mac : undefined,
+      onLink,
+      pathMtuBytes: route.pathMtuBytes,
+      vxlanPort: want.vxlanPort,
+    }
+  }
+}
+
+function macOf(link: Link): ReturnType<typeof parseMac> {
+  return link.mac === undefined ? undefined : parseMac(link.mac)
+}
+
+function peerOf(entry: HostEntry): Peer {
+  return {
+    kind: 'peer',
+    index: entry.index,
+    remote: entry.address,
+    local: entry.localAddress,
+    vxlanPort: entry.vxlanPort,
+    onLink: entry.onLink,
+    ...(entry.nextHopMac === undefined ? {} : { mac: entry.nextHopMac }),
+  }
+}

@@ -1,0 +1,128 @@
+/** The kinds that are entries of the datapath's maps: which map each is in, and what its entry says. */
+
+import * as maps from '../../hoststate/maps.ts'
+import type {
+  DatapathConfig,
+  DeviceEntry,
+  DirectPrefix,
+  EndpointEntry,
+  NetworkEntry,
+} from '../../hoststate/state.ts'
+import { MARK } from '../../hoststate/state.ts'
+import { familyOf, type IP } from '../../net/ip.ts'
+import type { Context } from '../context.ts'
+import type { Resource } from '../resource.ts'
+import { mapResource } from './map-table.ts'
+
+const ofFamily = (addresses: readonly IP[], family: 4 | 6): IP | undefined =>
+  addresses.find((address) => familyOf(address) === family)
+
+export function networkEntries({ datapath }: Context): Resource<NetworkEntry> {
+  return mapResource<NetworkEntry, maps.NetworkEntry>({
+    kind: 'network',
+    layout: maps.networks,
+    map: datapath.map(maps.networks),
+    entryOf: ({ vni, prefixes, gateways }) => ({
+      vni,
+      prefixes,
+      gateway4: ofFamily(gateways, 4),
+      gateway6: ofFamily(gateways, 6),
+    }),
+    wantedOf: ({ vni, prefixes, gateway4, gateway6 }) => ({
+      kind: 'network',
+      vni,
+      prefixes,
+      gateways: [gateway4, gateway6].flatMap((gateway) => gateway ?? []),
+    }),
+  })
+}
+
+export function directPrefixes({ datapath }: Context): Resource<DirectPrefix> {
+  return mapResource<DirectPrefix, maps.DirectPrefixEntry>({
+    kind: 'direct-prefix',
+    layout: maps.directPrefixes,
+    map: datapath.map(maps.directPrefixes),
+    entryOf: ({ prefix, vni }) => ({ prefix, vni }),
+    wantedOf: ({ prefix, vni }) => ({ kind: 'direct-prefix', prefix, vni }),
+  })
+}
+
+export function endpointEntries({ datapath, devices }: Context): Resource<EndpointEntry> {
+  return mapResource<EndpointEntry, maps.EndpointEntry>({
+    kind: 'endpoint',
+    layout: maps.endpoints,
+    map: datapath.map(maps.endpoints),
+    entryOf: ({ vni, address, mac, at }) => ({
+      vni,
+      address,
+      mac,
+      at:
+        'device' in at
+          ? { kind: 'local', ifindex: devices.of(at.device) }
+          : { kind: 'remote', host: at.hostIndex },
+    }),
+    wantedOf: ({ vni, address, mac, at }) => ({
+      kind: 'endpoint',
+      vni,
+      address,
+      mac,
+      at:
+        at.kind === 'local' ? { device: deviceName(devices, at.ifindex) } : { hostIndex: at.host },
+    }),
+  })
+}
+
+export function deviceEntries({ datapath, devices }: Context): Resource<DeviceEntry> {
+  return mapResource<DeviceEntry, maps.DeviceEntry>({
+    kind: 'device',
+    layout: maps.devices,
+    map: datapath.map(maps.devices),
+    entryOf: ({ device, vni, mac, addresses, carrier }) => ({
+      ifindex: devices.of(device),
+      vni,
+      mac,
+      address4: ofFamily(addresses, 4),
+      address6: ofFamily(addresses, 6),
+      carrier,
+    }),
+    wantedOf: ({ ifindex, vni, mac, address4, address6, carrier }) => ({
+      kind: 'device',
+      device: deviceName(devices, ifindex),
+      vni,
+      mac,
+      addresses: [address4, address6].flatMap((address) => address ?? []),
+      carrier,
+    }),
+  })
+}
+
+export function configs({ datapath, devices }: Context): Resource<DatapathConfig> {
+  return mapResource<DatapathConfig, maps.ConfigEntry>({
+    kind: 'config',
+    layout: maps.config,
+    map: datapath.map(maps.config),
+    array: true,
+    entryOf: (want) => ({
+      fabricMac: want.fabricMac,
+      address4: ofFamily(want.addresses, 4),
+      address6: ofFamily(want.addresses, 6),
+      vxlanPort: want.vxlanPort,
+      vxlanIfindex: devices.of(want.vxlanDevice),
+      crossFamilyStrip: datapath.crossFamilyStrip,
+      direct: want.direct,
+    }),
+    wantedOf: (entry) => ({
+      kind: 'config',
+      fabricMac: entry.fabricMac,
+      vxlanPort: entry.vxlanPort,
+      vxlanDevice: MARK.vxlanDevice,
+      addresses: [entry.address4, entry.address6].flatMap((address) => address ?? []),
+      direct: entry.direct,
+    }),
+  })
+}
+
+/** The name of a device, or a name nobody has for one that is gone, so that its entry is a leftover. */
+function deviceName(devices: Context['devices'], ifindex: number): string {
+  return devices.nameOf(ifindex) ?? `gone/${ifindex}`
+}

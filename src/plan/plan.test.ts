@@ -1,0 +1,81 @@
+/** The plan against golden files that an operator can read; `UPDATE_GOLDEN=1 bun test src/plan` rewrites them. */
+
+import { expect, test } from 'bun:test'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { printHostState } from '../hoststate/print.ts'
+import type { HostState } from '../hoststate/state.ts'
+import { planAll, type Snapshot } from './plan.ts'
+import { endpointOf, hostOf, networkOf, remoteEndpointOf, snapshotOf } from './testing.ts'
+
+const one = hostOf(1, '192.0.2.1', '2001:db8::1')
+const two = hostOf(2, '192.0.2.2', '2001:db8::2')
+const far = hostOf(3, '198.51.100.3')
+const onlyIPv6 = hostOf(4, '2001:db8:1::4')
+
+const blue = networkOf('blue', 100, ['10.80.0.0/16', 'fd80::/48'], 'vxlan')
+const red = networkOf('red', 101, ['10.80.0.0/16'], 'local')
+const green = networkOf('green', 102, ['10.90.0.0/16'], 'direct')
+const auto = networkOf('auto', 103, ['fd90::/64'], 'auto')
+
+const cases: Readonly<Record<string, Snapshot>> = {
+  'a host alone': snapshotOf(one, [], []),
+  'a container at home and one elsewhere': snapshotOf(
+    one,
+    [blue],
+    [
+      endpointOf('web', blue, one, ['10.80.255.1', 'fd80::ff01']),
+      remoteEndpointOf('db', blue, two, ['10.80.254.1', 'fd80::fe01']),
+    ],
+    [one, two, far, onlyIPv6],
+  ),
+  'a local network stays at home': snapshotOf(
+    one,
+    [red],
+    [
+      endpointOf('web', red, one, ['10.80.255.1']),
+      remoteEndpointOf('db', red, two, ['10.80.254.1']),
+    ],
+    [one, two],
+  ),
+  'direct networks announce their prefixes': snapshotOf(
+    one,
+    [green, auto],
+    [
+      endpointOf('a', green, one, ['10.90.255.1']),
+      remoteEndpointOf('b', auto, two, ['fd90::fe01']),
+    ],
+    [one, two],
+  ),
+  'endpoints of networks and hosts that are gone ask for nothing': snapshotOf(
+    one,
+    [],
+    [
+      endpointOf('web', blue, one, ['10.80.255.1']),
+      remoteEndpointOf('db', blue, two, ['10.80.1.1']),
+    ],
+    [one],
+  ),
+}
+
+for (const [name, snapshot] of Object.entries(cases)) {
+  test(`the plan of ${name}`, () => {
+    const file = join(import.meta.dirname, 'golden', `${name.replaceAll(' ', '-')}.txt`)
+    const text = printHostState(planAll(snapshot))
+    if (process.env['UPDATE_GOLDEN'] !== undefined) writeFileSync(file, text)
+    expect(text).toBe(readFileSync(file, 'utf8'))
+  })
+}
+
+test('the plan does not depend on the order in which things are known', () => {
+  const snapshot = cases['a container at home and one elsewhere']
+  if (snapshot === undefined) throw new Error('fixture')
+  const reversed: Snapshot = {
+    ...snapshot,
+    networks: new Map([...snapshot.networks].reverse()),
+    hosts: new Map([...snapshot.hosts].reverse()),
+    endpoints: new Map([...snapshot.endpoints].reverse()),
+  }
+  const sorted = (state: HostState): unknown => [...state].sort(([a], [b]) => (a < b ? -1 : 1))
+  expect(sorted(planAll(reversed))).toEqual(sorted(planAll(snapshot)))
+})

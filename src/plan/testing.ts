@@ -1,0 +1,120 @@
+/** Records for tests of the plan and of what follows it: only what matters is said, the rest is filled in. */
+
+import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import type { Host } from '../model/host.ts'
+import type { Carrier, Network } from '../model/network.ts'
+import { familyOf, type IP, parseIP } from '../net/ip.ts'
+import { type Mac, macForAddress, parseMac } from '../net/mac.ts'
+import { addressAt, type Prefix, parsePrefix, prefixAround } from '../net/prefix.ts'
+import type { Snapshot } from './plan.ts'
+
+export function ip(text: string): IP {
+  const parsed = parseIP(text)
+  if (parsed === undefined) throw new Error(`not an address: ${text}`)
+  return parsed
+}
+
+export function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text)
+  if (parsed === undefined) throw new Error(`not a prefix: ${text}`)
+  return parsed
+}
+
+export function mac(text: string): Mac {
+  const parsed = parseMac(text)
+  if (parsed === undefined) throw new Error(`not a MAC address: ${text}`)
+  return parsed
+}
+
+/** A host with these underlay addresses, in /24 and /64. */
+export function hostOf(index: number, ...addresses: readonly string[]): Host {
+  return {
+    schema: 1,
+    id: `host${index}`,
+    name: `h${index}`,
+    index,
+    underlay: addresses.map(ip).map((address) => ({
+      address,
+      prefix: prefixAround(address, familyOf(address) === 4 ? 24 : 64),
+      mac: mac(`02:00:00:00:00:0${index}`),
+      mtuBytes: 1500,
+    })),
+    vxlanPort: 4789,
+    carriers: ['vxlan', 'direct'],
+    version: '0.0.0',
+    publishedSequence: 0,
+    epoch: 1,
+  }
+}
+
+export function networkOf(
+  name: string,
+  vni: number,
+  prefixes: readonly string[],
+  carrier: Carrier,
+): Network {
+  const parsed = prefixes.map(prefix)
+  return {
+    schema: 1,
+    id: `net-${name}`,
+    name,
+    vni,
+    prefixes: parsed,
+    gateways: parsed.flatMap((each) => addressAt(each, 1n) ?? []),
+    carrier,
+    labels: {},
+    createdAt: '2026-01-01T00:00:00.000Z',
+  }
+}
+
+export function remoteEndpointOf(
+  name: string,
+  network: Network,
+  host: Host,
+  addresses: readonly string[],
+): PublishedEndpoint {
+  const parsed = addresses.map(ip)
+  return {
+    schema: 1,
+    id: `ep-${name}`,
+    networkId: network.id,
+    hostId: host.id,
+    addresses: parsed,
+    mac: macForAddress(network.vni, parsed[0] ?? ip('0.0.0.0')),
+    name,
+    labels: {},
+    ifname: 'eth0',
+    createdAt: '2026-01-01T00:00:00.000Z',
+  }
+}
+
+export function endpointOf(
+  name: string,
+  network: Network,
+  host: Host,
+  addresses: readonly string[],
+): Endpoint {
+  return {
+    ...remoteEndpointOf(name, network, host, addresses),
+    sandbox: { path: `/run/netns/${name}`, inode: 4_026_532_000 },
+    device: `ck${name}`,
+    number: 1,
+  }
+}
+
+export function snapshotOf(
+  self: Host,
+  networks: readonly Network[],
+  endpoints: readonly (Endpoint | PublishedEndpoint)[],
+  hosts: readonly Host[] = [self],
+): Snapshot {
+  const byId = <T extends { readonly id: string }>(items: readonly T[]): ReadonlyMap<string, T> =>
+    new Map(items.map((item) => [item.id, item]))
+  return {
+    self,
+    underlayDevices: ['eth0'],
+    networks: byId(networks),
+    hosts: byId(hosts),
+    endpoints: byId(endpoints),
+  }
+}
