@@ -1,7 +1,7 @@
 /**
- * What this host must remember about addresses beyond its endpoints, durably and before it acts: blocks it
- * is giving back (never to allocate from again, whatever an old copy of the store says) and addresses of its
- * blocks that it granted to others. Kept in the journal's settings.
+ * What this host must remember about addresses beyond its endpoints, durably and before it acts: blocks and
+ * single addresses it is giving back (never to use again, whatever an old copy of the store says) and
+ * addresses of its blocks that it granted to others. Kept in the journal's settings.
  */
 
 import { type IP, parseIP } from '../../net/ip.ts'
@@ -13,7 +13,7 @@ const GRANTED = 'ipam.granted'
 
 interface Returning {
   readonly networkId: string
-  readonly prefix: Prefix
+  readonly what: Prefix | IP
   /** Store revision at which it was gone; absent while that is not known. */
   readonly revision?: number
 }
@@ -31,12 +31,13 @@ export class Ledger {
   constructor(journal: Journal) {
     this.#journal = journal
     for (const row of readRows(journal.settings.get(RETURNING))) {
-      const prefix = parsePrefix(String(row['prefix']))
-      if (prefix === undefined) continue
-      const entry = { networkId: String(row['networkId']), prefix }
+      const text = String(row['what'])
+      const what = parsePrefix(text) ?? parseIP(text)
+      if (what === undefined) continue
+      const entry = { networkId: String(row['networkId']), what }
       const revision = row['revision']
       this.#returning.set(
-        `${entry.networkId} ${prefix}`,
+        `${entry.networkId} ${what}`,
         typeof revision === 'number' ? { ...entry, revision } : entry,
       )
     }
@@ -48,35 +49,35 @@ export class Ledger {
     }
   }
 
-  /** Blocks being given back whose fate in the store is not known. */
+  /** What is being given back and whose fate in the store is not known. */
   undecided(): readonly Returning[] {
     return [...this.#returning.values()].filter((entry) => entry.revision === undefined)
   }
 
-  /** True when the block was given back and a view of the store at `revision` may not know it yet. */
-  isReturned(networkId: string, prefix: Prefix, revision: number): boolean {
-    const entry = this.#returning.get(`${networkId} ${prefix}`)
+  /** True when it was given back and a view of the store at `revision` may not know it yet. */
+  isReturned(networkId: string, what: Prefix | IP, revision: number): boolean {
+    const entry = this.#returning.get(`${networkId} ${what}`)
     return entry !== undefined && (entry.revision === undefined || entry.revision > revision)
   }
 
-  startReturn(networkId: string, prefix: Prefix): void {
-    this.#returning.set(`${networkId} ${prefix}`, { networkId, prefix })
+  startReturn(networkId: string, what: Prefix | IP): void {
+    this.#returning.set(`${networkId} ${what}`, { networkId, what })
     this.#saveReturning()
   }
 
-  finishReturn(networkId: string, prefix: Prefix, revision: number): void {
+  finishReturn(networkId: string, what: Prefix | IP, revision: number): void {
     const copied = this.#journal.cache.revision ?? 0
     for (const [key, entry] of this.#returning) {
       // The copy on disk has passed it: even a restart without the store knows.
       if (entry.revision !== undefined && entry.revision < copied) this.#returning.delete(key)
     }
-    this.#returning.set(`${networkId} ${prefix}`, { networkId, prefix, revision })
+    this.#returning.set(`${networkId} ${what}`, { networkId, what, revision })
     this.#saveReturning()
   }
 
-  /** The block is this host's (again), as the store has just said. */
-  forgetReturn(networkId: string, prefix: Prefix): void {
-    if (this.#returning.delete(`${networkId} ${prefix}`)) this.#saveReturning()
+  /** It is this host's (again), as the store has just said. */
+  forgetReturn(networkId: string, what: Prefix | IP): void {
+    if (this.#returning.delete(`${networkId} ${what}`)) this.#saveReturning()
   }
 
   grantedIn(networkId: string): readonly IP[] {

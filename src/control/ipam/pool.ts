@@ -5,7 +5,7 @@
  * many endpoints there are.
  */
 
-import { type IP, ipFromNumber, ipToNumber } from '../../net/ip.ts'
+import { type IP, ipFromNumber } from '../../net/ip.ts'
 import {
   type Prefix,
   prefixAddress,
@@ -193,6 +193,11 @@ export class AddressPool {
   release(address: IP, endpointId: string, restUntilMs: number): void {
     if (this.#used.get(address) !== endpointId) return
     this.#change(address, () => this.#used.delete(address))
+    this.rest(address, restUntilMs)
+  }
+
+  /** Keeps the address from being chosen until `restUntilMs` on the monotonic clock. */
+  rest(address: IP, restUntilMs: number): void {
     this.#resting.delete(address)
     this.#resting.set(address, restUntilMs)
   }
@@ -227,10 +232,4 @@ export class AddressPool {
   get inUse(): boolean {
     return this.#used.size > 0 || this.#promised.size > 0
   }
-}
-
-/** Sorts from the far end of the address space to the near one. */
-export function fromFarEnd(a: Prefix, b: Prefix): number {
-  const [x, y] = [ipToNumber(prefixAddress(a)), ipToNumber(prefixAddress(b))]
-  return x > y ? -1 : x < y ? 1 : 0
 }

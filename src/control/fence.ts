@@ -1,0 +1,85 @@
+/**
+ * Whether this host may still give addresses (R9). It may while its own record stands in the store as it
+ * was written. It may not once an operator removed it or raised its epoch, while another daemon lives under
+ * its id (a clone), or when main has found the state directory not to be this machine's latest. What was
+ * learnt of a removal survives a restart without the store.
+ */
+
+import { NetworkError } from '../lib/errors.ts'
+import { keys } from '../model/keys.ts'
+import type { Journal } from '../store/journal/journal.ts'
+import type { Replica } from '../store/replica/replica.ts'
+import type { KeyValue } from '../store/store.ts'
+
+const REGISTERED = 'fence.registered'
+const FENCED = 'fence.reason'
+
+export interface FenceDeps {
+  readonly journal: Journal
+  readonly replica: Replica
+  readonly hostId: string
+  /** Random per start of the daemon, as in the `alive` record. */
+  readonly instance: string
+  /** Any other reason not to allocate: a state directory of another machine, or an older copy of it. */
+  readonly distrust?: () => string | undefined
+}
+
+export class Fence {
+  readonly #deps: FenceDeps
+
+  constructor(deps: FenceDeps) {
+    this.#deps = deps
+  }
+
+  /** Epoch under which this host claims: that of its own record. */
+  get epoch(): number {
+    const text = this.#deps.journal.get(keys.host(this.#deps.hostId))
+    return text === undefined ? 0 : epochOf(text)
+  }
+
+  /** Takes note of this host's own record in the shared store, or of its absence. */
+  saw(record: KeyValue | undefined): void {
+    const { settings } = this.#deps.journal
+    const fence = (reason: string): void => {
+      if (settings.get(FENCED) !== reason) settings.set(FENCED, reason)
+    }
+    if (record === undefined) {
+      if (settings.get(REGISTERED) === this.#deps.hostId) {
+        fence('this host was removed from the cluster')
+      }
+      return
+    }
+    if (settings.get(REGISTERED) !== this.#deps.hostId) {
+      settings.set(REGISTERED, this.#deps.hostId)
+    }
+    if (epochOf(record.value) > this.epoch) fence('the addresses of this host were reclaimed')
+  }
+
+  /** Why this host must not allocate; undefined when it may. */
+  get reason(): string | undefined {
+    const { journal, replica, hostId, instance, distrust } = this.#deps
+    const fenced = journal.settings.get(FENCED)
+    if (fenced !== undefined && fenced !== '') return fenced
+    const alive = replica.alive(hostId)
+    if (alive !== undefined && alive.instance !== instance && replica.connected) {
+      return 'another daemon runs under the id of this host'
+    }
+    return distrust?.()
+  }
+
+  /** Throws `conflict` when this host must not allocate. */
+  check(attempted: string): void {
+    const { reason } = this
+    if (reason === undefined) return
+    throw new NetworkError('conflict', `Cannot ${attempted}: ${reason}`, {
+      details: { host: this.#deps.hostId },
+      hint: 'carrick join HOST:PORT --token-file FILE',
+    })
+  }
+}
+
+function epochOf(text: string): number {
+  const record: unknown = JSON.parse(text)
+  const epoch = record !== null && typeof record === 'object' && 'epoch' in record && record.epoch
+  return typeof epoch === 'number' ? epoch : 0
+}

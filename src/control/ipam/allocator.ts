@@ -1,0 +1,314 @@
+/**
+ * Finds addresses for one endpoint. From the host's own blocks this is done in the same turn, without I/O.
+ * Only when they have nothing left does it go to the store: another block; then an address that still rests
+ * after its release; then single addresses; then what other hosts can spare. What is found is promised until
+ * the endpoint's record is committed.
+ */
+
+import type { Clock } from '../../lib/clock.ts'
+import { isNetworkError, NetworkError } from '../../lib/errors.ts'
+import type { Network } from '../../model/network.ts'
+import { familyOf, type IP } from '../../net/ip.ts'
+import { type Prefix, prefixAddress, prefixContains, prefixFamily } from '../../net/prefix.ts'
+import type { Replica } from '../../store/replica/replica.ts'
+import type { Asker } from './asker.ts'
+import { freeAddresses, looseAddresses } from './candidates.ts'
+import type { Claimer } from './claimer.ts'
+import { usableCount } from './layout.ts'
+import { gatewayOf, prefixOf, type Territory } from './territory.ts'
+
+const LOOSE_ATTEMPTS = 4
+const FOREIGN_ATTEMPTS = 3
+
+export interface AllocatorDeps {
+  readonly territory: Territory
+  readonly claimer: Claimer
+  readonly asker: Asker
+  readonly replica: Replica
+  readonly clock: Clock
+  readonly giveBackMs: number
+  /** Is told after each allocation, so that a spare is claimed in the background. */
+  readonly allocated: (network: Network) => void
+}
+
+export interface AddressWish {
+  readonly network: Network
+  readonly endpointId: string
+  /** At most one per family; the other families' are chosen. Checked against the network already. */
+  readonly addresses: readonly IP[]
+}
+
+/** Addresses promised to an attach; disposing ends the promise, which by then may have become a use. */
+export interface Reservation extends Disposable {
+  readonly addresses: readonly IP[]
+}
+
+export class Allocator {
+  readonly #deps: AllocatorDeps
+
+  constructor(deps: AllocatorDeps) {
+    this.#deps = deps
+  }
+
+  /** One address per family of the network, those wished for first. */
+  async reserve(wish: AddressWish, signal: AbortSignal): Promise<Reservation> {
+    const { network } = wish
+    const pool = this.#deps.territory.pool(network)
+    const families = new Set(network.prefixes.map(prefixFamily))
+    const found: IP[] = []
+    try {
+      for (const family of families) {
+        const wanted = wish.addresses.find((address) => familyOf(address) === family)
+        const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
+        const address =
+          wanted === undefined
+            ? (this.#takeLocal(network, prefixes, false) ??
+              (await this.#takeElsewhere(wish, prefixes, signal)))
+            : await this.#takeWanted(wish, wanted, signal)
+        found.push(address)
+      }
+    } catch (error) {
+      for (const address of found) pool.forgetPromise(address)
+      throw error
+    }
+    this.#deps.allocated(network)
+    return {
+      addresses: found,
+      [Symbol.dispose]: () => {
+        for (const address of found) pool.forgetPromise(address)
+      },
+    }
+  }
+
+  #takeLocal(network: Network, prefixes: readonly Prefix[], hurry: boolean): IP | undefined {
+    const pool = this.#deps.territory.pool(network)
+    const now = this.#deps.clock.monotonicMs()
+    for (const prefix of prefixes) {
+      const address = pool.take(prefix, now, hurry)
+      if (address !== undefined) return address
+    }
+    return undefined
+  }
+
+  async #takeElsewhere(
+    wish: AddressWish,
+    prefixes: readonly Prefix[],
+    signal: AbortSignal,
+  ): Promise<IP> {
+    const { network } = wish
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        const claimed = await this.#claimBlock(network, prefixes)
+        const address = this.#takeLocal(network, prefixes, !claimed)
+        if (address !== undefined) return address
+        if (!claimed) break
+      }
+    } catch (error) {
+      if (!isNetworkError(error, 'unavailable')) throw error
+      const rested = this.#takeLocal(network, prefixes, true)
+      if (rested !== undefined) return rested
+      throw unreachable(network, prefixes, error)
+    }
+    const last =
+      (await this.#takeLoose(wish, prefixes)) ??
+      (await this.#takeGivenBack(wish, prefixes, signal)) ??
+      (await this.#takeForeign(wish, prefixes, signal))
+    if (last === undefined) throw this.#exhausted(network, prefixes)
+    return last
+  }
+
+  async #claimBlock(network: Network, prefixes: readonly Prefix[]): Promise<boolean> {
+    for (const prefix of prefixes) {
+      if (await this.#deps.claimer.claimBlock(network, prefix)) return true
+    }
+    return false
+  }
+
+  /** Single addresses beside other single addresses, where no block fits any more. */
+  async #takeLoose(wish: AddressWish, prefixes: readonly Prefix[]): Promise<IP | undefined> {
+    const { territory, claimer } = this.#deps
+    const { network, endpointId } = wish
+    const pool = territory.pool(network)
+    for (const prefix of prefixes) {
+      const isFree = (address: IP): boolean => pool.holderOf(address) === undefined
+      const terrain = territory.terrain(network, prefix)
+      for (const address of looseAddresses(terrain, isFree, LOOSE_ATTEMPTS)) {
+        // Another attach of this host may have taken it while the last claim was under way.
+        if (!isFree(address)) continue
+        pool.promise(address)
+        const outcome = await claimer
+          .claimAddress(network, prefix, address, endpointId)
+          .catch((error: unknown) => {
+            pool.forgetPromise(address)
+            throw error
+          })
+        if (outcome.kind === 'won') return address
+        pool.forgetPromise(address)
+      }
+    }
+    return undefined
+  }
+
+  /** Blocks that other hosts keep in reserve, if it looks as if any had one. */
+  async #takeGivenBack(
+    { network }: AddressWish,
+    prefixes: readonly Prefix[],
+    signal: AbortSignal,
+  ): Promise<IP | undefined> {
+    const { territory, asker, giveBackMs } = this.#deps
+    if (!this.#othersHaveEmptyBlocks(network)) return undefined
+    let address: IP | undefined
+    const attempt = async (): Promise<boolean> => {
+      await this.#claimBlock(network, prefixes)
+      address = this.#takeLocal(network, prefixes, true)
+      return address !== undefined
+    }
+    const changed = (): Promise<void> => territory.changed()
+    await asker.withBlockRequest(network, giveBackMs, attempt, changed, signal)
+    return address
+  }
+
+  #othersHaveEmptyBlocks(network: Network): boolean {
+    const { foreignBlocks } = this.#deps.territory.holding(network.id)
+    const taken = this.#knownAddresses(network)
+    return [...foreignBlocks.keys()].some(
+      (block) => !taken.some((address) => prefixContains(block, address)),
+    )
+  }
+
+  #knownAddresses(network: Network): readonly IP[] {
+    const addresses: IP[] = []
+    for (const endpoint of this.#deps.replica.endpointsOf(network.id)) {
+      addresses.push(...endpoint.addresses)
+    }
+    return addresses
+  }
+
+  /** An address that looks free in another host's block: its owner grants it or not. */
+  async #takeForeign(
+    wish: AddressWish,
+    prefixes: readonly Prefix[],
+    signal: AbortSignal,
+  ): Promise<IP | undefined> {
+    const { territory, replica } = this.#deps
+    const { network } = wish
+    const { foreignBlocks, foreignAddresses } = territory.holding(network.id)
+    const taken = new Set([...this.#knownAddresses(network), ...foreignAddresses.keys()])
+    let attempts = FOREIGN_ATTEMPTS
+    for (const [block, owner] of foreignBlocks) {
+      const prefix = prefixes.find((candidate) => prefixContains(candidate, prefixAddress(block)))
+      if (prefix === undefined || replica.alive(owner) === undefined) continue
+      const terrain = { prefix, gateway: gatewayOf(network, prefix) }
+      for (const address of freeAddresses(block, terrain, (a) => !taken.has(a))) {
+        if (attempts-- === 0) return undefined
+        try {
+          return await this.#askOwner(wish, address, owner, signal)
+        } catch (error) {
+          // Somebody was quicker, or the owner is away: the next one may do.
+          if (!isNetworkError(error)) throw error
+          break
+        }
+      }
+    }
+    return undefined
+  }
+
+  async #takeWanted(wish: AddressWish, address: IP, signal: AbortSignal): Promise<IP> {
+    const { territory, claimer } = this.#deps
+    const { network, endpointId } = wish
+    const prefix = prefixOf(network, address)
+    if (prefix === undefined) throw new Error(`${address} is not in network ${network.name}`)
+    const pool = territory.pool(network)
+    this.#refuseTaken(network, address)
+    if (territory.owns(network, address)) {
+      pool.promise(address)
+      return address
+    }
+    const owner = territory.foreignOwner(network, prefix, address)
+    if (owner !== undefined) return this.#askOwner(wish, address, owner, signal)
+    pool.promise(address)
+    try {
+      const outcome = await claimer.claimAddress(network, prefix, address, endpointId)
+      if (outcome.kind === 'won') return address
+      if (outcome.addresses.includes(address)) throw inUse(network, address, 'another host')
+      throw new NetworkError(
+        'unavailable',
+        `Cannot use ${address}: another host has just claimed the block around it; try again`,
+        { details: { network: network.name, address } },
+      )
+    } catch (error) {
+      pool.forgetPromise(address)
+      throw error
+    }
+  }
+
+  async #askOwner(wish: AddressWish, address: IP, owner: string, signal: AbortSignal): Promise<IP> {
+    const { territory, asker } = this.#deps
+    const { network, endpointId } = wish
+    const pool = territory.pool(network)
+    pool.promise(address)
+    try {
+      await asker.requestAddress({ network, address, endpointId, owner }, signal)
+      return address
+    } catch (error) {
+      pool.forgetPromise(address)
+      throw error
+    }
+  }
+
+  /** Throws `already-exists` when an endpoint has the address, as far as this host knows. */
+  #refuseTaken(network: Network, address: IP): void {
+    const { territory, replica } = this.#deps
+    const holder = territory.pool(network).holderOf(address)
+    const foreign = territory.holding(network.id).foreignAddresses.get(address)
+    if (holder === undefined && foreign === undefined) return
+    const endpoint = holder === undefined ? undefined : replica.endpoint(holder)
+    const host = foreign === undefined ? undefined : (replica.host(foreign)?.name ?? foreign)
+    const who =
+      endpoint !== undefined
+        ? `endpoint ${endpoint.name ?? endpoint.id}`
+        : host !== undefined
+          ? `an endpoint of host ${host}`
+          : (holder ?? '')
+    throw inUse(network, address, who)
+  }
+
+  #exhausted(network: Network, prefixes: readonly Prefix[]): NetworkError {
+    const text = prefixes.join(' and ')
+    const total = prefixes.reduce((sum, p) => sum + usableCount(p, gatewayOf(network, p)), 0n)
+    const known = new Set(this.#knownAddresses(network))
+    for (const claim of this.#deps.replica.addressClaims(network.id)) known.add(claim.address)
+    let used = 0
+    for (const address of known) {
+      if (prefixes.some((prefix) => prefixContains(prefix, address))) used++
+    }
+    const details = { network: network.name, prefix: text, total: String(total), used }
+    const message =
+      BigInt(used) >= total
+        ? `Cannot allocate from ${text}: all ${total} addresses are in use`
+        : `Cannot allocate from ${text}: ${used} of ${total} addresses are in use, and the others are kept by other hosts`
+    return new NetworkError('exhausted', message, {
+      details,
+      hint: `carrick endpoint ls --network ${network.name}`,
+    })
+  }
+}
+
+function inUse(network: Network, address: IP, who: string): NetworkError {
+  return new NetworkError('already-exists', `Cannot use ${address}: ${who} has it`, {
+    details: { network: network.name, address },
+  })
+}
+
+function unreachable(
+  network: Network,
+  prefixes: readonly Prefix[],
+  cause: NetworkError,
+): NetworkError {
+  return new NetworkError(
+    'unavailable',
+    `Cannot allocate from ${prefixes.join(' and ')}: this host's blocks have no free address, and it cannot claim another: ${cause.message}`,
+    { details: { network: network.name }, cause },
+  )
+}

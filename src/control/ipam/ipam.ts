@@ -1,0 +1,171 @@
+/**
+ * Address management of one host, put together: the territory (what we own), the allocator (what an attach
+ * asks), the claimer (what goes to the store), asker and granter (what hosts ask each other), the keeper
+ * (what is done meanwhile) and the recovery (after a restored store).
+ */
+
+import { type Clock, timestamp } from '../../lib/clock.ts'
+import type { Random } from '../../lib/ids.ts'
+import type { Log } from '../../lib/log.ts'
+import { TaskGroup } from '../../lib/tasks.ts'
+import type { ObjectFailure } from '../../model/host.ts'
+import { keys, parseKey } from '../../model/keys.ts'
+import type { Network } from '../../model/network.ts'
+import type { IP } from '../../net/ip.ts'
+import type { Journal, JournalRecord } from '../../store/journal/journal.ts'
+import type { Replica, ReplicaChange } from '../../store/replica/replica.ts'
+import type { KeyValue, Store } from '../../store/store.ts'
+import type { Fence } from '../fence.ts'
+import { follow } from '../follow.ts'
+import { type AddressWish, Allocator, type Reservation } from './allocator.ts'
+import { Asker } from './asker.ts'
+import { Claimer } from './claimer.ts'
+import { Granter } from './granter.ts'
+import { IPAM_ROOT } from './ipam-keys.ts'
+import { Keeper } from './keeper.ts'
+import { Recovery } from './recovery.ts'
+import { Territory } from './territory.ts'
+
+export interface IpamSettings {
+  /** How long a released address is not chosen again. */
+  readonly reuseDelayMs: number
+  /** How long another host has to grant an address of its block. */
+  readonly answerMs: number
+  /** How long hosts have to give back blocks before a network counts as exhausted. */
+  readonly giveBackMs: number
+  /** How long no spare is claimed after somebody lacked blocks. */
+  readonly spareHoldMs: number
+}
+
+export const IPAM_DEFAULTS: IpamSettings = {
+  reuseDelayMs: 60_000,
+  answerMs: 5_000,
+  giveBackMs: 1_000,
+  spareHoldMs: 30_000,
+}
+
+export interface IpamDeps {
+  readonly store: Store
+  readonly journal: Journal
+  readonly replica: Replica
+  readonly fence: Fence
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly hostId: string
+  readonly settings: IpamSettings
+}
+
+export class Ipam implements AsyncDisposable {
+  readonly #territory: Territory
+  readonly #allocator: Allocator
+  readonly #granter: Granter
+  readonly #keeper: Keeper
+  readonly #recovery: Recovery
+  readonly #fence: Fence
+  readonly #tasks: TaskGroup
+  readonly #stop: readonly (() => void)[]
+  #requests: readonly KeyValue[] = []
+
+  constructor(deps: IpamDeps) {
+    const { store, replica, journal, fence, clock, random, hostId, settings } = deps
+    const log = deps.log.child('ipam')
+    const wentBack = (): void => this.#recovery.wentBack()
+    const scarce = (networkId: string): void => this.#keeper.scarce(networkId)
+    const allocated = (network: Network): void => this.#keeper.touch(network.id)
+    const territory = new Territory({
+      ...deps,
+      epoch: () => fence.epoch,
+      reuseDelayMs: settings.reuseDelayMs,
+    })
+    const claimer = new Claimer({ store, replica, territory, fence, hostId, random, log, wentBack })
+    const shared = { store, replica, territory, claimer, fence, clock, hostId, log, ...settings }
+    const asker = new Asker(shared)
+    this.#territory = territory
+    this.#fence = fence
+    this.#allocator = new Allocator({ ...shared, asker, allocated })
+    this.#granter = new Granter({ ...shared, scarce })
+    this.#recovery = new Recovery({ ...shared, now: () => timestamp(clock.wallMs()) })
+    this.#keeper = new Keeper({ ...shared, granter: this.#granter, recovery: this.#recovery })
+    this.#tasks = new TaskGroup(log)
+    this.#stop = [
+      replica.subscribe((changes) => this.#replicaChanged(changes)),
+      journal.subscribe((records) => this.#journalChanged(records)),
+    ]
+    this.#keeper.touchAll()
+    this.#tasks.start('keep addresses', (signal) => this.#keeper.run(signal))
+    this.#tasks.start('follow address requests', (signal) =>
+      follow({
+        store,
+        clock,
+        signal,
+        range: { prefix: IPAM_ROOT },
+        changed: (i) => this.#asked(i),
+      }),
+    )
+    this.#tasks.start('follow own host record', (signal) => {
+      const key = keys.host(hostId)
+      const changed = (items: ReadonlyMap<string, KeyValue>): void => fence.saw(items.get(key))
+      return follow({ store, clock, signal, range: { key }, changed })
+    })
+  }
+
+  /** Finds addresses for an endpoint and keeps them until the reservation is disposed of. */
+  reserve(wish: AddressWish, signal: AbortSignal): Promise<Reservation> {
+    this.#fence.check(`allocate in network ${wish.network.name}`)
+    return this.#allocator.reserve(wish, signal)
+  }
+
+  /** True while this host alone may use the address: what is asked right before an endpoint is committed. */
+  owns(network: Network, address: IP): boolean {
+    return this.#fence.reason === undefined && this.#territory.owns(network, address)
+  }
+
+  get failures(): readonly ObjectFailure[] {
+    return this.#recovery.failures
+  }
+
+  /** True when the background work has nothing left to do, as far as it knows. */
+  get idle(): boolean {
+    return this.#keeper.idle
+  }
+
+  #replicaChanged(changes: readonly ReplicaChange[]): void {
+    this.#recovery.watchRevision()
+    for (const change of changes) {
+      if (change.kind === 'all') {
+        this.#recovery.suspect()
+        this.#keeper.touchAll()
+      } else if (change.kind === 'block' || change.kind === 'address') {
+        this.#keeper.touch(change.networkId)
+      }
+    }
+  }
+
+  /** An endpoint that left may leave a single address behind. */
+  #journalChanged(records: readonly JournalRecord[]): void {
+    for (const { key, value } of records) {
+      const parsed = parseKey(key)
+      if (value === undefined && parsed?.kind === 'endpoint') this.#keeper.touch(parsed.networkId)
+    }
+  }
+
+  #asked(items: ReadonlyMap<string, KeyValue>): void {
+    this.#recovery.saw(items)
+    this.#keeper.wake()
+    this.#requests = [...items.values()]
+    this.#tasks.startOnce('answer requests', async () => {
+      let answered: readonly KeyValue[] = []
+      while (answered !== this.#requests) {
+        answered = this.#requests
+        await this.#granter.answer(answered)
+      }
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const stop of this.#stop) stop()
+    await this.#tasks[Symbol.asyncDispose]()
+    this.#territory[Symbol.dispose]()
+  }
+}

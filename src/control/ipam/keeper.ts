@@ -1,0 +1,178 @@
+/**
+ * The background work of address management, level-triggered: one spare block per network in use (R38),
+ * single addresses nobody uses any more given back, unfinished returns and grants finished. Whatever it does
+ * not get done because the store is away, it does when the store is back.
+ */
+
+import type { Clock } from '../../lib/clock.ts'
+import { isNetworkError, messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Network } from '../../model/network.ts'
+import { type Prefix, prefixFamily } from '../../net/prefix.ts'
+import type { Replica } from '../../store/replica/replica.ts'
+import type { Fence } from '../fence.ts'
+import type { Claimer } from './claimer.ts'
+import type { Granter } from './granter.ts'
+import type { Recovery } from './recovery.ts'
+import type { Territory } from './territory.ts'
+
+const PERIOD_MS = 30_000
+const RETRY_MS = 1_000
+
+export interface KeeperDeps {
+  readonly replica: Replica
+  readonly territory: Territory
+  readonly claimer: Claimer
+  readonly granter: Granter
+  readonly recovery: Recovery
+  readonly fence: Fence
+  readonly clock: Clock
+  readonly log: Log
+  /** How long no spare is claimed after somebody lacked blocks, or none was free. */
+  readonly spareHoldMs: number
+}
+
+export class Keeper {
+  readonly #deps: KeeperDeps
+  readonly #dirty = new Set<string>()
+  readonly #noSpareUntil = new Map<string, number>()
+  #wake = Promise.withResolvers<void>()
+  #busy = false
+  #woken = true
+  #told = false
+
+  constructor(deps: KeeperDeps) {
+    this.#deps = deps
+  }
+
+  /** Looks after the network soon. */
+  touch(networkId: string): void {
+    this.#dirty.add(networkId)
+    this.wake()
+  }
+
+  /** Makes a pass soon. */
+  wake(): void {
+    this.#woken = true
+    this.#wake.resolve()
+  }
+
+  /** Looks after everything soon. */
+  touchAll(): void {
+    for (const network of this.#deps.replica.networks()) this.#dirty.add(network.id)
+    this.wake()
+  }
+
+  /** No spare for the network for a while. */
+  scarce(networkId: string): void {
+    const until = this.#deps.clock.monotonicMs() + this.#deps.spareHoldMs
+    this.#noSpareUntil.set(networkId, until)
+  }
+
+  /** True when nothing is left to do now. */
+  get idle(): boolean {
+    return !this.#busy && !this.#woken && this.#dirty.size === 0
+  }
+
+  /** Works until the signal is raised. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const finished = await this.#round()
+      if (finished && this.#woken) continue
+      // After a failure only time helps; otherwise any change does.
+      const timeIsUp = await this.#pause(finished ? PERIOD_MS : RETRY_MS, finished, signal)
+      if (!timeIsUp || !finished) continue
+      this.#deps.recovery.suspect()
+      for (const id of this.#deps.territory.networksInUse()) this.#dirty.add(id)
+    }
+  }
+
+  async #pause(ms: number, orWoken: boolean, signal: AbortSignal): Promise<boolean> {
+    const over = new AbortController()
+    const timer = this.#deps.clock.sleep(ms, AbortSignal.any([signal, over.signal])).then(
+      () => true,
+      () => false,
+    )
+    if (!orWoken) return timer
+    const first = await Promise.race([timer, this.#wake.promise.then(() => false)])
+    over.abort()
+    return first
+  }
+
+  /** One pass over what is to be done; false when the store did not let it finish. */
+  async #round(): Promise<boolean> {
+    const { fence, replica, log } = this.#deps
+    if (fence.reason !== undefined || !replica.complete) {
+      this.#dirty.clear()
+      this.#woken = false
+      this.#wake = Promise.withResolvers<void>()
+      return true
+    }
+    this.#busy = true
+    this.#woken = false
+    this.#wake = Promise.withResolvers<void>()
+    try {
+      await this.#work()
+      this.#told = false
+      return true
+    } catch (error) {
+      // Told once until it works again: the store's absence is the replica's news.
+      if (!this.#told && !isNetworkError(error, 'unavailable')) {
+        this.#told = true
+        log.warn('addresses not looked after', { error: messageOf(error) })
+      }
+      return false
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  async #work(): Promise<void> {
+    const { claimer, granter, recovery, replica } = this.#deps
+    await claimer.settleReturns()
+    await granter.reviewGrants()
+    await recovery.review()
+    for (const id of [...this.#dirty]) {
+      this.#dirty.delete(id)
+      const network = replica.network(id)
+      if (network === undefined) continue
+      try {
+        await this.#releaseIdle(network)
+        await this.#claimSpare(network)
+      } catch (error) {
+        this.#dirty.add(id)
+        throw error
+      }
+    }
+  }
+
+  /** Gives back single addresses that no endpoint of this host has or is about to have. */
+  async #releaseIdle(network: Network): Promise<void> {
+    const { territory, claimer } = this.#deps
+    const claimed = [...territory.holding(network.id).addresses.keys()]
+    if (claimed.length === 0) return
+    const pool = territory.pool(network)
+    for (const address of claimed) {
+      if (pool.holderOf(address) === undefined) await claimer.giveBack(network.id, address)
+    }
+  }
+
+  async #claimSpare(network: Network): Promise<void> {
+    const { territory, clock } = this.#deps
+    if ((this.#noSpareUntil.get(network.id) ?? 0) > clock.monotonicMs()) return
+    const pool = territory.pool(network)
+    if (!pool.inUse) return
+    for (const family of new Set(network.prefixes.map(prefixFamily))) {
+      const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
+      if (prefixes.some((prefix) => pool.emptyBlocksIn(prefix).length > 0)) continue
+      if (!(await this.#claimOne(network, prefixes))) this.scarce(network.id)
+    }
+  }
+
+  async #claimOne(network: Network, prefixes: readonly Prefix[]): Promise<boolean> {
+    for (const prefix of prefixes) {
+      if (await this.#deps.claimer.claimBlock(network, prefix)) return true
+    }
+    return false
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * This host's addresses in all networks: one pool per network, kept in step with the journal (which
+ * endpoints have which addresses) and with the replica (which blocks and single addresses are ours). It
+ * reads and never writes; what it says is right at any moment between two turns.
+ */
+
+import type { Clock } from '../../lib/clock.ts'
+import type { Endpoint } from '../../model/endpoint.ts'
+import { parseKey, ROOT } from '../../model/keys.ts'
+import type { Network } from '../../model/network.ts'
+import type { IP } from '../../net/ip.ts'
+import { type Prefix, prefixAddress, prefixContains } from '../../net/prefix.ts'
+import type { Journal, JournalRecord } from '../../store/journal/journal.ts'
+import type { Replica, ReplicaChange } from '../../store/replica/replica.ts'
+import type { Terrain } from './candidates.ts'
+import { type Holding, Holdings } from './holdings.ts'
+import { coveringBlocks } from './layout.ts'
+import { Ledger } from './ledger.ts'
+import { AddressPool } from './pool.ts'
+
+export interface TerritoryDeps {
+  readonly journal: Journal
+  readonly replica: Replica
+  readonly clock: Clock
+  readonly hostId: string
+  readonly epoch: () => number
+  /** How long a released address is not chosen again. */
+  readonly reuseDelayMs: number
+}
+
+interface OwnAddresses {
+  readonly endpointId: string
+  readonly networkId: string
+  readonly addresses: readonly IP[]
+}
+
+export class Territory implements Disposable {
+  readonly ledger: Ledger
+  readonly holdings: Holdings
+  readonly #deps: TerritoryDeps
+  readonly #pools = new Map<string, AddressPool>()
+  /** Journal key to what the endpoint there has, so that a removed record can be undone. */
+  readonly #own = new Map<string, OwnAddresses>()
+  readonly #holding = new Map<string, Holding>()
+  readonly #stop: readonly (() => void)[]
+  #waiters: (() => void)[] = []
+  #shrank = false
+
+  constructor(deps: TerritoryDeps) {
+    this.#deps = deps
+    const { journal, replica, hostId, epoch } = deps
+    this.ledger = new Ledger(journal)
+    this.holdings = new Holdings({ replica, ledger: this.ledger, hostId, epoch })
+    this.#journalChanged(journal.list(`${ROOT}endpoints/`))
+    this.#stop = [
+      journal.subscribe((records) => this.#journalChanged(records)),
+      replica.subscribe((changes) => this.#replicaChanged(changes)),
+    ]
+  }
+
+  [Symbol.dispose](): void {
+    for (const stop of this.#stop) stop()
+  }
+
+  /** Networks in which this host has, or is about to have, an endpoint. */
+  networksInUse(): readonly string[] {
+    return [...this.#pools].filter(([, pool]) => pool.inUse).map(([id]) => id)
+  }
+
+  pool(network: Network): AddressPool {
+    const known = this.#pools.get(network.id)
+    if (known !== undefined) return known
+    const pool = new AddressPool(network)
+    this.#pools.set(network.id, pool)
+    for (const own of this.#own.values()) {
+      if (own.networkId !== network.id) continue
+      for (const address of own.addresses) pool.use(address, own.endpointId)
+    }
+    this.refresh(network.id)
+    return pool
+  }
+
+  holding(networkId: string): Holding {
+    let holding = this.#holding.get(networkId)
+    if (holding === undefined) {
+      holding = this.holdings.of(networkId)
+      this.#holding.set(networkId, holding)
+    }
+    return holding
+  }
+
+  /** True when this host alone may give out the address now, if nobody has it. */
+  owns(network: Network, address: IP): boolean {
+    const pool = this.pool(network)
+    return pool.blockOf(address) !== undefined || this.holding(network.id).addresses.has(address)
+  }
+
+  /** The other host in whose block the address lies, as far as is known. */
+  foreignOwner(network: Network, prefix: Prefix, address: IP): string | undefined {
+    const { foreignBlocks } = this.holding(network.id)
+    for (const block of coveringBlocks(prefix, address)) {
+      const owner = foreignBlocks.get(block)
+      if (owner !== undefined) return owner
+    }
+    return undefined
+  }
+
+  /** What is claimed of one prefix, by anybody. */
+  terrain(network: Network, prefix: Prefix): Terrain {
+    const holding = this.holding(network.id)
+    return {
+      prefix,
+      gateway: gatewayOf(network, prefix),
+      blocks: [...holding.blocks, ...holding.foreignBlocks.keys()],
+      claims: [...holding.addresses.keys(), ...holding.foreignAddresses.keys()],
+    }
+  }
+
+  /** Addresses of own endpoints that neither a block nor a claim of this host covers (a restored store). */
+  uncovered(): readonly {
+    readonly network: Network
+    readonly prefix: Prefix
+    readonly own: OwnAddress
+  }[] {
+    const { replica } = this.#deps
+    return [...this.#own.values()].flatMap(({ networkId, endpointId, addresses }) => {
+      const network = replica.network(networkId)
+      if (network === undefined) return []
+      return addresses.flatMap((address) => {
+        const prefix = network.prefixes.find((candidate) => prefixContains(candidate, address))
+        if (prefix === undefined || this.owns(network, address)) return []
+        return [{ network, prefix, own: { address, endpointId } }]
+      })
+    })
+  }
+
+  /** Takes over what the replica and the ledger say now, and wakes whoever waits. */
+  refresh(networkId: string): void {
+    const before = this.#holding.get(networkId)
+    this.#holding.delete(networkId)
+    if (before !== undefined && lacks(this.holding(networkId), before)) this.#shrank = true
+    const pool = this.#pools.get(networkId)
+    if (pool !== undefined) {
+      const holding = this.holding(networkId)
+      pool.setBlocks(holding.blocks)
+      pool.setExcluded(
+        new Set([...holding.foreignAddresses.keys(), ...this.ledger.grantedIn(networkId)]),
+      )
+    }
+    this.#wake()
+  }
+
+  /** True when an own block or address has gone since this was last asked. */
+  shrank(): boolean {
+    const shrank = this.#shrank
+    this.#shrank = false
+    return shrank
+  }
+
+  /** Resolves when blocks, claims or own endpoints have changed somewhere. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.push(resolve))
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const wake of waiters) wake()
+  }
+
+  #journalChanged(records: readonly JournalRecord[]): void {
+    let touched = false
+    for (const { key, value } of records) {
+      const parsed = parseKey(key)
+      if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#deps.hostId) continue
+      touched = true
+      this.#forget(key)
+      if (value !== undefined) this.#learn(key, JSON.parse(value))
+    }
+    if (touched) this.#wake()
+  }
+
+  #learn(key: string, endpoint: Endpoint): void {
+    const { id, networkId, addresses } = endpoint
+    this.#own.set(key, { endpointId: id, networkId, addresses })
+    const pool = this.#pools.get(networkId)
+    for (const address of addresses) pool?.use(address, id)
+  }
+
+  #forget(key: string): void {
+    const own = this.#own.get(key)
+    if (own === undefined) return
+    this.#own.delete(key)
+    const until = this.#deps.clock.monotonicMs() + this.#deps.reuseDelayMs
+    const pool = this.#pools.get(own.networkId)
+    for (const address of own.addresses) pool?.release(address, own.endpointId, until)
+  }
+
+  #replicaChanged(changes: readonly ReplicaChange[]): void {
+    const touched = new Set<string>()
+    for (const change of changes) {
+      if (change.kind === 'all') for (const id of this.#known()) touched.add(id)
+      else if (change.kind === 'block' || change.kind === 'address') touched.add(change.networkId)
+      else if (change.kind === 'network') touched.add(change.id)
+    }
+    for (const id of touched) this.refresh(id)
+  }
+
+  #known(): ReadonlySet<string> {
+    return new Set([...this.#pools.keys(), ...this.#holding.keys()])
+  }
+}
+
+function lacks(now: Holding, before: Holding): boolean {
+  for (const block of before.blocks) if (!now.blocks.has(block)) return true
+  for (const address of before.addresses.keys()) if (!now.addresses.has(address)) return true
+  return false
+}
+
+export interface OwnAddress {
+  readonly address: IP
+  readonly endpointId: string
+}
+
+/** The gateway that belongs to one of the network's prefixes. */
+export function gatewayOf(network: Network, prefix: Prefix): IP {
+  return network.gateways[network.prefixes.indexOf(prefix)] ?? prefixAddress(prefix)
+}
+
+/** The network's prefix in which the address lies. */
+export function prefixOf(network: Network, address: IP): Prefix | undefined {
+  return network.prefixes.find((prefix) => prefixContains(prefix, address))
+}
