@@ -88,13 +88,13 @@ export class BpfObject implements Disposable {
 
 function open(bpf: Libbpf, image: Uint8Array, log: Uint8Array): Handle {
   const name = cString('carrick')
-  // libbpf.h struct bpf_object_open_opts (1.1): sz, object_name, relaxed_maps, pin_root_path, kconfig,
-  // btf_custom_path, kernel_log_buf, kernel_log_size, kernel_log_level
-  const options = new BigUint64Array(9)
+  // libbpf.h struct bpf_object_open_opts (1.1): sz, object_name, relaxed_maps, pin_root_path, a hole,
+  // kconfig, btf_custom_path, kernel_log_buf, kernel_log_size, kernel_log_level
+  const options = new BigUint64Array(10)
   options[0] = BigInt(options.byteLength)
   options[1] = BigInt(ptr(name))
-  options[6] = BigInt(ptr(log))
-  options[7] = BigInt(log.length)
+  options[7] = BigInt(ptr(log))
+  options[8] = BigInt(log.length)
   const object = bpf.bpf_object__open_mem(image, image.length, options)
   if (object !== null) return object
   throw bpfError('open the BPF object', Number(bpf.libbpf_get_error(null)))

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The maps: what user space tells the programs, and what they tell back. Layouts are repeated in
+ * src/hoststate/structs.ts and compared with this object's type information by a test. Addresses are 16
+ * bytes in network order, IPv4 as ::ffff:a.b.c.d; every padding byte is named and zero.
+ */
+#ifndef CARRICK_MAPS_H
+#define CARRICK_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "reasons.h"
+
+#define MAX_PREFIXES 4
+
+enum carrier { CARRIER_LOCAL = 0, CARRIER_VXLAN = 1, CARRIER_DIRECT = 2, CARRIER_AUTO = 3 };
+
+enum host_flag {
+	HOST_VALID = 1,
+	HOST_IPV6 = 2, /* its underlay address is IPv6 */
+	HOST_ON_LINK = 4,
+	HOST_NEXT_HOP_IPV6 = 8,
+	HOST_NEXT_HOP_MAC = 16, /* `mac` is known */
+};
+
+enum config_flag { CONFIG_CROSS_FAMILY_STRIP = 1, CONFIG_DIRECT = 2 };
+
+struct address {
+	__be32 word[4];
+};
+
+struct endpoint_key {
+	__u32 vni;
+	struct address address;
+};
+
+struct endpoint {
+	__u32 ifindex; /* host-side device, 0 when on another host */
+	__u32 host; /* row in `hosts` when on another host */
+	__u8 mac[6];
+	__u16 flags;
+};
+
+struct device {
+	__u32 vni;
+	__be32 address4; /* first address of each family, 0 for none */
+	struct address address6;
+	__u8 mac[6];
+	__u8 carrier;
+	__u8 flags;
+};
+
+struct prefix {
+	struct address address;
+	struct address mask;
+};
+
+struct network {
+	struct address gateway4;
+	struct address gateway6;
+	struct prefix prefixes[MAX_PREFIXES];
+	__u32 prefix_count;
+};
+
+struct host {
+	struct address address;
+	struct address local;
+	struct address next_hop;
+	__u32 ifindex;
+	__u32 mtu; /* of the underlay path */
+	__be16 port;
+	__u16 flags;
+	__u8 mac[6]; /* of the next hop */
+	__u8 device_mac[6];
+};
+
+struct direct_prefix_key {
+	__u32 bits;
+	struct address address;
+};
+
+struct config {
+	struct address local4;
+	struct address local6;
+	__u8 fabric_mac[6];
+	__be16 vxlan_port;
+	__u32 vxlan_ifindex;
+	__u32 flags;
+};
+
+struct drop_key {
+	__u32 ifindex;
+	__u32 reason;
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct drop_event {
+	__u64 time_ns;
+	struct address source;
+	struct address destination;
+	__u32 vni;
+	__u32 ifindex;
+	__u32 length;
+	__be16 source_port;
+	__be16 destination_port;
+	__be16 ethertype;
+	__u8 reason;
+	__u8 protocol;
+	__u32 padding;
+};
+
+/* Theoretical arrival times of the next answer and the next event (generic cell rate algorithm). */
+struct allowance {
+	__u64 answer_ns;
+	__u64 event_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct endpoint_key);
+	__type(value, struct endpoint);
+} endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__type(key, __u32);
+	__type(value, struct device);
+} devices SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__type(key, __u32);
+	__type(value, struct network);
+} networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << 14);
+	__type(key, __u32);
+	__type(value, struct host);
+} hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 12);
+	__type(key, struct direct_prefix_key);
+	__type(value, __u32);
+} direct_prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct config);
+} config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(max_entries, 1 << 13);
+	__type(key, struct drop_key);
+	__type(value, struct counter);
+} drops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PATHS);
+	__type(key, __u32);
+	__type(value, struct counter);
+} traffic SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 12);
+	__type(key, __u32);
+	__type(value, struct allowance);
+} allowances SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} events SEC(".maps");
+
+static __always_inline struct config *get_config(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&config, &zero);
+}
+
+#endif

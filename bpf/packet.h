@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A packet's bytes: reaching them, comparing and copying what stands in them. Direct access comes first; the
+ * helper that makes more bytes linear is called only when they are not (pulling always is slow, and harmful
+ * to packets that carry a list of fragments).
+ */
+#ifndef CARRICK_PACKET_H
+#define CARRICK_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include "maps.h"
+
+#define ETH_BYTES 14
+#define PACKET_HOST 0
+#define PACKET_OTHERHOST 3
+#define IPV4_MAPPED bpf_htonl(0x0000ffff)
+#define ICMPV6 58
+
+/* Offsets of the IP header without and behind the outer headers of VXLAN. */
+#define IP_AT ETH_BYTES
+#define OUTER4_BYTES 50 /* IPv4 20, UDP 8, VXLAN 8, Ethernet 14 */
+#define OUTER6_BYTES 70
+
+/*
+ * A pointer out of the packet's context. The fields are 32 bits wide in C and pointers to the verifier; left to
+ * itself, the compiler keeps one in a 32-bit register, where the verifier no longer knows it.
+ */
+#define CONTEXT_POINTER(skb, field)                                                                \
+	({                                                                                         \
+		void *pointer;                                                                     \
+		asm volatile("%0 = *(u32 *)(%1 + %2)"                                              \
+			     : "=r"(pointer)                                                       \
+			     : "r"(skb), "i"(offsetof(struct __sk_buff, field)));                  \
+		pointer;                                                                           \
+	})
+
+/* The first `length` bytes of the packet, or NULL when it is shorter. Ends all earlier packet pointers. */
+static __always_inline void *bytes_of(struct __sk_buff *skb, __u32 length)
+{
+	void *data = CONTEXT_POINTER(skb, data);
+
+	if (data + length <= CONTEXT_POINTER(skb, data_end))
+		return data;
+	if (bpf_skb_pull_data(skb, length))
+		return NULL;
+	data = CONTEXT_POINTER(skb, data);
+	return data + length <= CONTEXT_POINTER(skb, data_end) ? data : NULL;
+}
+
+static __always_inline bool mac_equal(const void *a, const void *b)
+{
+	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
+}
+
+static __always_inline void mac_copy(void *to, const void *from)
+{
+	*(__u16 *)to = *(__u16 *)from;
+	*(__u16 *)(to + 2) = *(__u16 *)(from + 2);
+	*(__u16 *)(to + 4) = *(__u16 *)(from + 4);
+}
+
+/* Destination and source of a frame, as a delivered one has them. */
+static __always_inline void macs_write(void *frame, const void *destination, const void *source)
+{
+	mac_copy(frame, destination);
+	mac_copy(frame + 6, source);
+}
+
+static __always_inline bool address_equal(const struct address *a, const struct address *b)
+{
+	return a->word[3] == b->word[3] && a->word[2] == b->word[2] && a->word[1] == b->word[1] &&
+	       a->word[0] == b->word[0];
+}
+
+static __always_inline bool address_zero(const struct address *a)
+{
+	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
+}
+
+static __always_inline void address_map4(struct address *to, __be32 ipv4)
+{
+	to->word[0] = 0;
+	to->word[1] = 0;
+	to->word[2] = IPV4_MAPPED;
+	to->word[3] = ipv4;
+}
+
+static __always_inline void address_copy6(void *to, const void *from)
+{
+	struct address *address = to;
+	const struct address *source = from;
+
+	address->word[0] = source->word[0];
+	address->word[1] = source->word[1];
+	address->word[2] = source->word[2];
+	address->word[3] = source->word[3];
+}
+
+static __always_inline bool address_link_local(const struct address *a)
+{
+	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+static __always_inline bool in_prefixes(const struct network *network, const struct address *a)
+{
+#pragma unroll
+	for (int i = 0; i < MAX_PREFIXES; i++) {
+		const struct prefix *p = &network->prefixes[i];
+
+		if (i < network->prefix_count && (a->word[0] & p->mask.word[0]) == p->address.word[0] &&
+		    (a->word[1] & p->mask.word[1]) == p->address.word[1] &&
+		    (a->word[2] & p->mask.word[2]) == p->address.word[2] &&
+		    (a->word[3] & p->mask.word[3]) == p->address.word[3])
+			return true;
+	}
+	return false;
+}
+
+/* One's complement sum of 32 bits, folded into the 16 of a checksum field. */
+static __always_inline __u16 checksum(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* Checksum after one 16-bit word changed. RFC 1624 */
+static __always_inline __u16 checksum_adjust(__u16 old_sum, __u16 old_word, __u16 new_word)
+{
+	return checksum((__u64)(__u16)~old_sum + (__u16)~old_word + new_word);
+}
+
+/* True when header and lengths of IPv4 agree; `length` counts from the header to the packet's end. */
+static __always_inline bool valid4(struct __sk_buff *skb, const struct iphdr *ip, __u32 length)
+{
+	__u8 first = *(const __u8 *)ip;
+	__u32 header = (first & 0x0f) * 4, total = bpf_ntohs(ip->tot_len);
+
+	if ((first >> 4) != 4 || header < sizeof(*ip) || header > length)
+		return false;
+	return (total >= header && total <= length) || (!total && skb->gso_size);
+}
+
+/* The same for IPv6. A length of zero belongs to super-packets of more than 64 KiB. */
+static __always_inline bool valid6(struct __sk_buff *skb, const struct ipv6hdr *ip, __u32 length)
+{
+	__u32 payload = bpf_ntohs(ip->payload_len);
+
+	return (*(const __u8 *)ip >> 4) == 6 && (payload + sizeof(*ip) <= length || skb->gso_size);
+}
+
+/* Traffic class of IPv6: four bits of the first byte, four of the second. */
+static __always_inline __u8 class6(const struct ipv6hdr *ip)
+{
+	return bpf_ntohs(*(const __be16 *)ip) >> 4;
+}
+
+static __always_inline void count(struct __sk_buff *skb, __u32 path)
+{
+	struct counter *counter = bpf_map_lookup_elem(&traffic, &path);
+
+	if (counter) {
+		counter->packets++;
+		counter->bytes += skb->len;
+	}
+}
+
+#endif

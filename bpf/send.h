@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A checked packet of a container on its way: to a neighbour on this host, or by the network's carrier to
+ * another host, if the path takes its size.
+ */
+#ifndef CARRICK_SEND_H
+#define CARRICK_SEND_H
+
+#include "icmp.h"
+#include "vxlan.h"
+
+#define GSO_BY_FRAGS 0xffff /* SCTP: segments lie ready, within the path's limit as SCTP knew it */
+
+/* Hands the frame to the container behind `endpoint`, as if it came in by the container's own device. */
+static __always_inline int deliver(struct __sk_buff *skb, void *frame, const struct endpoint *endpoint,
+				   const struct config *facts)
+{
+	macs_write(frame, endpoint->mac, facts->fabric_mac);
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
+	return bpf_redirect_peer(endpoint->ifindex, 0);
+}
+
+/* True when the packet, or a segment of the super-packet, is larger than `limit` from its IP header on. */
+static __always_inline bool too_big(struct __sk_buff *skb, bool ipv4, __u32 limit)
+{
+	__u32 gso = skb->gso_size, header = 40;
+	__u8 byte, protocol = 0;
+
+	if (skb->len - ETH_BYTES <= limit || gso == GSO_BY_FRAGS)
+		return false;
+	if (!gso)
+		return true;
+	if (bpf_skb_load_bytes(skb, IP_AT + (ipv4 ? 9 : 6), &protocol, 1))
+		return true;
+	if (ipv4) {
+		if (bpf_skb_load_bytes(skb, IP_AT, &byte, 1))
+			return true;
+		header = (byte & 0x0f) * 4;
+	}
+	if (protocol == IPPROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, IP_AT + header + 12, &byte, 1))
+			return true;
+		header += (byte >> 4) * 4;
+	} else {
+		header += sizeof(struct udphdr);
+	}
+	return header + gso > limit;
+}
+
+static __noinline int tell_too_big(struct __sk_buff *skb, __u32 vni, __u32 limit,
+				   struct address *source)
+{
+	struct error error = {
+		.source = *source,
+		.vni = vni,
+		.ifindex = skb->ifindex,
+		.reason = DROP_TOO_BIG,
+		.mtu = limit,
+		.type4 = 3,
+		.code4 = 4,
+		.type6 = 2,
+	};
+	struct network *network = bpf_map_lookup_elem(&networks, &vni);
+
+	if (network && skb->protocol == bpf_htons(ETH_P_IP) && !address_zero(&network->gateway4))
+		error.source = network->gateway4;
+	if (network && skb->protocol == bpf_htons(ETH_P_IPV6) && !address_zero(&network->gateway6))
+		error.source = network->gateway6;
+	return drop_with_error(skb, &error);
+}
+
+/* The packet as it is, routed by the underlay. */
+static __always_inline int send_direct(struct __sk_buff *skb, void *frame, __u32 vni, bool ipv4,
+				       struct host *host)
+{
+	if (ipv4 || (host->flags & HOST_NEXT_HOP_IPV6)) {
+		count(skb, PATH_DIRECT_OUT);
+		return redirect_to_next_hop(host);
+	}
+	/* The kernel resolves no IPv4 next hop for an IPv6 packet, so its MAC must be known. */
+	if (!(host->flags & HOST_NEXT_HOP_MAC))
+		return drop(skb, vni, skb->ifindex, IP_AT, DROP_NO_CARRIER);
+	macs_write(frame, host->mac, host->device_mac);
+	count(skb, PATH_DIRECT_OUT);
+	return bpf_redirect(host->ifindex, 0);
+}
+
+/* By the carrier of the device's network to the host that `endpoint` names. */
+static __always_inline int send_remote(struct __sk_buff *skb, void *frame, struct device *device,
+				       struct endpoint *endpoint, bool ipv4, __u8 tos,
+				       struct address *destination)
+{
+	struct host *host = bpf_map_lookup_elem(&hosts, &endpoint->host);
+	__u32 vni = device->vni, limit;
+	__u8 carrier = device->carrier;
+	bool direct;
+
+	if (!host || !(host->flags & HOST_VALID) || carrier == CARRIER_LOCAL)
+		return drop(skb, vni, skb->ifindex, IP_AT, DROP_NO_CARRIER);
+	direct = carrier == CARRIER_DIRECT ||
+		 (carrier == CARRIER_AUTO && (host->flags & HOST_ON_LINK));
+	limit = host->mtu;
+	if (!direct)
+		limit -= host->flags & HOST_IPV6 ? OUTER6_BYTES : OUTER4_BYTES;
+	if (too_big(skb, ipv4, limit))
+		return tell_too_big(skb, vni, limit, destination);
+	if (direct)
+		return send_direct(skb, frame, vni, ipv4, host);
+	return send_by_vxlan(skb, frame, vni, tos, host);
+}
+
+#endif
