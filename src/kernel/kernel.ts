@@ -8,6 +8,7 @@
  * `put` creates or corrects, `remove` is content when nothing is there. Whatever the kernel refuses is a
  * NetworkError `kernel` whose details carry `operation`, `errno` and, when the kernel gave one, `ack`.
  */
+import type { Family } from '../net/ip.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 
 /** An open network namespace. The handle keeps the namespace alive until it is closed. */
@@ -73,7 +74,6 @@ export interface Batch {
 
 // ---- links -------------------------------------------------------------------------------------------
 
-export type Family = 'ipv4' | 'ipv6'
 /** How the kernel invents link-local IPv6 addresses for a device. linux/if_link.h IN6_ADDR_GEN_MODE */
 export type AddrGenMode = 'eui64' | 'none' | 'stable-privacy' | 'random'
 
@@ -124,13 +124,15 @@ export interface NewLink extends SuperPackets {
   readonly master?: number
   readonly addrGenMode?: AddrGenMode
   readonly arp?: boolean
-  /** Up from its birth. A veth's ends cannot be: set them up once both exist. */
+  /** Set up at the end of its making. The other end of a veth is not. */
   readonly up?: boolean
 }
 
 export interface NewVeth extends NewLink {
   /** The other end, born inside `netns` when given: moving it there later costs 20 ms. */
-  readonly peer: NewLink & { readonly netns?: Netns }
+  readonly peer: Pick<NewLink, 'name' | 'mac' | 'mtuBytes' | 'group' | keyof SuperPackets> & {
+    readonly netns?: Netns
+  }
 }
 
 /** linux/if_link.h IFLA_VXLAN_* */
@@ -179,7 +181,6 @@ export interface Links {
   createVeth(link: NewVeth): Link
   createVxlan(link: NewVxlan): Link
   createBridge(link: NewLink): Link
-  createDummy(link: NewLink): Link
   createMacvlan(link: NewMacvlan): Link
   set(device: number | string, change: LinkChange): void
   /** Deletes one device; waits for an RCU grace period (tens of milliseconds). */

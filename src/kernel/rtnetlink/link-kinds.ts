@@ -1,0 +1,23 @@
+/**
+ * What single kinds of device add to a link message, inside IFLA_INFO_DATA. linux/if_link.h, linux/veth.h
+ */
+import type { NewMacvlan, NewVeth } from '../kernel.ts'
+import type { Writer } from '../netlink/writer.ts'
+import { IFLA, writeBirth } from './links.ts'
+
+const VETH_INFO_PEER = 1
+const IFLA_MACVLAN_MODE = 1
+const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const
+
+/** The other end: a link message of its own, header and all. */
+export function writeVeth(message: Writer, { peer }: NewVeth): void {
+  message.nested(VETH_INFO_PEER, () => {
+    message.u32(0).i32(0).u32(0).u32(0)
+    writeBirth(message, peer)
+    if (peer.netns !== undefined) message.attrU32(IFLA.NET_NS_FD, peer.netns.fd)
+  })
+}
+
+export function writeMacvlan(message: Writer, link: NewMacvlan): void {
+  if (link.mode !== undefined) message.attrU32(IFLA_MACVLAN_MODE, MACVLAN_MODES[link.mode])
+}

@@ -1,0 +1,208 @@
+/**
+ * Notices of one namespace. A netlink descriptor that hears multicast groups is given to the runtime's
+ * event loop (no thread waits on it; reading it as a file would hold one of a few pool threads for ever).
+ * When its queue overran, the descriptor is opened again and the watcher hears `lost`.
+ */
+import { connect, type Socket } from 'node:net'
+import { NetworkError } from '../lib/errors.ts'
+import type { Message } from './netlink/message.ts'
+import { readMessages } from './netlink/message.ts'
+import { Attributes } from './netlink/reader.ts'
+import { openNetlinkDescriptor } from './netlink/socket.ts'
+import type { Notice, NoticeGroup } from './notices.ts'
+import { readAddress } from './rtnetlink/addresses.ts'
+import { readLink } from './rtnetlink/links.ts'
+import { readNeighbour } from './rtnetlink/neighbours.ts'
+import { RTM } from './rtnetlink/protocol.ts'
+import { readRoute } from './rtnetlink/routes.ts'
+import { SOCK_NONBLOCK } from './syscall.ts'
+
+const NETLINK_ROUTE = 0
+const NETLINK_NETFILTER = 12
+/** linux/rtnetlink.h RTMGRP_*, as bits. */
+const ROUTE_GROUPS: Readonly<Record<Exclude<NoticeGroup, 'nft'>, number>> = {
+  links: 0x1,
+  neighbours: 0x4,
+  addresses: 0x10 | 0x100,
+  routes: 0x40 | 0x400,
+}
+/** linux/netfilter/nfnetlink.h NFNLGRP_NFTABLES, NFNL_SUBSYS_NFTABLES; linux/netfilter/nf_tables.h */
+const NFT_GROUP = 1 << 6
+const NFNL_SUBSYS_NFTABLES = 10
+/** Ends every transaction; names no table. */
+const NFT_MSG_NEWGEN = 15
+const NFTA_TABLE = 1
+/** More waiting notices than this are worth less than one `lost`. */
+const QUEUE_NOTICES = 65_536
+
+/** See KernelView.watch. Subscribes before it returns. */
+export function watchNamespace(
+  inside: <T>(work: () => T) => T,
+  groups: readonly NoticeGroup[],
+  signal: AbortSignal,
+): AsyncIterable<Notice> {
+  const queue = new NoticeQueue()
+  const sources: NoticeSource[] = []
+  const routeGroups = groups.reduce(
+    (bits, each) => bits | (each === 'nft' ? 0 : ROUTE_GROUPS[each]),
+    0,
+  )
+  if (routeGroups !== 0) {
+    sources.push(new NoticeSource(inside, NETLINK_ROUTE, routeGroups, readRouteNotice, queue))
+  }
+  if (groups.includes('nft')) {
+    sources.push(new NoticeSource(inside, NETLINK_NETFILTER, NFT_GROUP, readNftNotice, queue))
+  }
+  const stop = () => {
+    for (const source of sources) source.stop()
+    queue.end()
+  }
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop, { once: true })
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => queue.next(),
+      return: async () => {
+        signal.removeEventListener('abort', stop)
+        stop()
+        return { done: true, value: undefined }
+      },
+    }),
+  }
+}
+
+/** One subscribed descriptor, opened again after an overrun. */
+class NoticeSource {
+  readonly #open: () => number
+  readonly #read: (message: Message) => Notice | undefined
+  readonly #queue: NoticeQueue
+  #socket: Socket | undefined
+  #stopped = false
+
+  constructor(
+    inside: <T>(work: () => T) => T,
+    protocol: number,
+    groups: number,
+    read: (message: Message) => Notice | undefined,
+    queue: NoticeQueue,
+  ) {
+    this.#open = () => inside(() => openNetlinkDescriptor(protocol, groups, SOCK_NONBLOCK))
+    this.#read = read
+    this.#queue = queue
+    this.#subscribe()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#socket?.destroy()
+  }
+
+  #subscribe(): void {
+    // The event loop's type knows no `fd`, the runtime does; it owns the descriptor from here on.
+    const socket = connect({ fd: this.#open() } as unknown as { path: string })
+    this.#socket = socket
+    socket.on('data', (datagram: Buffer) => {
+      for (const message of readMessages(datagram)) {
+        const notice = this.#read(message)
+        if (notice !== undefined) this.#queue.push(notice)
+      }
+    })
+    // Whatever ended the descriptor, its close follows, and a new one takes its place there.
+    socket.on('error', () => {})
+    socket.once('close', () => this.#again())
+  }
+
+  #again(): void {
+    if (this.#stopped) return
+    try {
+      this.#subscribe()
+      this.#queue.push({ kind: 'lost' })
+    } catch (error) {
+      this.#queue.fail(
+        new NetworkError('unavailable', 'Cannot watch the kernel any longer: no descriptor', {
+          cause: error,
+        }),
+      )
+    }
+  }
+}
+
+/** Notices that wait for their reader, or the reader that waits for one. */
+class NoticeQueue {
+  #waiting: Notice[] = []
+  #reader: PromiseWithResolvers<IteratorResult<Notice>> | undefined
+  #ended = false
+  #failure: Error | undefined
+
+  push(notice: Notice): void {
+    if (this.#ended) return
+    if (this.#reader !== undefined) {
+      this.#reader.resolve({ done: false, value: notice })
+      this.#reader = undefined
+    } else if (this.#waiting.length >= QUEUE_NOTICES) {
+      this.#waiting = [{ kind: 'lost' }]
+    } else {
+      this.#waiting.push(notice)
+    }
+  }
+
+  next(): Promise<IteratorResult<Notice>> {
+    const notice = this.#ended && this.#failure === undefined ? undefined : this.#waiting.shift()
+    if (notice !== undefined) return Promise.resolve({ done: false, value: notice })
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (this.#ended) return Promise.resolve({ done: true, value: undefined })
+    this.#reader = Promise.withResolvers()
+    return this.#reader.promise
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#reader?.resolve({ done: true, value: undefined })
+    this.#reader = undefined
+  }
+
+  fail(error: Error): void {
+    this.#failure = error
+    this.#ended = true
+    this.#reader?.reject(error)
+    this.#reader = undefined
+  }
+}
+
+function readRouteNotice({ type, body }: Message): Notice | undefined {
+  switch (type) {
+    case RTM.NEWLINK:
+    case RTM.DELLINK: {
+      const link = readLink(body)
+      return link && { kind: 'link', change: type === RTM.NEWLINK ? 'put' : 'remove', link }
+    }
+    case RTM.NEWADDR:
+    case RTM.DELADDR: {
+      const address = readAddress(body)
+      return (
+        address && { kind: 'address', change: type === RTM.NEWADDR ? 'put' : 'remove', address }
+      )
+    }
+    case RTM.NEWROUTE:
+    case RTM.DELROUTE: {
+      const route = readRoute(body)
+      return route && { kind: 'route', change: type === RTM.NEWROUTE ? 'put' : 'remove', route }
+    }
+    case RTM.NEWNEIGH:
+    case RTM.DELNEIGH: {
+      const neighbour = readNeighbour(body)
+      const change = type === RTM.NEWNEIGH ? 'put' : 'remove'
+      return neighbour && { kind: 'neighbour', change, neighbour }
+    }
+    default:
+      return undefined
+  }
+}
+
+/** nfnetlink: the subsystem in the upper byte of the type, four bytes of header, attributes. */
+function readNftNotice({ type, body }: Message): Notice | undefined {
+  const subtype = type & 0xff
+  if (type >> 8 !== NFNL_SUBSYS_NFTABLES || subtype === NFT_MSG_NEWGEN) return undefined
+  const table = new Attributes(body.subarray(4)).string(NFTA_TABLE)
+  return { kind: 'nft', table }
+}
