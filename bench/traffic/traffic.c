@@ -10,6 +10,7 @@
  *   crr      connect, one byte there and back, close. The server closes first, so that it is the server that
  *            waits in TIME_WAIT and the client never runs out of ports.
  *   udp      18 bytes a datagram (64-byte frames over IPv4) as fast as they go; what arrives is counted.
+ *   loss     one such datagram a millisecond; those that do not arrive are counted.
  *
  * Congestion control is cubic everywhere: pacing would hide the path.
  */
@@ -42,12 +43,12 @@
 #define WARM_UP_NS (NS / 10)
 #define SLACK_SECONDS 5
 
-enum mode { STREAM, RR, URR, CRR, UDP };
+enum mode { STREAM, RR, URR, CRR, UDP, LOSS };
 
 static const struct { const char *name, *metric, *unit; } modes[] = {
     [STREAM] = {"stream", "tcp_stream", "Gbit/s"}, [RR] = {"rr", "tcp_rr", "1/s"},
     [URR] = {"urr", "udp_rr", "1/s"},              [CRR] = {"crr", "tcp_crr", "1/s"},
-    [UDP] = {"udp", "udp_pps", "1/s"},
+    [UDP] = {"udp", "udp_pps", "1/s"},             [LOSS] = {"loss", "lost_packets", "1"},
 };
 
 static struct {
@@ -62,7 +63,8 @@ static struct {
 /* Shared between the processes: every one writes only what is its own. */
 static struct {
     double rate[MAX_FLOWS];
-    uint32_t samples; /* of `took`, written by the one client of rr, urr and crr */
+    uint64_t sent, arrived; /* datagrams of loss */
+    uint32_t samples;       /* of `took`, written by the one client of rr, urr and crr */
     uint32_t took[MAX_SAMPLES];
 } *shared;
 
@@ -105,7 +107,7 @@ static void pin(int nth)
     if (sched_setaffinity(0, sizeof want, &want)) die("sched_setaffinity");
 }
 
-static bool datagrams(void) { return opt.mode == URR || opt.mode == UDP; }
+static bool datagrams(void) { return opt.mode == URR || opt.mode == UDP || opt.mode == LOSS; }
 
 static int make_socket(void)
 {
@@ -203,10 +205,16 @@ static void serve_flood(int fd)
     shared->rate[0] = (double)count * NS / (double)(t - begin);
 }
 
+static void serve_counting(int fd)
+{
+    char datagram[64];
+    while (recv(fd, datagram, sizeof datagram, 0) >= 0) shared->arrived++;
+}
+
 static void server(int ready)
 {
     enter(opt.server_netns);
-    bool pinned = opt.flows == 1;
+    bool pinned = opt.flows == 1 && opt.mode != LOSS;
     if (pinned) pin(opt.mode == STREAM || opt.mode == UDP ? 1 : 0);
     int listener = listen_there();
     if (write(ready, "", 1) != 1) die("tell that the server is ready");
@@ -221,6 +229,8 @@ static void server(int ready)
         while (wait(NULL) > 0) continue;
     } else if (opt.mode == UDP) {
         serve_flood(listener);
+    } else if (opt.mode == LOSS) {
+        serve_counting(listener);
     } else {
         serve_echo(listener);
     }
@@ -288,12 +298,29 @@ static void client_flood(void)
         }
 }
 
+/* By the clock, not by pauses: what is late is sent at once, so that the number is known beforehand. */
+static void client_numbers(void)
+{
+    char datagram[DATAGRAM] = {0};
+    int fd = connect_patiently();
+    uint64_t begin = now();
+    for (uint64_t i = 0; i * (NS / 1000) < duration(); i++) {
+        uint64_t due = begin + i * (NS / 1000);
+        struct timespec at = {.tv_sec = (time_t)(due / NS), .tv_nsec = (long)(due % NS)};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+        (void)!send(fd, datagram, sizeof datagram, 0); /* one that cannot be sent is lost as well */
+        shared->sent++;
+    }
+    usleep(200000); /* the last ones are under way */
+}
+
 static void client(void)
 {
     enter(opt.client_netns);
-    if (opt.flows == 1) pin(0);
+    if (opt.flows == 1 && opt.mode != LOSS) pin(0);
     if (opt.mode == STREAM) client_stream();
     else if (opt.mode == UDP) client_flood();
+    else if (opt.mode == LOSS) client_numbers();
     else client_exchanges();
     exit(0);
 }
@@ -310,6 +337,11 @@ static void report(void)
 {
     double value = 0;
     for (int flow = 0; flow < opt.flows; flow++) value += shared->rate[flow];
+    if (opt.mode == LOSS) value = (double)(shared->sent - shared->arrived);
+    if (opt.mode == LOSS ? !shared->arrived : !(value > 0)) {
+        errno = 0;
+        die("nothing arrived");
+    }
     char suffix[8] = "";
     if (opt.flows > 1) snprintf(suffix, sizeof suffix, "%d", opt.flows);
     printf("{\"metric\":\"%s%s\",\"value\":%.6g,\"unit\":\"%s\",", modes[opt.mode].metric, suffix, value,
@@ -322,15 +354,11 @@ static void report(void)
     } else {
         printf("\"p50us\":null,\"p99us\":null}\n");
     }
-    if (!(value > 0)) {
-        errno = 0;
-        die("nothing arrived");
-    }
 }
 
 static void usage(void)
 {
-    fputs("usage: traffic stream|rr|urr|crr|udp --server-address A [--server-netns PATH] [--client-netns PATH]\n"
+    fputs("usage: traffic stream|rr|urr|crr|udp|loss --server-address A [--server-netns PATH] [--client-netns PATH]\n"
           "               [--seconds 1] [--flows 1] [--port 5201]\n", stderr);
     exit(2);
 }
