@@ -1,0 +1,101 @@
+/** The daemon's REST API over its unix socket, as far as the suites use it. One connection per call in flight. */
+import { Agent, request } from 'node:http'
+import type { Endpoint, Network, Status } from '../src/api/rest/schemas.ts'
+
+export interface AttachRequest {
+  readonly netns: string
+  readonly name?: string
+}
+
+export class Api implements Disposable {
+  readonly #socketPath: string
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 })
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath
+  }
+
+  createNetwork(name: string, subnets: readonly string[], carrier: string): Promise<Network> {
+    const body = { metadata: { name }, spec: { subnets, carrier } }
+    return this.#call('POST', '/v1/networks?wait=settled', body) as Promise<Network>
+  }
+
+  /** Answers when the endpoint can be used. */
+  attach(network: string, { netns, name }: AttachRequest): Promise<Endpoint> {
+    const body = { ...(name === undefined ? {} : { metadata: { name } }), spec: { netns } }
+    return this.#call('POST', `/v1/networks/${network}/endpoints`, body) as Promise<Endpoint>
+  }
+
+  /** By id or name. */
+  async detach(reference: string): Promise<void> {
+    await this.#call('DELETE', `/v1/endpoints/${reference}`)
+  }
+
+  /** By id or name. */
+  endpoint(reference: string): Promise<Endpoint> {
+    return this.#call('GET', `/v1/endpoints/${reference}`) as Promise<Endpoint>
+  }
+
+  /** A token with which another host may join within ten minutes. */
+  async createToken(): Promise<string> {
+    const answer = await this.#call('POST', '/v1/tokens', { spec: { ttlSeconds: 600 } })
+    return (answer as { readonly status: { readonly text: string } }).status.text
+  }
+
+  async join(address: string, token: string): Promise<void> {
+    await this.#call('POST', '/v1/join', { spec: { address, token } })
+  }
+
+  status(): Promise<Status> {
+    return this.#call('GET', '/v1/status') as Promise<Status>
+  }
+
+  /** The status once everything known is in the kernel. */
+  settled(timeoutMs: number): Promise<Status> {
+    return this.#call('GET', `/v1/status?wait=settled&timeoutMs=${timeoutMs}`) as Promise<Status>
+  }
+
+  /** Number of hosts this one knows. */
+  async hosts(): Promise<number> {
+    return ((await this.#call('GET', '/v1/hosts')) as { readonly items: readonly unknown[] }).items
+      .length
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy()
+  }
+
+  /** The answer's document; its shape is the contract's, whose tests are elsewhere. */
+  #call(method: string, path: string, body?: unknown): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const text = body === undefined ? undefined : JSON.stringify(body)
+      const call = request(
+        {
+          socketPath: this.#socketPath,
+          agent: this.#agent,
+          method,
+          path,
+          headers: {
+            host: 'localhost',
+            ...(text === undefined
+              ? {}
+              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+          },
+        },
+        (answer) => {
+          const chunks: Buffer[] = []
+          answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+          answer.on('error', reject)
+          answer.on('end', () => {
+            const said = Buffer.concat(chunks).toString()
+            if ((answer.statusCode ?? 500) < 300)
+              resolve(said === '' ? undefined : JSON.parse(said))
+            else reject(new Error(`${method} ${path}: ${answer.statusCode} ${said}`))
+          })
+        },
+      )
+      call.on('error', reject)
+      call.end(text)
+    })
+  }
+}
