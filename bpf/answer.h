@@ -262,7 +262,8 @@ static __noinline int answer_absent(struct __sk_buff *skb, struct device *device
 	if (!network)
 		return drop(skb, error.vni, error.ifindex, IP_AT, DROP_NO_NETWORK);
 	if (ipv4 ? (last & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000)
-		 : address_link_local(destination))
+		 : address_link_local(destination) || (destination->word[0] & bpf_htonl(0xff000000)) ==
+							      bpf_htonl(0xff000000))
 		return drop(skb, error.vni, error.ifindex, IP_AT, DROP_IGNORED);
 	gateway = ipv4 ? &network->gateway4 : &network->gateway6;
 	if (address_equal(destination, gateway) && (ipv4 ? echo4(skb) : echo6(skb))) {
