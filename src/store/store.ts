@@ -94,7 +94,7 @@ export type WatchBatch =
 
 export interface WatchOptions {
   readonly range: KeyRange
-  /** First revision of interest, inclusive; absent: from now on. */
+  /** First revision of interest, inclusive; absent: after the revision the first batch, a progress, names. */
   readonly fromRevision?: number
   readonly signal: AbortSignal
 }

@@ -74,6 +74,18 @@ export class RecordReader {
     return fields && this.#host(fields)
   }
 
+  /** A host's sign of life; undefined when malformed. */
+  readAlive(text: string): Alive | undefined {
+    const fields = parseObject(text)
+    return fields && alive(fields)
+  }
+
+  /** An endpoint as its host published it; undefined when malformed. */
+  readPublished(text: string): PublishedEndpoint | undefined {
+    const fields = parseObject(text)
+    return fields && this.#endpoint(fields)
+  }
+
   #item(key: ParsedKey, fields: Fields): Item | undefined {
     switch (key.kind) {
       case 'network':

@@ -74,6 +74,7 @@ class InProcessStore implements EmbeddedStore {
     const close = (): void => watcher[Symbol.dispose]()
     signal.addEventListener('abort', close, { once: true })
     try {
+      if (fromRevision === undefined) yield { kind: 'progress', revision: watcher.next - 1 }
       for (;;) {
         const news = await watcher.pull()
         signal.throwIfAborted()

@@ -1,0 +1,201 @@
+/**
+ * The members of the cluster and which of them to ask. A call goes to the current member; when that one
+ * cannot be reached, has no leader, or (for reads) does not answer, the next is asked, until the deadline.
+ * A write that was sent and not answered is not sent again: nobody knows whether it happened.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type CallOptions,
+  type Client,
+  Code,
+  ConnectError,
+  createClient,
+} from '@connectrpc/connect'
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { isNetworkError, NetworkError } from '../../lib/errors.ts'
+import type { TlsMaterial } from '../../pki/files.ts'
+import { type REFUSALS, reasonOfText, refusal } from '../reasons.ts'
+import { KV, Lease, Watch } from './gen/etcdserverpb/rpc_pb.js'
+
+/** Pings more often than every 5 s get a stream cut; etcd --grpc-keepalive-min-time. */
+const PING_INTERVAL_MS = 15_000
+const PING_TIMEOUT_MS = 5000
+const CONNECT_TIMEOUT_MS = 2000
+const FIRST_PAUSE_MS = 50
+const MAX_PAUSE_MS = 800
+/** Makes a member refuse, or end a stream, when it has lost its leader. etcd rpctypes.MetadataHasLeader */
+export const REQUIRE_LEADER = { hasleader: 'true' } as const
+
+export interface Member {
+  readonly url: string
+  readonly session: Http2SessionManager
+  readonly kv: Client<typeof KV>
+  readonly lease: Client<typeof Lease>
+  readonly watch: Client<typeof Watch>
+}
+
+type Call<T> = (member: Member, options: CallOptions) => Promise<T>
+
+export class Connection {
+  readonly #members: readonly Member[]
+  readonly #timeoutMs: number
+  #current = 0
+  #closed = false
+
+  constructor(urls: readonly string[], tls: TlsMaterial | undefined, timeoutMs: number) {
+    this.#members = urls.map((url) => memberAt(url, tls))
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** Asks something that may be asked twice. */
+  read<T>(call: Call<T>): Promise<T> {
+    return this.#attempt(call, true)
+  }
+
+  /** Asks for a change, at most once. */
+  write<T>(call: Call<T>): Promise<T> {
+    return this.#attempt(call, false)
+  }
+
+  /** A member that is connected, for a stream; the caller reports with `distrust` when it fails. */
+  async member(): Promise<Member> {
+    const deadlineMs = performance.now() + this.#timeoutMs
+    for (let tries = 0; ; tries++) {
+      const member = this.#pick()
+      const problem = await connect(member, deadlineMs)
+      if (problem === undefined) return member
+      this.distrust(member)
+      await this.#pause(tries, deadlineMs, problem)
+    }
+  }
+
+  /** The next call goes to another member, if there is one. */
+  distrust(member: Member): void {
+    if (this.#pick() === member) this.#current = (this.#current + 1) % this.#members.length
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const { session } of this.#members) session.abort()
+  }
+
+  async #attempt<T>(call: Call<T>, repeatable: boolean): Promise<T> {
+    const deadlineMs = performance.now() + this.#timeoutMs
+    for (let tries = 0; ; tries++) {
+      const member = this.#pick()
+      let problem = await connect(member, deadlineMs)
+      if (problem === undefined) {
+        const left = Math.max(1, Math.ceil(deadlineMs - performance.now()))
+        const timeoutMs = repeatable ? Math.max(Math.min(1000, left), Math.ceil(left / 2)) : left
+        try {
+          return await call(member, { timeoutMs, headers: REQUIRE_LEADER })
+        } catch (error) {
+          problem = storeError(error, member.url)
+          if (!isNetworkError(problem, 'unavailable')) throw problem
+          if (!repeatable && !surelyRefused(problem)) {
+            this.distrust(member)
+            throw problem
+          }
+        }
+      }
+      this.distrust(member)
+      await this.#pause(tries, deadlineMs, problem)
+    }
+  }
+
+  #pick(): Member {
+    const member = this.#members[this.#current]
+    if (member === undefined)
+      throw new NetworkError('invalid', 'Cannot use a store without address')
+    return member
+  }
+
+  /** Waits before the next try, after each round longer; throws `problem` when time is up. */
+  async #pause(tries: number, deadlineMs: number, problem: NetworkError): Promise<void> {
+    if (this.#closed) throw closedError(problem)
+    const round = Math.floor((tries + 1) / this.#members.length)
+    const pauseMs = round === 0 ? 0 : Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (round - 1))
+    if (performance.now() + pauseMs >= deadlineMs) throw problem
+    if (pauseMs > 0) await sleep(pauseMs)
+    if (this.#closed) throw closedError(problem)
+  }
+}
+
+/** Any error of a call in our words. */
+export function storeError(error: unknown, url: string): NetworkError {
+  if (error instanceof NetworkError) return error
+  const { rawMessage, code } = ConnectError.from(error)
+  const reason = reasonOfText(rawMessage)
+  const options = { details: { store: url }, cause: error }
+  if (reason !== undefined) {
+    return refusal(reason, `The store at ${url} refused: ${rawMessage}`, options)
+  }
+  const text = `Cannot use the store at ${url}: ${rawMessage}`
+  switch (code) {
+    case Code.PermissionDenied:
+      return new NetworkError('forbidden', text, options)
+    case Code.Unauthenticated:
+      return new NetworkError('unauthenticated', text, options)
+    case Code.Unimplemented:
+      return new NetworkError('unsupported', text, options)
+    case Code.InvalidArgument:
+    case Code.OutOfRange:
+    case Code.FailedPrecondition:
+      return new NetworkError('invalid', text, options)
+    default:
+      return new NetworkError('unavailable', text, options)
+  }
+}
+
+function memberAt(url: string, tls: TlsMaterial | undefined): Member {
+  const credentials = tls && { ca: tls.ca, cert: tls.certificate, key: tls.key }
+  const session = new Http2SessionManager(
+    url,
+    { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS, pingIdleConnection: true },
+    credentials ?? {},
+  )
+  const transport = createGrpcTransport({
+    baseUrl: url,
+    sessionManager: session,
+    acceptCompression: [],
+  })
+  return {
+    url,
+    session,
+    kv: createClient(KV, transport),
+    lease: createClient(Lease, transport),
+    watch: createClient(Watch, transport),
+  }
+}
+
+/** Connects within the time a connection may take; the problem, if it could not be done. */
+async function connect(member: Member, deadlineMs: number): Promise<NetworkError | undefined> {
+  const { session } = member
+  if (session.state() === 'open' || session.state() === 'idle') return undefined
+  const timer = new AbortController()
+  const timeoutMs = Math.max(1, Math.min(CONNECT_TIMEOUT_MS, deadlineMs - performance.now()))
+  const late = sleep(timeoutMs, 'late' as const, { signal: timer.signal }).catch(
+    () => 'late' as const,
+  )
+  const state = await Promise.race([session.connect(), late])
+  timer.abort()
+  if (state === 'open' || state === 'idle') return undefined
+  const found = state === 'late' ? 'no connection in time' : causeOf(session.error())
+  if (state === 'late') session.abort()
+  const text = `Cannot reach the store at ${member.url}: ${found}`
+  return new NetworkError('unavailable', text, { details: { store: member.url } })
+}
+
+function causeOf(error: unknown): string {
+  return ConnectError.from(error).rawMessage
+}
+
+/** The member answered, before it did anything, that it cannot. */
+function surelyRefused(problem: NetworkError): boolean {
+  return problem.details['reason'] === ('no-leader' satisfies keyof typeof REFUSALS)
+}
+
+function closedError(cause: NetworkError): NetworkError {
+  return new NetworkError('unavailable', 'Cannot use the store: it was closed', { cause })
+}
