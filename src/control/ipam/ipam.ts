@@ -47,7 +47,7 @@ export const IPAM_DEFAULTS: IpamSettings = {
 export interface IpamDeps {
   readonly store: Store
   readonly journal: Journal
-  readonly replica: Replica
+  readonly replica: Replica & { onListed(listener: () => void): () => void }
   readonly fence: Fence
   readonly clock: Clock
   readonly random: Random
@@ -90,6 +90,7 @@ export class Ipam implements AsyncDisposable {
     this.#tasks = new TaskGroup(log)
     this.#stop = [
       replica.subscribe((changes) => this.#replicaChanged(changes)),
+      replica.onListed(() => this.#listed()),
       journal.subscribe((records) => this.#journalChanged(records)),
     ]
     this.#keeper.touchAll()
@@ -140,6 +141,13 @@ export class Ipam implements AsyncDisposable {
         this.#keeper.touch(change.networkId)
       }
     }
+  }
+
+  /** The connection is new: the store may be one restored from a backup. */
+  #listed(): void {
+    this.#recovery.watchRevision()
+    this.#recovery.suspect()
+    this.#keeper.touchAll()
   }
 
   /** An endpoint that left may leave a single address behind. */

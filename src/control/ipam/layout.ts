@@ -70,12 +70,19 @@ export function reservedAddresses(prefix: Prefix, gateway: IP): ReadonlySet<IP> 
   return reserved
 }
 
+/** What an address is by its place in the prefix; undefined for the ordinary ones. */
+export function placeOf(prefix: Prefix, address: IP): string | undefined {
+  if (freeBits(prefix) < 2) return undefined
+  if (address === prefixAddress(prefix)) {
+    return prefixFamily(prefix) === 4 ? 'the network address' : 'the subnet-router anycast address'
+  }
+  const isLast = address === addressAt(prefix, prefixSize(prefix) - 1n)
+  return prefixFamily(prefix) === 4 && isLast ? 'the broadcast address' : undefined
+}
+
 /** What a reserved address is, for the message that refuses it; undefined when endpoints may have it. */
 export function reservedFor(prefix: Prefix, gateway: IP, address: IP): string | undefined {
-  if (address === gateway) return 'the gateway'
-  if (!reservedAddresses(prefix, gateway).has(address)) return undefined
-  if (address !== prefixAddress(prefix)) return 'the broadcast address'
-  return prefixFamily(prefix) === 4 ? 'the network address' : 'the subnet-router anycast address'
+  return address === gateway ? 'the gateway' : placeOf(prefix, address)
 }
 
 /** Number of addresses of the prefix that endpoints can have. */

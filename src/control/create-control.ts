@@ -1,0 +1,169 @@
+/** The use cases, built from what main hands in. Starts the background work of address management. */
+
+import type { Clock } from '../lib/clock.ts'
+import type { Random } from '../lib/ids.ts'
+import type { Log } from '../lib/log.ts'
+import type { ObjectFailure } from '../model/host.ts'
+import type { Journal } from '../store/journal/journal.ts'
+import type { Replica } from '../store/replica/replica.ts'
+import type { Store } from '../store/store.ts'
+import type { Control, DropCount, Ports, StatusView, Token } from './control.ts'
+import { Endpoints } from './endpoints.ts'
+import { Fence } from './fence.ts'
+import { Hosts } from './hosts.ts'
+import { IPAM_DEFAULTS, Ipam, type IpamSettings } from './ipam/ipam.ts'
+import { NameIndex } from './name-index.ts'
+import { Networks } from './networks.ts'
+import { OwnIndex } from './own-index.ts'
+
+/** A count of the datapath, as it keeps it: by the endpoint's number, 0 for none. */
+export interface RawDrop {
+  readonly reason: string
+  readonly endpointNumber: number
+  readonly packets: number
+  readonly bytes: number
+}
+
+/** What other rooms report; asked anew at each `status()`. */
+export interface Reports {
+  readonly version: string
+  readonly store: { readonly kind: StatusView['store']['kind']; readonly address: string }
+  publishedSequence(): number
+  /** True when the kernel reflects everything known here. */
+  settled(): boolean
+  driftRepaired(): Readonly<Record<string, number>>
+  /** Of the loop and of the publisher. */
+  failures(): readonly ObjectFailure[]
+  warnings(): readonly string[]
+}
+
+export interface ControlDeps {
+  readonly store: Store
+  readonly journal: Journal
+  readonly replica: Replica & { onListed(listener: () => void): () => void }
+  readonly ports: Ports
+  readonly reports: Reports
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly hostId: string
+  /** Random per start of the daemon, the one in this host's `alive` record (R9). */
+  readonly instance: string
+  /** Why this state directory is not to be trusted with addresses (a clone, an older copy), or undefined. */
+  readonly distrust?: () => string | undefined
+  readonly createToken: (options: { readonly ttlSeconds: number }) => Promise<Token>
+  readonly readDrops: () => Promise<readonly RawDrop[]>
+  readonly settings?: Partial<IpamSettings & { readonly settleMs: number }>
+}
+
+/** Drops that are part of every start (R29): shown only when asked for. */
+const QUIET_REASONS: ReadonlySet<string> = new Set(['ignored'])
+const SETTLE_MS = 10_000
+
+export interface RunningControl extends Control, AsyncDisposable {
+  /** True when the background work of address management has nothing left to do, as far as it knows. */
+  readonly addressesKept: boolean
+}
+
+export function createControl(deps: ControlDeps): RunningControl {
+  const { store, journal, replica, ports, reports, clock, random, hostId } = deps
+  const log = deps.log.child('control')
+  const closing = new AbortController()
+  const fence = new Fence(deps)
+  const settings = { ...IPAM_DEFAULTS, ...deps.settings }
+  const ipam = new Ipam({ store, journal, replica, fence, clock, random, log, hostId, settings })
+  const own = new OwnIndex(journal, hostId)
+  const names = new NameIndex(replica)
+  const networks = new Networks({ store, replica, clock, random, log })
+  const hosts = new Hosts({ store, replica, log, hostId })
+  const endpoints = new Endpoints({
+    ...{ journal, replica, ports, ipam, networks, names, own, clock, random, log, hostId },
+    settleMs: deps.settings?.settleMs ?? SETTLE_MS,
+    signal: closing.signal,
+  })
+
+  const networkOf = (reference: string | undefined) =>
+    reference === undefined ? undefined : networks.get(reference)
+
+  const status = (): StatusView => {
+    const known = count(replica.endpoints())
+    const fenced = fence.reason
+    return {
+      hostId,
+      hostName: replica.host(hostId)?.name ?? hostId,
+      version: reports.version,
+      store: { ...reports.store, connected: replica.connected, revision: replica.revision },
+      journalSequence: journal.sequence,
+      publishedSequence: reports.publishedSequence(),
+      settled: reports.settled(),
+      networks: count(replica.networks()),
+      endpoints: { local: own.count, remote: known - own.count },
+      driftRepaired: reports.driftRepaired(),
+      failures: [...reports.failures(), ...ipam.failures],
+      warnings: [
+        ...(fenced === undefined ? [] : [`No address can be given: ${fenced}`]),
+        ...reports.warnings(),
+      ],
+    }
+  }
+
+  return {
+    createNetwork: (spec) => networks.create(spec),
+    listNetworks: () => networks.list(),
+    getNetwork: (reference) => networks.get(reference),
+    removeNetwork: (reference) => networks.remove(reference, (id) => own.countIn(id)),
+    attach: (spec) => endpoints.attach(spec),
+    detach: async (reference, network) => endpoints.detach(reference, networkOf(network)),
+    listEndpoints: ({ network, host } = {}) =>
+      endpoints.list({
+        ...(network === undefined ? {} : { networkId: networks.get(network).id }),
+        ...(host === undefined ? {} : { hostId: hosts.get(host).host.id }),
+      }),
+    getEndpoint: (reference, network) => endpoints.get(reference, networkOf(network)),
+    listHosts: () => hosts.list(),
+    getHost: (reference) => hosts.get(reference),
+    removeHost: (reference) => hosts.remove(reference),
+    createToken: deps.createToken,
+    status,
+    waitSettled: async (timeoutMs) => {
+      await ports.settler.settled(journal.sequence, timeoutMs)
+      return status()
+    },
+    listDrops: async (options = {}) => {
+      const drops = await deps.readDrops()
+      return drops
+        .filter(({ reason }) => options.all === true || !QUIET_REASONS.has(reason))
+        .map((drop) => namedDrop(drop, own, replica))
+    },
+    get addressesKept() {
+      return ipam.idle
+    },
+    [Symbol.asyncDispose]: async () => {
+      closing.abort(new Error('closing'))
+      names[Symbol.dispose]()
+      own[Symbol.dispose]()
+      await ipam[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function namedDrop(drop: RawDrop, own: OwnIndex, replica: Replica): DropCount {
+  const { reason, packets, bytes } = drop
+  const endpoint = own.byNumber(drop.endpointNumber)
+  if (endpoint === undefined) return { reason, packets, bytes }
+  const network = replica.network(endpoint.networkId)?.name
+  return {
+    reason,
+    packets,
+    bytes,
+    endpointId: endpoint.id,
+    ...(endpoint.name === undefined ? {} : { endpointName: endpoint.name }),
+    ...(network === undefined ? {} : { network }),
+  }
+}
+
+function count(items: Iterable<unknown>): number {
+  let total = 0
+  for (const _item of items) total++
+  return total
+}

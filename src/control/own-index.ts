@@ -1,0 +1,160 @@
+/**
+ * What the endpoints of this host occupy besides addresses: numbers, device names, places in sandboxes.
+ * Derived from the journal at the start and from each of its commits.
+ */
+
+import { createHash } from 'node:crypto'
+import { NetworkError } from '../lib/errors.ts'
+import type { Endpoint } from '../model/endpoint.ts'
+import { parseKey, ROOT } from '../model/keys.ts'
+import type { Journal, JournalRecord } from '../store/journal/journal.ts'
+
+/** Beginning of every device of ours; the rest is a hash. linux/if.h IFNAMSIZ: 15 bytes. */
+const DEVICE_PREFIX = 'ck'
+const DEVICE_HASH_LENGTH = 12
+
+export class OwnIndex implements Disposable {
+  readonly #hostId: string
+  readonly #endpoints = new Map<string, Endpoint>()
+  readonly #byNumber = new Map<number, string>()
+  readonly #devices = new Set<string>()
+  /** `<inode> <ifname>` to the endpoint there, or to a word for one being attached. */
+  readonly #places = new Map<string, string>()
+  /** Number of endpoints, and of attaches under way, per sandbox. */
+  readonly #sandboxUsers = new Map<number, number>()
+  readonly #perNetwork = new Map<string, number>()
+  /** Endpoints whose record is gone and whose number the kernel may still use. */
+  readonly #leaving = new Map<string, number>()
+  #lowestFree = 1
+  readonly #stop: () => void
+
+  constructor(journal: Journal, hostId: string) {
+    this.#hostId = hostId
+    this.#changed(journal.list(`${ROOT}endpoints/`))
+    this.#stop = journal.subscribe((records) => this.#changed(records))
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop()
+  }
+
+  get(id: string): Endpoint | undefined {
+    return this.#endpoints.get(id)
+  }
+
+  get count(): number {
+    return this.#endpoints.size
+  }
+
+  countIn(networkId: string): number {
+    return this.#perNetwork.get(networkId) ?? 0
+  }
+
+  /** The endpoint the datapath counts under this number. */
+  byNumber(number: number): Endpoint | undefined {
+    const id = this.#byNumber.get(number)
+    return id === undefined ? undefined : this.#endpoints.get(id)
+  }
+
+  /** The smallest number no endpoint has; it is taken by committing the endpoint's record. */
+  freeNumber(): number {
+    while (this.#byNumber.has(this.#lowestFree)) this.#lowestFree++
+    return this.#lowestFree
+  }
+
+  /** A device name no endpoint has, always the same for the same id unless two ids collide. */
+  deviceFor(endpointId: string): string {
+    for (let salt = 0; ; salt++) {
+      const text = salt === 0 ? endpointId : `${endpointId} ${salt}`
+      const hash = createHash('sha256').update(text).digest('hex').slice(0, DEVICE_HASH_LENGTH)
+      const device = DEVICE_PREFIX + hash
+      if (!this.#devices.has(device)) return device
+    }
+  }
+
+  /** True while an endpoint, or an attach under way, needs the sandbox kept open. */
+  needsSandbox(inode: number): boolean {
+    return (this.#sandboxUsers.get(inode) ?? 0) > 0
+  }
+
+  /**
+   * Keeps an interface name of a sandbox for an attach; disposing lets it go, unless the endpoint's record
+   * stands by then. Throws `already-exists` when an endpoint has it.
+   */
+  claimPlace(inode: number, ifname: string, attempted: string): Disposable {
+    const place = `${inode} ${ifname}`
+    const holder = this.#places.get(place)
+    if (holder !== undefined) {
+      const endpoint = this.#endpoints.get(holder)
+      const who = endpoint === undefined ? holder : `endpoint ${endpoint.name ?? endpoint.id}`
+      throw new NetworkError(
+        'already-exists',
+        `Cannot ${attempted}: ${ifname} in this namespace belongs to ${who}`,
+        { details: { endpoint: holder, device: ifname } },
+      )
+    }
+    this.#places.set(place, 'an endpoint being attached')
+    this.#use(inode, 1)
+    return {
+      [Symbol.dispose]: () => {
+        this.#use(inode, -1)
+        if (!this.#endpoints.has(this.#places.get(place) ?? '')) this.#places.delete(place)
+      },
+    }
+  }
+
+  /** From now until `left`, the number of the endpoint stays taken although its record goes. */
+  leaving(endpoint: Endpoint): void {
+    this.#leaving.set(endpoint.id, endpoint.number)
+  }
+
+  left(endpointId: string): void {
+    const number = this.#leaving.get(endpointId)
+    this.#leaving.delete(endpointId)
+    if (number !== undefined) this.#freeNumber(number, endpointId)
+  }
+
+  #changed(records: readonly JournalRecord[]): void {
+    for (const { key, value } of records) {
+      const parsed = parseKey(key)
+      if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#hostId) continue
+      const before = this.#endpoints.get(parsed.endpointId)
+      if (before !== undefined) this.#remove(before)
+      if (value !== undefined) this.#add(JSON.parse(value))
+    }
+  }
+
+  #add(endpoint: Endpoint): void {
+    const { id, number, device, sandbox, ifname, networkId } = endpoint
+    this.#endpoints.set(id, endpoint)
+    this.#byNumber.set(number, id)
+    this.#devices.add(device)
+    this.#places.set(`${sandbox.inode} ${ifname}`, id)
+    this.#use(sandbox.inode, 1)
+    this.#perNetwork.set(networkId, this.countIn(networkId) + 1)
+  }
+
+  #remove({ id, number, device, sandbox, ifname, networkId }: Endpoint): void {
+    this.#endpoints.delete(id)
+    this.#devices.delete(device)
+    const place = `${sandbox.inode} ${ifname}`
+    if (this.#places.get(place) === id) this.#places.delete(place)
+    this.#use(sandbox.inode, -1)
+    const left = this.countIn(networkId) - 1
+    if (left > 0) this.#perNetwork.set(networkId, left)
+    else this.#perNetwork.delete(networkId)
+    if (!this.#leaving.has(id)) this.#freeNumber(number, id)
+  }
+
+  #freeNumber(number: number, id: string): void {
+    if (this.#byNumber.get(number) !== id) return
+    this.#byNumber.delete(number)
+    this.#lowestFree = Math.min(this.#lowestFree, number)
+  }
+
+  #use(inode: number, change: 1 | -1): void {
+    const users = (this.#sandboxUsers.get(inode) ?? 0) + change
+    if (users > 0) this.#sandboxUsers.set(inode, users)
+    else this.#sandboxUsers.delete(inode)
+  }
+}
