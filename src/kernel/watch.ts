@@ -9,6 +9,7 @@ import type { Message } from './netlink/message.ts'
 import { readMessages } from './netlink/message.ts'
 import { Attributes } from './netlink/reader.ts'
 import { openNetlinkDescriptor } from './netlink/socket.ts'
+import { NoticeQueue } from './notice-queue.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 import { readAddress } from './rtnetlink/addresses.ts'
 import { readLink } from './rtnetlink/links.ts'
@@ -32,8 +33,6 @@ const NFNL_SUBSYS_NFTABLES = 10
 /** Ends every transaction; names no table. */
 const NFT_MSG_NEWGEN = 15
 const NFTA_TABLE = 1
-/** More waiting notices than this are worth less than one `lost`. */
-const QUEUE_NOTICES = 65_536
 
 /** See KernelView.watch. Subscribes before it returns. */
 export function watchNamespace(
@@ -59,16 +58,10 @@ export function watchNamespace(
   }
   if (signal.aborted) stop()
   else signal.addEventListener('abort', stop, { once: true })
-  return {
-    [Symbol.asyncIterator]: () => ({
-      next: () => queue.next(),
-      return: async () => {
-        signal.removeEventListener('abort', stop)
-        stop()
-        return { done: true, value: undefined }
-      },
-    }),
-  }
+  return queue.iterate(() => {
+    signal.removeEventListener('abort', stop)
+    stop()
+  })
 }
 
 /** One subscribed descriptor, opened again after an overrun. */
@@ -124,48 +117,6 @@ class NoticeSource {
         }),
       )
     }
-  }
-}
-
-/** Notices that wait for their reader, or the reader that waits for one. */
-class NoticeQueue {
-  #waiting: Notice[] = []
-  #reader: PromiseWithResolvers<IteratorResult<Notice>> | undefined
-  #ended = false
-  #failure: Error | undefined
-
-  push(notice: Notice): void {
-    if (this.#ended) return
-    if (this.#reader !== undefined) {
-      this.#reader.resolve({ done: false, value: notice })
-      this.#reader = undefined
-    } else if (this.#waiting.length >= QUEUE_NOTICES) {
-      this.#waiting = [{ kind: 'lost' }]
-    } else {
-      this.#waiting.push(notice)
-    }
-  }
-
-  next(): Promise<IteratorResult<Notice>> {
-    const notice = this.#ended && this.#failure === undefined ? undefined : this.#waiting.shift()
-    if (notice !== undefined) return Promise.resolve({ done: false, value: notice })
-    if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    if (this.#ended) return Promise.resolve({ done: true, value: undefined })
-    this.#reader = Promise.withResolvers()
-    return this.#reader.promise
-  }
-
-  end(): void {
-    this.#ended = true
-    this.#reader?.resolve({ done: true, value: undefined })
-    this.#reader = undefined
-  }
-
-  fail(error: Error): void {
-    this.#failure = error
-    this.#ended = true
-    this.#reader?.reject(error)
-    this.#reader = undefined
   }
 }
 

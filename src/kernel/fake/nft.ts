@@ -1,0 +1,206 @@
+/**
+ * nftables of the fake kernel: tables with their objects, changed by libnftables' JSON in transactions. Of
+ * nft's own language it knows whole tables, which it keeps as text, and elements of sets and maps.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { NetworkError } from '../../lib/errors.ts'
+import type { Nftables } from '../kernel.ts'
+import { type FakeNamespace, type NftTable, tell } from './state.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+const VERBS = ['add', 'create', 'insert', 'delete', 'flush']
+
+export function fakeNft(own: FakeNamespace): Nftables {
+  const transaction = (work: (ruleset: Ruleset) => void) => {
+    const ruleset = new Ruleset(own.nftTables)
+    work(ruleset)
+    const names = new Set([...own.nftTables.keys(), ...ruleset.tables.keys()])
+    const changed = [...names].filter((key) => own.nftTables.get(key) !== ruleset.tables.get(key))
+    own.nftTables.clear()
+    for (const [key, table] of ruleset.tables) own.nftTables.set(key, table)
+    for (const key of changed) tell(own, { kind: 'nft', table: key.split(' ')[1] })
+  }
+  return {
+    run: (commands) => transaction((ruleset) => runText(ruleset, commands)),
+    runJson: ({ nftables }) =>
+      transaction((ruleset) => {
+        for (const command of nftables) {
+          const [verb, object] = onlyEntry(command as Fields)
+          if (VERBS.includes(verb)) ruleset.apply(verb, ...onlyEntry(object as Fields))
+          else if (verb !== 'metainfo') ruleset.apply('add', verb, object)
+        }
+      }),
+    listTable: (family, name) => {
+      const table = own.nftTables.get(`${family} ${name}`)
+      return table && [{ table: { family, name } }, ...table.objects]
+    },
+  }
+}
+
+/** A copy that becomes the ruleset when every command of the transaction was possible. */
+class Ruleset {
+  readonly tables: Map<string, NftTable>
+  #handle: number
+
+  constructor(tables: ReadonlyMap<string, NftTable>) {
+    this.tables = new Map(tables)
+    this.#handle = 1 + [...tables.values()].reduce((sum, { objects }) => sum + objects.length, 0)
+  }
+
+  apply(verb: string, kind: string, value: unknown): void {
+    if (kind === 'ruleset') {
+      this.tables.clear()
+      return
+    }
+    const fields = value as Fields
+    if (kind === 'table') this.#table(verb, `${fields['family']}`, `${fields['name']}`)
+    else if (kind === 'element') this.#elements(verb, fields)
+    else this.#object(verb, kind, fields)
+  }
+
+  /** Adds what a table declaration in nft's language says, unread. */
+  text(family: string, name: string, body: string): void {
+    this.#table('add', family, name)
+    const { table, key } = this.#of({ family, table: name })
+    this.tables.set(key, { ...table, objects: [...table.objects, { text: body }] })
+  }
+
+  #table(verb: string, family: string, name: string): void {
+    const key = `${family} ${name}`
+    const table = this.tables.get(key)
+    if (verb === 'add' && table === undefined) this.tables.set(key, { family, name, objects: [] })
+    if (verb === 'add') return
+    if (verb === 'create') {
+      if (table !== undefined) refuse('File exists')
+      this.tables.set(key, { family, name, objects: [] })
+      return
+    }
+    if (table === undefined) refuse('No such file or directory')
+    if (verb === 'delete') this.tables.delete(key)
+    else
+      this.tables.set(key, { ...table, objects: table.objects.filter((each) => !('rule' in each)) })
+  }
+
+  #object(verb: string, kind: string, fields: Fields): void {
+    const { table, key } = this.#of(fields)
+    const at = table.objects.findIndex((each) => sameObject(each[kind], fields, kind))
+    const put = (objects: NftTable['objects']) => this.tables.set(key, { ...table, objects })
+    if (verb === 'delete' || verb === 'flush') {
+      if (at < 0) refuse('No such file or directory')
+      const without = table.objects.filter((each, i) => {
+        if (kind === 'chain' && inChain(each['rule'], fields)) return false
+        return verb === 'flush' || i !== at
+      })
+      put(
+        verb === 'flush' && kind !== 'chain'
+          ? replaceAt(without, at, emptied(without[at], kind))
+          : without,
+      )
+      return
+    }
+    if (at >= 0 && kind !== 'rule') {
+      if (verb === 'create') refuse('File exists')
+      return
+    }
+    const made = { [kind]: { ...fields, handle: this.#handle++ } }
+    put(verb === 'insert' ? [made, ...table.objects] : [...table.objects, made])
+  }
+
+  #elements(verb: string, fields: Fields): void {
+    const { table, key } = this.#of(fields)
+    const at = table.objects.findIndex((each) =>
+      ['set', 'map'].some(
+        (kind) => (each[kind] as Fields | undefined)?.['name'] === fields['name'],
+      ),
+    )
+    const holder = table.objects[at]
+    if (holder === undefined) refuse('No such file or directory')
+    const [kind, value] = onlyEntry(holder)
+    const set = value as Fields
+    const have = (set['elem'] ?? []) as readonly unknown[]
+    const given = fields['elem'] as readonly unknown[]
+    const known = (element: unknown) => have.some((each) => isDeepStrictEqual(each, element))
+    if (verb === 'delete' && !given.every(known)) refuse('No such file or directory')
+    const elem =
+      verb === 'delete'
+        ? have.filter((each) => !given.some((gone) => isDeepStrictEqual(gone, each)))
+        : [...have, ...given.filter((each) => !known(each))]
+    this.tables.set(key, {
+      ...table,
+      objects: replaceAt(table.objects, at, { [kind]: { ...set, elem } }),
+    })
+  }
+
+  #of(fields: Fields): { readonly table: NftTable; readonly key: string } {
+    const key = `${fields['family']} ${fields['table']}`
+    return { table: this.tables.get(key) ?? refuse('No such file or directory'), key }
+  }
+}
+
+function runText(ruleset: Ruleset, commands: string): void {
+  const rest = commands.replace(/^\s*#.*$/gm, '').trim()
+  for (let text = rest; text !== ''; text = text.replace(/^[\s;]+/, '')) {
+    const simple = /^(add|create|delete|flush) table (\w+) ([\w-]+)(?!\s*\{)/.exec(text)
+    const whole = /^(?:add )?table (\w+) ([\w-]+)\s*\{/.exec(text)
+    const element = /^(add|create|delete) element (\w+) ([\w-]+) ([\w-]+)\s*\{([^}]*)\}/.exec(text)
+    if (simple !== null) {
+      const [matched, verb = '', family, name] = simple
+      ruleset.apply(verb, 'table', { family, name })
+      text = text.slice(matched.length)
+    } else if (whole !== null) {
+      const [matched, family = '', name = ''] = whole
+      const end = closingBrace(text, matched.length)
+      ruleset.text(family, name, text.slice(matched.length, end).trim())
+      text = text.slice(end + 1)
+    } else if (element !== null) {
+      const [matched, verb = '', family, table, name, list = ''] = element
+      const elem = list.split(',').map((each) => each.trim())
+      ruleset.apply(verb, 'element', { family, table, name, elem })
+      text = text.slice(matched.length)
+    } else {
+      refuse(`the fake kernel does not know the command "${text.slice(0, 60)}"`)
+    }
+  }
+}
+
+function closingBrace(text: string, from: number): number {
+  let depth = 1
+  for (let at = from; at < text.length; at++) {
+    if (text[at] === '{') depth++
+    else if (text[at] === '}' && --depth === 0) return at
+  }
+  return refuse('syntax error, unexpected end of file')
+}
+
+/** Rules are told apart by handle, everything else by name. */
+function sameObject(have: unknown, fields: Fields, kind: string): boolean {
+  if (have === undefined) return false
+  const key = kind === 'rule' ? 'handle' : 'name'
+  return fields[key] !== undefined && (have as Fields)[key] === fields[key]
+}
+
+function inChain(rule: unknown, chain: Fields): boolean {
+  return rule !== undefined && (rule as Fields)['chain'] === chain['name']
+}
+
+function emptied(object: Fields | undefined, kind: string): Fields {
+  const { elem: _, ...rest } = (object?.[kind] ?? {}) as Fields
+  return { [kind]: rest }
+}
+
+function replaceAt<T>(list: readonly T[], at: number, value: T): readonly T[] {
+  return list.map((each, i) => (i === at ? value : each))
+}
+
+function onlyEntry(object: Fields): readonly [string, unknown] {
+  const entry = Object.entries(object)[0]
+  if (entry === undefined) refuse('syntax error, empty object')
+  return entry
+}
+
+function refuse(reason: string): never {
+  const errno = { 'No such file or directory': 'ENOENT', 'File exists': 'EEXIST' }[reason]
+  throw new NetworkError('kernel', `Cannot change or list nftables: ${reason}`, {
+    details: { operation: 'nftables', errno, ack: reason },
+  })
+}
