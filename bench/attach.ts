@@ -87,7 +87,7 @@ async function run({ quick, rounds, progress }: SuiteOptions): Promise<readonly 
     tell('attach_p50_ms', 'ms', quantile(busy, 0.5), samples)
     tell('attach_p99_ms', 'ms', quantile(busy, 0.99), samples)
     const together = await attachTogether(daemon, guests, Math.ceil(samples / 10))
-    tell('attach8_ms', 'ms', median(together), together.length)
+    tell('add8_ms', 'ms', median(together), together.length)
     await world.ask({ ask: 'churn', changesPerSecond: 0 })
 
     const left = await inTurn(residents, (container) => detachOne(daemon, container))

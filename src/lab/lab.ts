@@ -60,7 +60,7 @@ export interface LabContainer {
 /** Makes a lab. On failure nothing is left; `already-exists` when the name is in use. */
 export async function createLab(request: LabRequest): Promise<Lab> {
   const spec = planLab(request)
-  await makeLabDirectory(spec.name)
+  makeLabDirectory(spec.name)
   try {
     if (spec.topology !== 'pair') await makeSwitch(spec.name)
     for (const host of spec.hosts) await makeHost(spec.name, host.name)
@@ -97,7 +97,7 @@ export async function removeLab(name: string): Promise<void> {
   checkLabName(name)
   if (!existsSync(labPath(name))) return
   await endProcesses(processesPath(name), listPins(name))
-  await removeLabDirectory(name)
+  removeLabDirectory(name)
 }
 
 /** One lab that is up. Disposing of it takes it down. */

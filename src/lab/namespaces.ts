@@ -3,44 +3,25 @@
  * live for a host to exist. That tmpfs is private: a mount namespace can be pinned on no other.
  */
 import { randomBytes } from 'node:crypto'
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { MS, mount, unmount } from '../kernel/mount.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { CONTAINER_SCRIPT, CONTAINERS_SCRIPT, HOST_SCRIPT, SWITCH_SCRIPT } from './host-mounts.ts'
 import { containerPath, hostPath, LABS, labPath, pinsPath, processesPath, SWITCH } from './paths.ts'
 import { runTool } from './processes.ts'
 
 /** Takes the lab's name and mounts its directory; `already-exists` when the name is in use. */
-export async function makeLabDirectory(lab: string): Promise<void> {
-  mkdirSync(LABS, { recursive: true })
+export function makeLabDirectory(lab: string): void {
   const path = labPath(lab)
-  try {
-    mkdirSync(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  // One call, since the last lab to come down takes the parent with it; it tells nothing when nothing was made.
+  if (mkdirSync(path, { recursive: true }) === undefined) {
     throw new NetworkError('already-exists', `Cannot make lab "${lab}": it is up`, {
       hint: `carrick lab down ${lab}`,
     })
   }
-  await runTool(`mount ${path}`, [
-    'mount',
-    '-n',
-    '-t',
-    'tmpfs',
-    '-o',
-    'mode=0755',
-    'carrick-lab',
-    path,
-  ])
-  await runTool(`keep ${path} private`, ['mount', '-n', '--make-private', path])
+  mount('carrick-lab', path, 'tmpfs', MS.NOSUID | MS.NODEV, 'mode=0755')
+  mount('none', path, '', MS.PRIVATE)
   mkdirSync(processesPath(lab))
 }
 
@@ -89,12 +70,16 @@ export function listPins(lab: string): readonly string[] {
 }
 
 /** Unmounts the lab's directory with every pin in it, and deletes it; content when it is gone. */
-export async function removeLabDirectory(lab: string): Promise<void> {
+export function removeLabDirectory(lab: string): void {
   const path = labPath(lab)
-  for (const point of mountsBelow(path))
-    await runTool(`unmount ${point}`, ['umount', '-n', '-l', point])
+  for (const point of mountsBelow(path)) unmount(point)
   rmSync(path, { recursive: true, force: true })
-  if (existsSync(LABS) && readdirSync(LABS).length === 0) rmdirSync(LABS)
+  try {
+    rmdirSync(LABS)
+  } catch (error) {
+    // Other labs are up, or one has been quicker.
+    if (!['ENOTEMPTY', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
 }
 
 function makePins(lab: string, host: string, kinds: readonly string[]): readonly string[] {

@@ -147,7 +147,7 @@ test('a lab of the same name is refused, of another stands beside it', async () 
 test('a lab that died half way through its making is found and removed', async () => {
   const script = `
     const { makeLabDirectory, makeHost } = await import('${new URL('../../src/lab/namespaces.ts', import.meta.url)}')
-    await makeLabDirectory('${NAME}')
+    makeLabDirectory('${NAME}')
     await makeHost('${NAME}', 'h1')
     process.kill(process.pid, 'SIGKILL')`
   assert.equal(spawnSync(process.execPath, ['-e', script]).signal, 'SIGKILL')
