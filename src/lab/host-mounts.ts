@@ -34,7 +34,10 @@ hostname "$2"
 release() {
   while read -r _ _ _ _ point _; do
     case $point in "$1"/*) echo "$point" ;; esac
-  done < /proc/self/mountinfo | sort -r | while read -r point; do umount -l "$point"; done
+  done < /proc/self/mountinfo | sort -r | while read -r point; do
+    # What its owner deletes meanwhile goes by itself.
+    umount -l "$point" 2> /dev/null || ! mountpoint -q "$point"
+  done
 }
 overlay() {
   [ -d "$1" ] || return 0

@@ -144,6 +144,16 @@ test('a lab of the same name is refused, of another stands beside it', async () 
   assert.doesNotMatch(held.stdout, new RegExp(`${LABS}/${NAME}(/| )`))
 })
 
+test('labs come and go beside each other', async () => {
+  const once = async (name: string) => {
+    await using lab = await createLab({ name, hosts: 2 })
+    return (await lab.run('h2', ['hostname'])).stdout
+  }
+  for (let round = 0; round < 3; round++) {
+    assert.deepEqual(await Promise.all([once(NAME), once(`${NAME}-b`)]), ['h2\n', 'h2\n'])
+  }
+})
+
 test('a lab that died half way through its making is found and removed', async () => {
   const script = `
     const { makeLabDirectory, makeHost } = await import('${new URL('../../src/lab/namespaces.ts', import.meta.url)}')
