@@ -47,9 +47,7 @@ export interface ControlDeps {
   readonly random: Random
   readonly log: Log
   readonly hostId: string
-  /** Random per start of the daemon, the one in this host's `alive` record (R9). */
-  readonly instance: string
-  /** Why this state directory is not to be trusted with addresses (a clone, an older copy), or undefined. */
+  /** Why this host's state is not to be trusted with addresses, as lease and publisher say; or undefined. */
   readonly distrust?: () => string | undefined
   readonly createToken: (options: { readonly ttlSeconds: number }) => Promise<Token>
   readonly readDrops: () => Promise<readonly RawDrop[]>

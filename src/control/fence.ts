@@ -1,14 +1,13 @@
 /**
  * Whether this host may still give addresses (R9). It may while its own record stands in the store as it
- * was written. It may not once an operator removed it or raised its epoch, while another daemon lives under
- * its id (a clone), or when main has found the state directory not to be this machine's latest. What was
- * learnt of a removal survives a restart without the store.
+ * was written. It may not once an operator removed it or raised its epoch; nor while the agent distrusts its
+ * own state: a clone lives under the same id, or the disk is older than what was published. What was learnt of
+ * a removal survives a restart without the store.
  */
 
 import { NetworkError } from '../lib/errors.ts'
 import { keys } from '../model/keys.ts'
 import type { Journal } from '../store/journal/journal.ts'
-import type { Replica } from '../store/replica/replica.ts'
 import type { KeyValue } from '../store/store.ts'
 
 const REGISTERED = 'fence.registered'
@@ -16,11 +15,8 @@ const FENCED = 'fence.reason'
 
 export interface FenceDeps {
   readonly journal: Journal
-  readonly replica: Replica
   readonly hostId: string
-  /** Random per start of the daemon, as in the `alive` record. */
-  readonly instance: string
-  /** Any other reason not to allocate: a state directory of another machine, or an older copy of it. */
+  /** Any other reason not to allocate: a clone lives under this id, or the disk is old. */
   readonly distrust?: () => string | undefined
 }
 
@@ -57,13 +53,9 @@ export class Fence {
 
   /** Why this host must not allocate; undefined when it may. */
   get reason(): string | undefined {
-    const { journal, replica, hostId, instance, distrust } = this.#deps
+    const { journal, distrust } = this.#deps
     const fenced = journal.settings.get(FENCED)
     if (fenced !== undefined && fenced !== '') return fenced
-    const alive = replica.alive(hostId)
-    if (alive !== undefined && alive.instance !== instance && replica.connected) {
-      return 'another daemon runs under the id of this host'
-    }
     return distrust?.()
   }
 

@@ -22,3 +22,13 @@ test('ids made in the same millisecond differ', () => {
 test('randomBelow() stays below its limit', () => {
   for (let i = 0; i < 200; i++) expect(randomBelow(3, randomBytes)).toBeLessThan(3)
 })
+
+test('every bit of chance counts', () => {
+  const ids = new Set<string>()
+  for (let bit = 0; bit < 80; bit++) {
+    const bytes = new Uint8Array(10)
+    bytes[bit >> 3] = 1 << (bit & 7)
+    ids.add(newId(1, () => bytes))
+  }
+  expect(ids.size).toBe(80)
+})

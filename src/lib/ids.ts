@@ -19,7 +19,12 @@ export function newId(wallMs: number, random: Random): string {
     time = Math.floor(time / 32)
   }
   let tail = ''
-  for (const byte of random(16)) tail += ALPHABET.charAt(byte & 31)
+  let [bits, held] = [0, 0]
+  for (const byte of random(10)) {
+    bits = (bits << 8) | byte
+    for (held += 8; held >= 5; held -= 5) tail += ALPHABET.charAt((bits >> (held - 5)) & 31)
+    bits &= (1 << held) - 1
+  }
   return head + tail
 }
 
