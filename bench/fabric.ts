@@ -8,6 +8,8 @@ import { Api } from './api.ts'
 
 const executable = fileURLToPath(new URL('../build/carrick', import.meta.url))
 const PATIENCE_MS = 20_000
+/** Where hosts with a token ask to join, unless the setting `joinListen` says otherwise. */
+const JOIN_PORT = 7441
 
 export interface Daemon {
   readonly host: string
@@ -48,10 +50,8 @@ export async function startFabric(lab: Lab): Promise<readonly Daemon[]> {
   for (const { name } of lab.hosts) daemons.push(await startDaemon(lab, name))
   const [first, ...others] = daemons
   if (first === undefined) throw new Error('A lab has a host')
-  const { store } = (await first.api.status()).status
-  const port = /:(\d+)$/.exec(store.address)?.[1]
-  const address = lab.hosts[0]?.underlay[0].ip
-  for (const { api } of others) await api.join(`${address}:${port}`, await first.api.createToken())
+  const address = `${lab.hosts[0]?.underlay[0].ip}:${JOIN_PORT}`
+  for (const { api } of others) await api.join(address, await first.api.createToken())
   for (const { host, api } of daemons) {
     await until(`${host} knows all hosts`, async () => (await api.hosts()) === daemons.length)
     await api.settled(PATIENCE_MS)

@@ -38,6 +38,7 @@ import {
 } from './processes.ts'
 import { checkLabName, type HostSpec, type LabRequest, type LabSpec, planLab } from './spec.ts'
 import {
+  addDefaultRoutes,
   cutHost,
   hasWays,
   healHost,
@@ -67,6 +68,7 @@ export async function createLab(request: LabRequest): Promise<Lab> {
     using kernel = openKernel()
     joinHosts(kernel, spec)
     await until('carry packets', () => isWireReady(kernel, spec))
+    addDefaultRoutes(kernel, spec)
     writeFileSync(specPath(spec.name), `${JSON.stringify(spec)}\n`)
   } catch (error) {
     await removeLab(spec.name)

@@ -18,6 +18,13 @@ test('planLab() numbers hosts and puts them on one dual-stack segment', () => {
   )
 })
 
+test('planLab() makes the switch the gateway of a shared segment, and none of a pair', () => {
+  const gateways = (topology: 'bridge' | 'pair') =>
+    planLab({ name: 'demo', hosts: 2, topology }).hosts[0]?.underlay.map(({ gateway }) => gateway)
+  assert.deepEqual(gateways('bridge'), ['192.0.2.254', '2001:db8::fe'])
+  assert.deepEqual(gateways('pair'), [undefined, undefined])
+})
+
 test('planLab() gives each host of a routed lab a subnet and a gateway of its own', () => {
   const lab = planLab({ name: 'demo', hosts: ['a', 'b'], topology: 'routed', hopMtuBytes: 1400 })
   assert.deepEqual(

@@ -29,7 +29,7 @@ export interface LabRequest {
 export interface UnderlayAddress {
   readonly ip: IP
   readonly prefixLength: number
-  /** The router's address on the host's subnet; absent where all hosts share the segment. */
+  /** Where the default route leads; without one it is the wire itself. */
   readonly gateway?: IP
 }
 
@@ -48,6 +48,8 @@ export interface LabSpec {
   readonly hosts: readonly HostSpec[]
 }
 
+/** The switch on a shared segment: hosts have a default route, as machines do. */
+const SEGMENT_GATEWAYS = ['192.0.2.254', '2001:db8::fe'] as const
 /** Name of the wire inside every host. */
 export const UPLINK = 'eth0'
 const MOST_HOSTS = 16
@@ -107,9 +109,10 @@ function underlayOf(
 ): readonly [UnderlayAddress, UnderlayAddress] {
   const number = index + 1
   if (topology !== 'routed') {
+    const [v4, v6] = topology === 'pair' ? [undefined, undefined] : SEGMENT_GATEWAYS
     return [
-      { ip: address(`192.0.2.${number}`), prefixLength: 24 },
-      { ip: address(`2001:db8::${number.toString(16)}`), prefixLength: 64 },
+      { ip: address(`192.0.2.${number}`), prefixLength: 24, ...gatewayOf(v4) },
+      { ip: address(`2001:db8::${number.toString(16)}`), prefixLength: 64, ...gatewayOf(v6) },
     ]
   }
   const subnet = index * 16 // sixteen /28 in 192.0.2.0/24
@@ -122,6 +125,10 @@ function underlayOf(
     },
     { ip: address(`${wide}::2`), prefixLength: 64, gateway: address(`${wide}::1`) },
   ]
+}
+
+function gatewayOf(text: string | undefined): { readonly gateway?: IP } {
+  return text === undefined ? {} : { gateway: address(text) }
 }
 
 function address(text: string): IP {

@@ -12,7 +12,7 @@ import { type HostSpec, type LabSpec, UPLINK } from './spec.ts'
 
 const SEGMENT = 'wire'
 
-/** Brings every host onto the wire: devices, addresses, routes. The namespaces exist and are empty. */
+/** Brings every host onto the wire: devices and addresses. The namespaces exist and are empty. */
 export function joinHosts(kernel: Kernel, lab: LabSpec): void {
   if (lab.topology === 'pair') joinPair(kernel, lab)
   else joinSwitch(kernel, lab)
@@ -45,14 +45,29 @@ export interface BareEnd {
 }
 
 /**
- * True when every host has a way to every other. A fresh carrier is noticed up to a second late, and until
+ * True when every host has a way to its neighbours. A fresh carrier is noticed up to a second late, and until
  * then IPv6 has no route (net/core/link_watch.c).
  */
 export function isWireReady(kernel: Kernel, lab: LabSpec): boolean {
-  const addresses = lab.hosts.flatMap(({ underlay }) => underlay.map(({ ip }) => ip))
-  return lab.hosts.every(({ name }) =>
-    hasWays(kernel, `${pinsPath(lab.name, name)}/net`, addresses),
-  )
+  return lab.hosts.every(({ name, underlay }) => {
+    const others = lab.hosts.flatMap((other) => other.underlay.map(({ ip }) => ip))
+    const gateways = underlay.flatMap(({ gateway }) => gateway ?? [])
+    const neighbours = gateways.length > 0 ? gateways : others
+    return hasWays(kernel, `${pinsPath(lab.name, name)}/net`, neighbours)
+  })
+}
+
+/** Gives every host a default route, once the wire is ready: daemons find their underlay by it. */
+export function addDefaultRoutes(kernel: Kernel, lab: LabSpec): void {
+  for (const host of lab.hosts) {
+    inside(kernel, lab.name, host.name, (view) => {
+      const device = indexOf(view, UPLINK)
+      for (const { ip, gateway } of host.underlay) {
+        const destination = ip.includes(':') ? '::/0' : '0.0.0.0/0'
+        view.routes.put({ destination, device, ...(gateway === undefined ? {} : { gateway }) })
+      }
+    })
+  }
 }
 
 /** True when a namespace has a route to every one of the addresses. */
@@ -105,10 +120,9 @@ function joinSwitch(kernel: Kernel, lab: LabSpec): void {
   const { mtuBytes } = lab
   kernel.inNetns(netns, (view) => {
     view.links.set('lo', { up: true })
-    if (lab.topology === 'bridge') view.links.createBridge({ name: SEGMENT, up: true })
     for (const host of lab.hosts) {
       const bridge = bridgeOf(lab, host.name)
-      if (lab.topology === 'routed') view.links.createBridge({ name: bridge })
+      if (view.links.get(bridge) === undefined) view.links.createBridge({ name: bridge })
       using far = kernel.openNetns(`${pinsPath(lab.name, host.name)}/net`)
       view.links.createVeth({
         name: host.name,
@@ -117,7 +131,7 @@ function joinSwitch(kernel: Kernel, lab: LabSpec): void {
         peer: { name: UPLINK, mtuBytes, netns: far },
       })
       view.links.set(host.name, { up: true })
-      if (lab.topology === 'routed') configureHop(view, lab, host, bridge)
+      configureHop(view, lab, host, bridge)
     }
   })
 }
@@ -134,11 +148,6 @@ function configure(view: KernelView, host: HostSpec): void {
   view.links.set('lo', { up: true })
   for (const { ip, prefixLength } of host.underlay) putAddress(view, UPLINK, ip, prefixLength)
   view.links.set(UPLINK, { up: true })
-  const device = indexOf(view, UPLINK)
-  for (const { ip, gateway } of host.underlay) {
-    const destination = ip.includes(':') ? '::/0' : '0.0.0.0/0'
-    if (gateway !== undefined) view.routes.put({ destination, device, gateway })
-  }
 }
 
 function bridgeOf(lab: LabSpec, host: string): string {

@@ -33,6 +33,10 @@ for (const topology of TOPOLOGIES) {
     const addresses = lab.hosts[1]?.underlay.map(({ ip }) => ip) ?? []
     assert.equal(addresses.length, 2)
     for (const address of addresses) assert.ok(await answers(lab, 'h1', address), address)
+    for (const family of ['-4', '-6']) {
+      const { stdout } = await lab.run('h1', ['ip', family, 'route', 'show', 'default'])
+      assert.match(stdout, /^default .*dev eth0/)
+    }
     if (topology === 'pair') return
     lab.cut('h2')
     for (const address of addresses) assert.ok(!(await answers(lab, 'h1', address)), address)
