@@ -7,7 +7,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { NetworkError } from '../lib/errors.ts'
 import { keys } from '../model/keys.ts'
-import type { Operation, Store, TransactionResult } from '../store/store.ts'
+import type { Compare, Operation, Store, TransactionResult } from '../store/store.ts'
 
 const MARK = 'carrick1'
 const ID_PATTERN = /^[0-9a-f]{12}$/
@@ -73,17 +73,25 @@ export async function createToken(
   return { id, secret, caHash: options.caHash }
 }
 
+/** What a spent token lets happen, in the same transaction. */
+export interface Admission {
+  readonly compare?: readonly Compare[]
+  readonly operations: readonly Operation[]
+}
+
 /**
- * Checks a token and spends one use of it in the transaction that carries `operations` out. Throws
+ * Checks a token and spends one use of it in the transaction that carries the admission out. Throws
  * `unauthenticated`: unknown and wrong secret look the same; expired is told only to who has the secret.
+ * Throws `conflict`, the token unspent, when a comparison of the admission does not hold.
  */
 export async function spendToken(
   store: Store,
   token: Pick<Token, 'id' | 'secret'>,
-  operations: readonly Operation[],
+  admission: Admission,
   now: Date,
 ): Promise<TransactionResult> {
   const range = { key: keys.token(token.id) }
+  let triedRevision = 0
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
     const [item] = (await store.range(range)).items
     const record = item === undefined ? undefined : readRecord(item.value)
@@ -92,14 +100,21 @@ export async function spendToken(
       throw refused('it is not known here, or it was spent')
     }
     if (now >= new Date(record.expiresAt)) throw refused(`it expired at ${record.expiresAt}`)
+    if (item.modRevision === triedRevision) {
+      throw new NetworkError('conflict', 'Cannot join: what would be made exists already')
+    }
+    triedRevision = item.modRevision
     const usesLeft = record.usesLeft - 1
     const spend: Operation =
       usesLeft > 0
         ? { kind: 'put', key: range.key, value: JSON.stringify({ ...record, usesLeft }) }
         : { kind: 'delete', range }
     const result = await store.txn({
-      compare: [{ range, target: 'modRevision', is: '=', value: item.modRevision }],
-      success: [spend, ...operations],
+      compare: [
+        { range, target: 'modRevision', is: '=', value: item.modRevision },
+        ...(admission.compare ?? []),
+      ],
+      success: [spend, ...admission.operations],
     })
     if (result.succeeded) return result
   }

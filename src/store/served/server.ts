@@ -4,13 +4,8 @@
  * certificate decides what it may write.
  */
 
-import {
-  createSecureServer,
-  type Http2SecureServer,
-  type Http2ServerRequest,
-  type ServerHttp2Session,
-} from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { createSecureServer, type Http2ServerRequest, type ServerHttp2Session } from 'node:http2'
+import type { AddressInfo, Server } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { createContextValues } from '@connectrpc/connect'
 import { connectNodeAdapter } from '@connectrpc/connect-node'
@@ -94,7 +89,7 @@ export async function serveStore(options: ServeOptions): Promise<ServedStore> {
 
 /** Resolves with the bound address. */
 export function listenOn(
-  server: Pick<Http2SecureServer, 'listen' | 'once' | 'off' | 'address'>,
+  server: Server,
   listen: { readonly host: string; readonly port: number },
 ): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {

@@ -62,11 +62,12 @@ class WatchStream {
   readonly #channel = new Channel<WatchResponse>(WAITING_ANSWERS)
   readonly #watching = new Map<bigint, Watching>()
   #nextId = 0n
-  #cancelTimer: (() => void) | undefined
+  readonly #ended = new AbortController()
 
   constructor(engine: Engine) {
     this.#engine = engine
-    this.#armProgress()
+    // ends with the stream; pushing never fails, it answers false on a closed channel
+    this.#tellProgress(this.#ended.signal).catch(() => undefined)
   }
 
   answers(): AsyncGenerator<WatchResponse, void, undefined> {
@@ -91,7 +92,7 @@ class WatchStream {
   }
 
   close(): void {
-    this.#cancelTimer?.()
+    this.#ended.abort()
     for (const { watcher } of this.#watching.values()) watcher[Symbol.dispose]()
     this.#watching.clear()
     this.#channel.close()
@@ -180,16 +181,14 @@ class WatchStream {
     return this.#nextId++
   }
 
-  #armProgress(): void {
-    this.#cancelTimer = this.#engine.clock.after(PROGRESS_MS, () => {
+  async #tellProgress(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#engine.clock.sleep(PROGRESS_MS, signal)
       for (const [watchId, { watcher, request }] of this.#watching) {
         const revision = watcher.toldRevision
-        if (!request.progressNotify || revision === undefined) continue
-        // pushing never fails, it answers false on a closed channel
-        this.#say({ watchId }, revision).catch(() => undefined)
+        if (request.progressNotify && revision !== undefined) await this.#say({ watchId }, revision)
       }
-      this.#armProgress()
-    })
+    }
   }
 }
 

@@ -6,9 +6,9 @@
 
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { refusal } from '../reasons.ts'
 import { checkRevision, runBatch } from './batch.ts'
-import { type Clock, systemClock } from './clock.ts'
 import { CommitQueue, type CommitState } from './commit-queue.ts'
 import { type Database, openDatabase } from './database.ts'
 import { Leases } from './leases.ts'
@@ -42,7 +42,7 @@ export class Engine implements Disposable {
 
   constructor(options: EngineOptions) {
     this.path = options.path
-    this.clock = options.clock ?? systemClock
+    this.clock = options.clock ?? systemClock()
     this.#historyRevisions = options.historyRevisions ?? HISTORY_REVISIONS
     this.#db = openDatabase(options.path)
     this.#state = {

@@ -5,9 +5,9 @@
  */
 
 import { randomBytes } from 'node:crypto'
+import type { Clock } from '../../lib/clock.ts'
 import { refusal } from '../reasons.ts'
 import { checkAllowed, deleteKey, leaseExists } from './batch.ts'
-import type { Clock } from './clock.ts'
 import type { CommitQueue, WriteContext } from './commit-queue.ts'
 import type { Database } from './database.ts'
 import type { Guard } from './mvcc.ts'
@@ -17,6 +17,8 @@ import { keysOfLease } from './records.ts'
 const MAX_TTL_SECONDS = 9_000_000_000
 /** Longest delay a timer takes, in milliseconds; longer waits are cut into pieces. */
 const MAX_DELAY_MS = 2_000_000_000
+/** Until a lease that could not be ended is tried again. */
+const RETRY_MS = 1000
 
 export interface LeaseInfo {
   readonly id: string
@@ -35,7 +37,7 @@ export class Leases implements Disposable {
   readonly #queue: CommitQueue
   readonly #clock: Clock
   readonly #held = new Map<string, Held>()
-  #cancelTimer: (() => void) | undefined
+  #timer = new AbortController()
   #closed = false
 
   constructor(db: Database, queue: CommitQueue, clock: Clock) {
@@ -107,7 +109,7 @@ export class Leases implements Disposable {
 
   [Symbol.dispose](): void {
     this.#closed = true
-    this.#cancelTimer?.()
+    this.#timer.abort()
   }
 
   #hold(id: string, ttlSeconds: number): void {
@@ -124,13 +126,12 @@ export class Leases implements Disposable {
 
   /** Waits for the lease that ends first. A lease kept alive meanwhile makes the timer come early once. */
   #arm(): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
+    this.#timer.abort()
     if (this.#closed || this.#held.size === 0) return
     let earliestMs = Number.POSITIVE_INFINITY
     for (const held of this.#held.values()) earliestMs = Math.min(earliestMs, held.expiresMs)
     const delayMs = Math.max(1, Math.ceil(earliestMs - this.#clock.monotonicMs()))
-    this.#cancelTimer = this.#clock.after(Math.min(delayMs, MAX_DELAY_MS), () => this.#expire())
+    this.#expireAfter(Math.min(delayMs, MAX_DELAY_MS))
   }
 
   #expire(): void {
@@ -151,7 +152,15 @@ export class Leases implements Disposable {
 
   #armAfter(failed: boolean): void {
     if (!failed) this.#arm()
-    else if (!this.#closed) this.#cancelTimer = this.#clock.after(1000, () => this.#expire())
+    else if (!this.#closed) this.#expireAfter(RETRY_MS)
+  }
+
+  #expireAfter(delayMs: number): void {
+    this.#timer = new AbortController()
+    this.#clock.sleep(delayMs, this.#timer.signal).then(
+      () => this.#expire(),
+      () => undefined, // armed anew, or closed
+    )
   }
 }
 
