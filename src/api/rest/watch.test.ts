@@ -30,7 +30,9 @@ interface Data {
 }
 
 /** Events of the stream, one at a time. */
-async function* events(response: Response): AsyncGenerator<{ name: string; data: Data }> {
+async function* events(
+  response: Response,
+): AsyncGenerator<{ name: string; data: Data }, undefined> {
   let text = ''
   const decoder = new TextDecoder()
   for await (const part of response.body ?? []) {

@@ -1,0 +1,112 @@
+/** `carrick network create|ls|get|rm`. */
+
+import { type Command, Option } from 'commander'
+import type { Network } from '../api/rest/schemas.ts'
+import { CARRIERS } from '../model/network.ts'
+import { path } from './client.ts'
+import {
+  addListOptions,
+  addOutputOptions,
+  addWaitOptions,
+  collect,
+  collectLabel,
+  explain,
+  forEachReference,
+  onRun,
+  parsesBytes,
+  waitQuery,
+} from './command.ts'
+import type { Io } from './io.ts'
+import { showList } from './list.ts'
+import { networkShape } from './shapes.ts'
+
+export function addNetworkCommands(program: Command, io: Io): void {
+  const network = explain(
+    program.command('network'),
+    'Manage networks: isolated address spaces that span all hosts.',
+    ['carrick network create blue --subnet 10.80.0.0/16', 'carrick network ls'],
+  )
+  addCreate(network, io)
+
+  onRun(
+    explain(
+      addListOptions(network.command('ls').alias('list')),
+      'List networks.',
+      ['carrick network ls', 'carrick network ls -o json --selector tier=web'],
+      ['network get', 'endpoint ls'],
+    ),
+    io,
+    (context) => showList(context, '/v1/networks', networkShape),
+  )
+
+  onRun(
+    explain(
+      addOutputOptions(network.command('get').argument('<network...>', 'name or id')),
+      'Show networks, by name, id or the first characters of an id.',
+      ['carrick network get blue', 'carrick network get blue red -o yaml'],
+      ['network ls', 'endpoint ls'],
+    ),
+    io,
+    async (context, args) => {
+      const found: Network[] = []
+      await forEachReference(context, args, async (reference) => {
+        found.push(await context.client.get(path`/v1/networks/${reference}`))
+      })
+      const [only] = found
+      if (found.length === 1 && only !== undefined) await context.one(only, networkShape)
+      else await context.list(found, networkShape)
+    },
+  )
+
+  onRun(
+    explain(
+      addWaitOptions(network.command('rm').alias('delete').argument('<network...>', 'name or id')),
+      'Remove networks that no endpoint uses.',
+      ['carrick network rm blue', 'carrick network rm blue red --wait'],
+      ['endpoint ls', 'detach'],
+    ),
+    io,
+    (context, args) =>
+      forEachReference(context, args, async (reference) => {
+        const { metadata } = await context.client.get<Network>(path`/v1/networks/${reference}`)
+        await context.client.delete(path`/v1/networks/${metadata.id}`, waitQuery(context))
+        await context.io.writeOut(`${metadata.name}\n`)
+      }),
+  )
+}
+
+function addCreate(network: Command, io: Io): void {
+  const create = network
+    .command('create')
+    .argument('<name>', 'lower case letters, digits and dashes')
+    .requiredOption('--subnet <prefix>', 'IPv4 or IPv6 prefix, once per family', collect)
+    .option('--gateway <address>', 'gateway in a subnet (default: its first address)', collect)
+    .addOption(
+      new Option('--carrier <carrier>', 'how packets reach other hosts (default: auto)').choices(
+        CARRIERS,
+      ),
+    )
+    .option('--mtu <bytes>', 'MTU inside the containers (default: what fits)', parsesBytes)
+    .option('--label <key=value>', 'label, repeatable', collectLabel)
+  onRun(
+    explain(
+      addWaitOptions(addOutputOptions(create)),
+      'Create a network.',
+      [
+        'carrick network create blue --subnet 10.80.0.0/16 --subnet fd80::/48',
+        'carrick network create lab --subnet 10.81.0.0/24 --carrier local --label tier=test',
+      ],
+      ['attach', 'network ls'],
+    ),
+    io,
+    async (context, [name]) => {
+      const { subnet, gateway, carrier, mtu, label } = context.options
+      const body = {
+        metadata: { name, labels: label },
+        spec: { subnets: subnet, gateways: gateway, carrier, mtuBytes: mtu },
+      }
+      const created = await context.client.post<Network>('/v1/networks', body, waitQuery(context))
+      await context.one(created, networkShape)
+    },
+  )
+}
