@@ -8,8 +8,12 @@ import { parseKey } from '../model/keys.ts'
 import type { JournalRecord } from '../store/journal/journal.ts'
 import { type RecordReader, sameRecord } from '../store/replica/records.ts'
 
-/** Operations of one transaction, at most (conventions §11), less the host's own record. */
+/** Operations of one transaction, at most (conventions §11), less what every write asks besides. */
 const MOST_RECORDS = 97
+/** Bytes of values in one transaction; etcd takes requests of 1.5 MiB. */
+const MOST_BYTES = 512 * 1024
+/** Conventions §11; what is larger stays at home and is reported. */
+export const MOST_VALUE_BYTES = 64 * 1024
 
 /** One key to bring to the store; `value` undefined: it shall not be there. */
 export interface Publication {
@@ -65,15 +69,21 @@ export function differences(
 
 /** The writes in order, cut so that each fits a transaction; the last one reaches `sequence`. */
 export function batchesOf(records: readonly Publication[], sequence: number): readonly Batch[] {
-  const batches: Batch[] = []
-  for (let from = 0; from < records.length; from += MOST_RECORDS) {
-    const part = records.slice(from, from + MOST_RECORDS)
-    const [last, next] = [part.at(-1)?.sequence ?? 0, records[from + MOST_RECORDS]?.sequence]
+  const parts: Publication[][] = [[]]
+  let bytes = 0
+  for (const record of records) {
+    const size = Buffer.byteLength(record.value ?? '')
+    const full = (parts.at(-1)?.length ?? 0) >= MOST_RECORDS || bytes + size > MOST_BYTES
+    if (full) parts.push([])
+    bytes = full ? size : bytes + size
+    parts.at(-1)?.push(record)
+  }
+  return parts.map((part, i) => {
+    const [last, next] = [part.at(-1)?.sequence ?? 0, parts[i + 1]?.[0]?.sequence]
     // a commit that goes on in the next batch is not yet published
     const reached = next === undefined ? sequence : next > last ? last : last - 1
-    batches.push({ records: part, sequence: Math.max(reached, 0) })
-  }
-  return batches.length > 0 ? batches : [{ records: [], sequence }]
+    return { records: part, sequence: Math.max(reached, 0) }
+  })
 }
 
 /** Endpoints about which the store and the journal of an older disk disagree. */

@@ -238,12 +238,25 @@ test('endpoints of a network that is gone are not published, and come back with 
   await scene.clock.advance(40_000)
   assert.deepEqual(await publishedBy(agent.hostId), [here.id])
   assert.deepEqual(await publishedBy(agent.hostId, 'n2'), [])
-  assert.equal(agent.publisher.orphans.size, 2)
+  assert.equal(agent.publisher.unpublished.size, 2)
   assert.equal(agent.publisher.publishedSequence, agent.journal.sequence)
   await write(other, put(keys.network('n2'), network('n2')))
   await scene.clock.advance(6 * 60_000)
   assert.equal((await publishedBy(agent.hostId, 'n2')).length, 2)
-  assert.equal(agent.publisher.orphans.size, 0)
+  assert.equal(agent.publisher.unpublished.size, 0)
+})
+
+test('an endpoint too large for the store stays at home and does not hold up the rest', async () => {
+  const agent = await start({ state: 'a' })
+  await agent.publisher.ready
+  const huge = { ...endpoint('n1', agent.hostId, 1), labels: { app: 'x'.repeat(70_000) } }
+  agent.attach(huge)
+  const rest = Array.from({ length: 60 }, (_, n) => endpoint('n1', agent.hostId, n + 2))
+  for (const own of rest) agent.attach({ ...own, labels: { app: 'y'.repeat(60_000) } })
+  await scene.clock.advance(1000)
+  assert.equal((await publishedBy(agent.hostId)).length, 60)
+  assert.match(agent.publisher.unpublished.get(endpointKey(huge)) ?? '', /larger than 64 KiB/)
+  assert.equal(agent.publisher.publishedSequence, agent.journal.sequence)
 })
 
 for (const { name, change, reason } of [

@@ -29,6 +29,7 @@ import {
   type Batch,
   batchesOf,
   differences,
+  MOST_VALUE_BYTES,
   type Publication,
   publicationOf,
 } from './published.ts'
@@ -63,8 +64,8 @@ export interface Publisher extends AsyncDisposable {
   readonly ready: Promise<void>
   /** Why this host must not allocate; undefined when publishing is no reason. */
   distrust(): string | undefined
-  /** Own endpoints that are not published because their network is gone. */
-  readonly orphans: ReadonlySet<string>
+  /** Keys of own endpoints that are not published, and why: their network is gone, they are too large. */
+  readonly unpublished: ReadonlyMap<string, string>
   setFacts(facts: HostFacts): void
   setStatus(status: HostStatus): void
 }
@@ -75,7 +76,7 @@ export function startPublisher(options: PublisherOptions): Publisher {
 }
 
 class Worker implements Publisher {
-  readonly orphans = new Set<string>()
+  readonly unpublished = new Map<string, string>()
   readonly #options: PublisherOptions
   readonly #log: Log
   readonly #reader = new RecordReader()
@@ -249,17 +250,26 @@ class Worker implements Publisher {
     return publicationOf(record, this.#options.hostId, this.#reader)
   }
 
-  /** Endpoints of a network that is gone shall not be in the store. */
+  /** What cannot be published shall not be in the store, and not hold up the rest. */
   #publishable(records: readonly Publication[]): readonly Publication[] {
     return records.map((record) => {
-      const orphan = record.value !== undefined && this.#goneNetworks.has(record.networkId)
-      if (!orphan) this.orphans.delete(record.key)
-      else if (!this.orphans.has(record.key)) {
-        this.orphans.add(record.key)
-        this.#log.warn('endpoint not published: its network is gone', { endpoint: record.key })
+      const obstacle = this.#obstacleTo(record)
+      if (obstacle === undefined) {
+        this.unpublished.delete(record.key)
+        return record
       }
-      return orphan ? { ...record, value: undefined } : record
+      if (this.unpublished.get(record.key) !== obstacle) {
+        this.unpublished.set(record.key, obstacle)
+        this.#log.warn('endpoint not published', { endpoint: record.key, error: obstacle })
+      }
+      return { ...record, value: undefined }
     })
+  }
+
+  #obstacleTo({ value, networkId }: Publication): string | undefined {
+    if (value === undefined) return undefined
+    if (this.#goneNetworks.has(networkId)) return 'its network is gone'
+    return Buffer.byteLength(value) > MOST_VALUE_BYTES ? 'it is larger than 64 KiB' : undefined
   }
 
   /** Sends the records in order; throws `conflict` when the store is not as it was seen. */

@@ -3,7 +3,7 @@
  * Keys are held in byte order; every revision has its list of events; compaction forgets the old ones.
  */
 
-import { NetworkError } from '../lib/errors.ts'
+import { refusal } from './reasons.ts'
 import type { KeyRange, KeyValue, RangeOptions, RangeResult, WatchEvent } from './store.ts'
 
 /** State of one key from `revision` on; `item` undefined: it was deleted. */
@@ -72,12 +72,11 @@ export class History {
 
   range(range: KeyRange, options: RangeOptions = {}): RangeResult {
     const at = options.revision ?? 0
-    if (at > this.#revision)
-      throw new NetworkError('invalid', `Cannot read at ${at}: in the future`)
+    if (at > this.#revision) {
+      throw refusal('future-revision', `Cannot read at revision ${at}: it is in the future`)
+    }
     if (at > 0 && at < this.#compactRevision) {
-      throw new NetworkError('invalid', `Cannot read at ${at}: compacted`, {
-        details: { compactRevision: this.#compactRevision },
-      })
+      throw refusal('compacted', `Cannot read at revision ${at}: it was compacted`)
     }
     const found: KeyValue[] = []
     for (const key of this.#keysIn(range)) {
@@ -124,8 +123,14 @@ export class History {
   }
 
   compact(revision: number): void {
-    if (revision > this.#revision || revision <= this.#compactRevision) {
-      throw new NetworkError('invalid', `Cannot compact to ${revision}: not between the revisions`)
+    if (revision > this.#revision) {
+      throw refusal(
+        'future-revision',
+        `Cannot compact to revision ${revision}: it is in the future`,
+      )
+    }
+    if (revision <= this.#compactRevision) {
+      throw refusal('compacted', `Cannot compact to revision ${revision}: it was compacted`)
     }
     this.#compactRevision = revision
     for (const known of [...this.#events.keys()]) if (known < revision) this.#events.delete(known)

@@ -2,6 +2,7 @@ import { test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { isNetworkError } from '../lib/errors.ts'
 import { MemoryCluster } from './memory.ts'
+import { type Reason, reasonOf } from './reasons.ts'
 import type { Compare, Operation, Store, WatchBatch } from './store.ts'
 
 const put = (key: string, value = 'v', lease = '0'): Operation => ({
@@ -39,7 +40,7 @@ test('revisions, versions and history are counted as etcd counts them', async ()
   assert.equal((await store.range({ key: 'a' }, { revision })).items[0]?.value, '1')
   const idle = await write(store, { kind: 'delete', range: { key: 'absent' } })
   assert.equal(idle.revision, revision + 1)
-  await assert.rejects(store.range({ key: 'a' }, { revision: 99 }), isInvalid)
+  await assert.rejects(store.range({ key: 'a' }, { revision: 99 }), refused('future-revision'))
 })
 
 test('ranges are in byte order, with limit, count and half-open intervals', async () => {
@@ -81,20 +82,33 @@ for (const { name, compare, before, want } of [
   })
 }
 
-for (const { name, operations } of [
-  { name: 'a key put twice', operations: [put('a'), put('a')] },
+for (const { name, reason, operations } of [
+  { name: 'a key put twice', reason: 'duplicate-key' as const, operations: [put('a'), put('a')] },
   {
     name: 'a key put and deleted',
+    reason: 'duplicate-key' as const,
     operations: [put('a'), { kind: 'delete', range: { prefix: 'a' } } as const],
   },
-  { name: 'an unknown lease', operations: [put('a', 'v', '7')] },
-  { name: 'too many operations', operations: Array.from({ length: 129 }, (_, i) => put(`${i}`)) },
-  { name: 'a value above 64 KiB', operations: [put('a', 'x'.repeat(65537))] },
+  {
+    name: 'an unknown lease',
+    reason: 'lease-not-found' as const,
+    operations: [put('a', 'v', '7')],
+  },
+  {
+    name: 'too many operations',
+    reason: 'too-many-operations' as const,
+    operations: Array.from({ length: 101 }, (_, i) => put(`${i}`)),
+  },
+  {
+    name: 'a value above 64 KiB',
+    reason: 'too-large' as const,
+    operations: [put('a', 'x'.repeat(65537))],
+  },
 ]) {
   test(`txn() refuses ${name} and writes nothing`, async () => {
     const cluster = new MemoryCluster()
     const store = cluster.client()
-    await assert.rejects(write(store, put('first'), ...operations), isInvalid)
+    await assert.rejects(write(store, put('first'), ...operations), refused(reason))
     assert.deepEqual(await keysOf(store, ''), [])
   })
 }
@@ -129,7 +143,7 @@ test('watch() and range() below the compaction say so', async () => {
   const { signal } = new AbortController()
   const batches = store.watch({ range: { key: 'a' }, fromRevision: 3, signal })
   assert.deepEqual(await collect(batches, 9), [{ kind: 'compacted', compactRevision: 5 }])
-  await assert.rejects(store.range({ key: 'a' }, { revision: 4 }), isInvalid)
+  await assert.rejects(store.range({ key: 'a' }, { revision: 4 }), refused('compacted'))
   assert.equal((await store.range({ key: 'a' }, { revision: 5 })).items[0]?.value, '3')
 })
 
@@ -199,8 +213,8 @@ test('restore() puts the store back, with its leases, and breaks watches', async
   assert.equal(cluster.revision, backup.history.revision)
 })
 
-function isInvalid(error: unknown): boolean {
-  return isNetworkError(error, 'invalid')
+function refused(reason: Reason): (error: unknown) => boolean {
+  return (error) => reasonOf(error) === reason
 }
 
 function isUnavailable(error: unknown): boolean {

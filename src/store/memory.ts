@@ -7,7 +7,9 @@
  */
 
 import { NetworkError } from '../lib/errors.ts'
+import { checkRange, checkTransaction } from './limits.ts'
 import { History, type HistorySnapshot, inRange } from './memory-history.ts'
+import { refusal } from './reasons.ts'
 import type {
   Compare,
   KeyValue,
@@ -20,10 +22,6 @@ import type {
   WatchBatch,
   WatchOptions,
 } from './store.ts'
-
-/** Most operations of one transaction: etcd's default --max-txn-ops. */
-const MAX_OPERATIONS = 128
-const MAX_VALUE_BYTES = 64 * 1024
 
 interface LeaseState {
   readonly ttlSeconds: number
@@ -73,12 +71,17 @@ export class MemoryCluster {
     const connection: Connection = { cut: false, deaf: [], answersToLose: 0, generation: 0 }
     const call = <T>(work: () => T): Promise<T> => this.#call(connection, work)
     const store: Store = {
-      range: (range, options) => call(() => this.#history.range(range, options)),
+      range: (range, options) => {
+        return call(() => {
+          checkRange(range)
+          return this.#history.range(range, options)
+        })
+      },
       txn: (transaction) => call(() => this.#txn(transaction)),
       watch: (options) => this.#watch(connection, options),
       grantLease: (ttlSeconds) => call(() => this.#grant(ttlSeconds)),
       keepAlive: (id) => call(() => this.#keepAlive(id)),
-      revokeLease: (id) => call(() => this.#endLease(id)),
+      revokeLease: (id) => call(() => this.#revoke(id)),
       compact: (revision) => call(() => this.#compact(revision)),
       [Symbol.asyncDispose]: async () => this.cut(store),
     }
@@ -159,9 +162,9 @@ export class MemoryCluster {
   }
 
   #txn(transaction: Transaction): TransactionResult {
-    for (const operations of [transaction.success, transaction.failure ?? []]) {
-      this.#check(operations, transaction.compare?.length ?? 0)
-    }
+    checkTransaction(transaction)
+    for (const operations of [transaction.success, transaction.failure ?? []])
+      this.#check(operations)
     const succeeded = (transaction.compare ?? []).every((compare) => this.#holds(compare))
     const operations = succeeded ? transaction.success : (transaction.failure ?? [])
     const change = this.#history.begin()
@@ -179,29 +182,22 @@ export class MemoryCluster {
     return { succeeded, revision: this.#history.revision, results }
   }
 
-  /** What etcd refuses before it looks at any key (v3rpc/key.go checkTxnRequest). */
-  #check(operations: readonly Operation[], comparisons: number): void {
-    if (Math.max(operations.length, comparisons) > MAX_OPERATIONS) {
-      throw new NetworkError('invalid', 'Cannot write to the store: too many operations')
-    }
+  /** What must be refused before anything is written. */
+  #check(operations: readonly Operation[]): void {
     const written = new Set<string>()
     for (const operation of operations) {
       if (operation.kind === 'range') {
         this.#history.range(operation.range, { ...operation.options, countOnly: true })
       }
       if (operation.kind !== 'put') continue
-      if (operation.key === '')
-        throw new NetworkError('invalid', 'Cannot write to the store: empty key')
-      if (new TextEncoder().encode(operation.value).length > MAX_VALUE_BYTES) {
-        throw new NetworkError('invalid', `Cannot write "${operation.key}": more than 64 KiB`)
-      }
-      const lease = operation.lease ?? '0'
+      const { key, lease = '0' } = operation
       if (lease !== '0' && !this.#leases.has(lease)) {
-        throw new NetworkError('invalid', `Cannot write "${operation.key}": no lease ${lease}`)
+        throw refusal('lease-not-found', `Cannot put "${key}" on lease ${lease}: no such lease`)
       }
-      const twice = written.has(operation.key) || operations.some(deletes(operation.key))
-      if (twice) throw new NetworkError('invalid', `Cannot write "${operation.key}": given twice`)
-      written.add(operation.key)
+      if (written.has(key) || operations.some(deletes(key))) {
+        throw refusal('duplicate-key', `Cannot change "${key}" twice in one transaction`)
+      }
+      written.add(key)
     }
   }
 
@@ -223,6 +219,13 @@ export class MemoryCluster {
     if (lease === undefined) return undefined
     this.#leases.set(id, { ...lease, endsAtMs: this.#now() + lease.ttlSeconds * 1000 })
     return lease.ttlSeconds
+  }
+
+  #revoke(id: string): void {
+    if (!this.#leases.has(id)) {
+      throw refusal('lease-not-found', `Cannot revoke lease ${id}: no such lease`)
+    }
+    this.#endLease(id)
   }
 
   #endLease(id: string): void {

@@ -5,7 +5,7 @@
  * loss of power may lose the last commits, and then the containers are gone as well (R27).
  */
 
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type ErrorCode, isNetworkError, messageOf, NetworkError } from '../../lib/errors.ts'
@@ -52,6 +52,21 @@ export function openFile(path: string): DatabaseSync {
     db.close()
     throw error
   }
+}
+
+/**
+ * Puts the file aside as `<path>.old`, so that the next start begins with nothing: the machine gives up its
+ * identity. A damaged file too; content when there is none. Throws `conflict` while a daemon holds it.
+ */
+export function discardFile(path: string): void {
+  if (!existsSync(path)) return
+  try {
+    openFile(path).close()
+  } catch (error) {
+    if (!isNetworkError(error) || error.code === 'conflict') throw error
+  }
+  renameSync(path, `${path}.old`)
+  for (const rest of ['-wal', '-shm']) rmSync(path + rest, { force: true })
 }
 
 /** Runs `work` and turns what SQLite throws into an error that a user understands. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type ErrorCode, isNetworkError } from '../../lib/errors.ts'
 import type { JournalChange } from './journal.ts'
-import { openJournal } from './sqlite-journal.ts'
+import { discardJournal, openJournal } from './sqlite-journal.ts'
 
 let directory = ''
 let path = ''
@@ -95,7 +95,7 @@ test('the copy of the shared store is replaced and changed as a whole', () => {
 test('openJournal() refuses a second daemon, in this process and from another', async () => {
   using journal = openJournal({ path })
   assert.throws(() => openJournal({ path }), refused('conflict', /second daemon/))
-  const code = `import { openJournal } from '${import.meta.dirname}/sqlite-journal.ts'
+  const code = `import { discardJournal, openJournal } from '${import.meta.dirname}/sqlite-journal.ts'
     try { openJournal({ path: '${path}' }) } catch (error) { console.log(error.code) }`
   const other = Bun.spawn([process.execPath, '-e', code], { stdout: 'pipe' })
   assert.equal((await new Response(other.stdout).text()).trim(), 'conflict')
@@ -157,4 +157,22 @@ test('a full disk refuses the commit whole, and nobody is told', () => {
     ['/first'],
   )
   assert.equal(journal.commit([put('/small', '2')]), 2)
+})
+
+test('discardJournal() puts the file aside, also a damaged one, but not one in use', () => {
+  discardJournal(path)
+  {
+    using journal = openJournal({ path })
+    journal.commit([put('/a', '1')])
+    assert.throws(() => discardJournal(path), refused('conflict', /second daemon/))
+  }
+  discardJournal(path)
+  {
+    using journal = openJournal({ path })
+    assert.equal(journal.sequence, 0)
+  }
+  writeFileSync(path, 'garbage '.repeat(999))
+  discardJournal(path)
+  using journal = openJournal({ path })
+  assert.equal(journal.sequence, 0)
 })

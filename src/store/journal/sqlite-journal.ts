@@ -6,7 +6,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Journal, JournalChange, JournalRecord, ReplicaCache } from './journal.ts'
 import { sqliteCache } from './sqlite-cache.ts'
-import { explained, openFile } from './sqlite-file.ts'
+import { discardFile, explained, openFile } from './sqlite-file.ts'
 
 /** Comes after every key that begins with the same prefix: the last code point there is. */
 const LAST = '\u{10ffff}'
@@ -23,6 +23,11 @@ export interface JournalOptions {
  */
 export function openJournal(options: JournalOptions): Journal {
   return new SqliteJournal(options)
+}
+
+/** Gives up what the journal at `path` holds; the file is kept as `<path>.old`. */
+export function discardJournal(path: string): void {
+  discardFile(path)
 }
 
 class SqliteJournal implements Journal {

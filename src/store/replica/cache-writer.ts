@@ -52,7 +52,8 @@ export class CacheWriter implements AsyncDisposable {
     if (this.#revision === 0) return
     const changes = [...this.#pending.values()]
     try {
-      cache.apply(changes, this.#revision)
+      if (cache.revision !== undefined) cache.apply(changes, this.#revision)
+      else cache.replace(changes.filter(isPresent), this.#revision)
       this.#pending.clear()
       this.#failing = false
     } catch (error) {
@@ -78,4 +79,8 @@ export class CacheWriter implements AsyncDisposable {
     this.flush()
     if (this.#pending.size > 0) this.#task ??= this.#later()
   }
+}
+
+function isPresent(change: Pending): change is Pending & { readonly value: string } {
+  return change.value !== undefined
 }

@@ -16,13 +16,14 @@ import type { Journal, JournalRecord } from '../journal/journal.ts'
 import type { KeyRange, KeyValue, Store, WatchBatch } from '../store.ts'
 import { backoffMs, jittered } from './backoff.ts'
 import { CacheWriter } from './cache-writer.ts'
-import { type Item, RecordReader, readKey } from './records.ts'
+import { type Parsed, RecordReader, readKey, sameRecord } from './records.ts'
 import type { Replica, ReplicaChange } from './replica.ts'
 import { Tables } from './tables.ts'
 
 /** Everything under our root before the tokens, which sort last and are nobody's business here. */
 const RANGE = { from: ROOT, to: `${ROOT}tokens/` } as const satisfies KeyRange
-const PAGE = 1000
+/** Keys read at once: some milliseconds of parsing, in which nobody else gets a turn. */
+const PAGE = 500
 const LIST_AGAIN_MS = 5 * 60_000
 /** A listing that changed more than this is told as `all`: looking at everything is then cheaper. */
 const MOST_TOLD = 1000
@@ -49,6 +50,14 @@ export interface LiveReplica extends Replica, AsyncDisposable {
 /** Starts a replica; it ends with the signal or when disposed, and then writes its copy. */
 export function createReplica(options: ReplicaOptions): LiveReplica {
   return new Follower(options)
+}
+
+interface Read {
+  readonly key: string
+  readonly value: string
+  readonly modRevision: number
+  readonly place: ParsedKey
+  readonly parsed: Parsed
 }
 
 class Follower implements LiveReplica {
@@ -138,7 +147,10 @@ class Follower implements LiveReplica {
   #loadCopy(): void {
     const { cache } = this.#options.journal
     if (cache.revision === undefined) return
-    for (const { key, value } of cache.load()) this.#take(key, value)
+    for (const item of cache.load()) {
+      const read = this.#read(item)
+      if (read !== undefined) this.#take(read)
+    }
     this.#revision = cache.revision
     this.#finishListing()
   }
@@ -203,7 +215,7 @@ class Follower implements LiveReplica {
   async #list(signal: AbortSignal): Promise<void> {
     const { store } = this.#options
     const listed = new Set<string>()
-    const different: KeyValue[] = []
+    const different: Read[] = []
     let revision: number | undefined
     let { from }: { from: string } = RANGE
     for (;;) {
@@ -213,13 +225,14 @@ class Follower implements LiveReplica {
       revision ??= page.revision
       for (const item of page.items) {
         listed.add(item.key)
-        if (this.#isDifferent(item)) different.push(item)
+        const read = this.#read(item)
+        if (read !== undefined && this.#isDifferent(read)) different.push(read)
       }
       const last = page.items.at(-1)
       if (!page.more || last === undefined) break
       from = `${last.key}\0`
     }
-    const changes = different.map((item) => this.#takeStored(item))
+    const changes = different.map((read) => this.#takeRead(read))
     for (const key of [...this.#tables.storeKeys(this.hostId), ...this.#unreadable.keys()]) {
       if (!listed.has(key)) changes.push(this.#takeRemoved(key, revision))
     }
@@ -270,21 +283,32 @@ class Follower implements LiveReplica {
     this.#tell(changes.filter((change) => change !== undefined))
   }
 
-  /** True when what the store has is not what is here. */
-  #isDifferent({ key, value }: KeyValue): boolean {
-    const parsed = this.#placeOf(key)
-    if (parsed === undefined) return false
-    const read = this.#reader.read(key, parsed, value)
-    if (!read.ok) return this.#unreadable.get(key) !== value
-    if (this.#isOwnHost(parsed) && read.item.kind === 'host') {
-      return JSON.stringify(this.#ownHost.store) !== JSON.stringify(read.item.record)
-    }
-    return !this.#tables.has(key, read.item)
+  /** A record of the store, read; undefined for what is not for the replica. */
+  #read({
+    key,
+    value,
+    modRevision,
+  }: Pick<Read, 'key' | 'value' | 'modRevision'>): Read | undefined {
+    const place = this.#placeOf(key)
+    if (place === undefined) return undefined
+    return { key, value, modRevision, place, parsed: this.#reader.read(key, place, value) }
   }
 
-  #takeStored({ key, value, modRevision }: KeyValue): ReplicaChange | undefined {
-    if (this.#placeOf(key) !== undefined) this.#cache.add(key, value, modRevision)
-    return this.#take(key, value)
+  /** True when what the store has is not what is here. */
+  #isDifferent({ key, value, place, parsed }: Read): boolean {
+    if (!parsed.ok) return this.#unreadable.get(key) !== value
+    if (this.#isOwnHost(place)) return !sameRecord(this.#ownHost.store, parsed.item.record)
+    return !this.#tables.has(key, parsed.item)
+  }
+
+  #takeStored(item: KeyValue): ReplicaChange | undefined {
+    const read = this.#read(item)
+    return read && this.#takeRead(read)
+  }
+
+  #takeRead(read: Read): ReplicaChange | undefined {
+    this.#cache.add(read.key, read.value, read.modRevision)
+    return this.#take(read)
   }
 
   #takeRemoved(key: string, modRevision: number): ReplicaChange | undefined {
@@ -297,27 +321,19 @@ class Follower implements LiveReplica {
   }
 
   /** Takes in what the store says at a key. What cannot be read counts as absent, and is told once. */
-  #take(key: string, value: string): ReplicaChange | undefined {
-    const parsed = this.#placeOf(key)
-    if (parsed === undefined) return undefined
-    const read = this.#reader.read(key, parsed, value)
-    if (read.ok) {
+  #take({ key, value, place, parsed }: Read): ReplicaChange | undefined {
+    const own = this.#isOwnHost(place)
+    if (parsed.ok) {
       this.#unreadable.delete(key)
-      return this.#takeItem(key, parsed, read.item)
+      if (!own || parsed.item.kind !== 'host') return this.#tables.put(key, parsed.item)
+      return this.#takeOwnHost({ ...this.#ownHost, store: parsed.item.record })
     }
     if (this.#unreadable.get(key) !== value && this.#unreadable.size < MOST_UNREADABLE) {
-      this.#log.warn('record ignored', { key, error: read.problem })
+      this.#log.warn('record ignored', { key, error: parsed.problem })
       this.#unreadable.set(key, value)
     }
-    if (this.#isOwnHost(parsed)) return this.#takeOwnHost({ ...this.#ownHost, store: undefined })
-    return this.#tables.remove(key, parsed)
-  }
-
-  #takeItem(key: string, parsed: ParsedKey, item: Item): ReplicaChange | undefined {
-    if (this.#isOwnHost(parsed) && item.kind === 'host') {
-      return this.#takeOwnHost({ ...this.#ownHost, store: item.record })
-    }
-    return this.#tables.put(key, item)
+    if (own) return this.#takeOwnHost({ ...this.#ownHost, store: undefined })
+    return this.#tables.remove(key, place)
   }
 
   /** Where the key belongs; undefined for what is not for the replica. */
