@@ -141,8 +141,7 @@ export class Fabric implements Disposable {
   }
 
   traffic(path: drops.TrafficPath): { packets: number; bytes: number } {
-    const key = new Uint8Array(Uint32Array.of(drops.TRAFFIC_PATHS[path]).buffer)
-    return drops.readCounter(this.object.map('traffic').lookup(key) ?? new Uint8Array())
+    return readTraffic(this.object, path)
   }
 
   events(): readonly drops.DropEvent[] {
@@ -159,4 +158,13 @@ function prefix(text: string): maps.NetworkEntry['prefixes'][number] {
   const parsed = parsePrefix(text)
   if (parsed === undefined) throw new Error(`not a prefix: ${text}`)
   return parsed
+}
+
+/** What went one way since the object was loaded. */
+export function readTraffic(
+  object: BpfObject,
+  path: drops.TrafficPath,
+): { packets: number; bytes: number } {
+  const key = new Uint8Array(Uint32Array.of(drops.TRAFFIC_PATHS[path]).buffer)
+  return drops.readCounter(object.map('traffic').lookup(key) ?? new Uint8Array())
 }
