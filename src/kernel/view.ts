@@ -56,7 +56,9 @@ export class RealView implements KernelView, Disposable {
         link,
         links.createLink('macvlan', link, (message) => writeMacvlan(message, link), link.lower),
       ),
-    set: (device, change) => this.#do(links.setLink(this.#renamable(device, change), change)),
+    set: (device, change) => {
+      for (const each of links.changeLink(this.#renamable(device, change), change)) this.#do(each)
+    },
     remove: (device) => this.#do(links.removeLink(device)),
     removeGroup: (group) => this.#do(links.removeGroup(group)),
   }
@@ -148,12 +150,17 @@ export class RealView implements KernelView, Disposable {
 
   batch(work: (batch: Batch) => void): void {
     const requests: Request[] = []
-    const add = (request: Request) => {
-      requests.push(request)
+    /** For each request the position of the change it belongs to. */
+    const changes: number[] = []
+    let count = 0
+    const add = (...needed: readonly Request[]) => {
+      requests.push(...needed)
+      changes.push(...needed.map(() => count))
+      count++
     }
     work({
       links: {
-        set: (device, change) => add(links.setLink(this.#renamable(device, change), change)),
+        set: (device, change) => add(...links.changeLink(this.#renamable(device, change), change)),
         remove: (device) => add(links.removeLink(device)),
       },
       addresses: {
@@ -184,8 +191,8 @@ export class RealView implements KernelView, Disposable {
     throw new NetworkError('kernel', first.error.message, {
       details: {
         ...first.error.details,
-        request: first.request,
-        requests: requests.length,
+        request: changes[first.request],
+        requests: count,
         failures: failures.map(({ error }) => error.message),
       },
       cause: first.error,
@@ -207,7 +214,7 @@ export class RealView implements KernelView, Disposable {
     this.#do(request)
     try {
       const change = links.changeAfterBirth(link)
-      if (change !== undefined) this.#do(links.setLink(link.name, change))
+      if (change !== undefined) this.links.set(link.name, change)
       const made = this.links.get(link.name)
       if (made === undefined) {
         throw new NetworkError('conflict', `Cannot ${request.operation}: it was removed at once`)

@@ -151,7 +151,19 @@ export function changeAfterBirth(link: NewLink): LinkChange | undefined {
   }
 }
 
-/** Changes a device. One that is named by text cannot be renamed in the same message. */
+/**
+ * The messages that change a device. In one message the kernel sets it up before it hears of the IPv6 mode,
+ * and would already have made the link-local address that the mode forbids.
+ */
+export function changeLink(device: number | string, change: LinkChange): readonly Request[] {
+  const { up, ...rest } = change
+  if (up !== true || change.addrGenMode === undefined || change.netns !== undefined) {
+    return [setLink(device, change)]
+  }
+  return [setLink(device, rest), setLink(device, { up })]
+}
+
+/** One message. A device that is named by text cannot be renamed in it. */
 export function setLink(device: number | string, change: LinkChange): Request {
   const byName = typeof device === 'string'
   if (byName && change.name !== undefined) {

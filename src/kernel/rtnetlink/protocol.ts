@@ -109,5 +109,5 @@ export function absent(...names: readonly string[]): (errno: string) => boolean 
 }
 
 function invalid(what: string, text: string): NetworkError {
-  return new NetworkError('invalid', `Cannot tell the kernel the ${what} "${text}": not canonical`)
+  return new NetworkError('invalid', `Cannot tell the kernel the ${what} "${text}": not one`)
 }

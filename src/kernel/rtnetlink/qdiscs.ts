@@ -68,7 +68,9 @@ export function removeClsact(device: number): Request {
     flags: 0,
     body: tcHeader(device, CLSACT_HANDLE, TC_H_CLSACT, 0).attrString(TCA.KIND, 'clsact').finish(),
     accept: (errno, ack) =>
-      errno === 'ENODEV' || errno === 'ENOENT' || (errno === 'EINVAL' && ack.includes('find')),
+      errno === 'ENODEV' ||
+      errno === 'ENOENT' ||
+      (errno === 'EINVAL' && /find|Invalid handle/.test(ack)),
   }
 }
 
