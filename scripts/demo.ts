@@ -109,8 +109,9 @@ async function startHosts(cluster: Cluster): Promise<void> {
   await cluster.settled('h1')
   const address = cluster.lab.hosts[0]?.underlay[0].ip
   for (const host of HOSTS.slice(1)) {
-    await cluster.join(host, 'h1', `${address}:7441`)
     cluster.startDaemon(host)
+    await cluster.settled(host)
+    await cluster.join(host, 'h1', `${address}:7441`)
     await cluster.settled(host)
   }
   story.command('carrick host ls')

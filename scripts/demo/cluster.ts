@@ -67,7 +67,7 @@ export class Cluster {
 
   /** Brings a host into the cluster of `first` by a token. */
   async join(host: string, first: string, address: string): Promise<void> {
-    const token = (await this.carrick(first, 'token', 'create', '-q')).trim()
+    const token = (await this.carrick(first, 'token', 'create')).trim()
     const file = this.lab.outside(host, '/run/carrick-join.token')
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, `${token}\n`)

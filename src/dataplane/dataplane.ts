@@ -34,4 +34,6 @@ export interface DataplaneSettings {
   readonly bpfDirectory: string
   /** Inside namespaces things are compared this often, a few at a time. */
   readonly interiorPeriodMs: number
+  /** A step after which the process kills itself, to prove that the next start repairs it. */
+  readonly failpoint?: string
 }

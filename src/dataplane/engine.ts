@@ -8,6 +8,7 @@ import type { Kind } from '../hoststate/state.ts'
 import { KIND_ORDER, keyOf, MARK } from '../hoststate/state.ts'
 import type { Link } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
+import { killAt } from '../lib/failpoint.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
@@ -51,7 +52,10 @@ export class Engine {
       devices: new DeviceIndexes(kernel),
       sandboxes: new HeldSandboxes(kernel),
     }
-    this.#reconciler = new Reconciler(allResources(this.#context, () => events.dying()))
+    this.#reconciler = new Reconciler(
+      allResources(this.#context, () => events.dying()),
+      killAt(settings.failpoint),
+    )
     const signal = this.#stopped.signal
     void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'nft', 'tc'], signal))
     const paths = setInterval(() => this.#repair(['peer']), PATH_PERIOD_MS)
@@ -117,7 +121,7 @@ export class Engine {
         if (notice.table === undefined || notice.table === MARK.table) this.#suspect(['ruleset'])
         break
       case 'tc':
-        this.#suspect(['block', 'program'])
+        if (notice.change === 'remove') this.#heardOfLostHook(notice.device)
         break
       case 'lost':
         this.#suspect(SWEPT_KINDS)
@@ -140,6 +144,19 @@ export class Engine {
     const sound = now?.up === true && now.group === MARK.endpointGroup
     if (sound && veth.kind === 'veth' && now.mtuBytes === veth.mtuBytes) return
     const failures = this.#reconciler.reapply('veth', link.name)
+    this.#events.repaired({ repaired: failures.length === 0 ? { veth: 1 } : {}, failures })
+  }
+
+  /** A hook or filter went: that of a device that is being removed is none of ours any more. */
+  #heardOfLostHook(device: number | undefined): void {
+    const name = device === undefined ? undefined : this.#context.devices.nameOf(device)
+    if (device !== undefined && name === undefined) return
+    const veth = name === undefined ? undefined : this.#reconciler.wantedAt('veth', name)
+    if (name === undefined || veth === undefined) {
+      this.#suspect(['block', 'program'])
+      return
+    }
+    const failures = this.#reconciler.reapply('veth', name)
     this.#events.repaired({ repaired: failures.length === 0 ? { veth: 1 } : {}, failures })
   }
 

@@ -56,8 +56,12 @@ export class Reconciler {
   readonly #slots = new Map<Kind, Map<string, Slot>>(KIND_ORDER.map((kind) => [kind, new Map()]))
   readonly #objects = new Map<ObjectKey, readonly Wanted[]>()
 
-  constructor(resources: Resources) {
+  readonly #onStep: (step: string) => void
+
+  /** `onStep` is told of every single change, `put veth` or `remove endpoint`, once it was made. */
+  constructor(resources: Resources, onStep: (step: string) => void = () => {}) {
     this.#resources = resources
+    this.#onStep = onStep
   }
 
   /** Takes over what these objects want; the others keep what they have. */
@@ -194,7 +198,10 @@ export class Reconciler {
       const slot = slots.get(key)
       if (slot === undefined || slot.claims.length > 0) continue
       try {
-        if (slot.applied !== undefined) this.#resource(kind).remove(slot.applied)
+        if (slot.applied !== undefined) {
+          this.#resource(kind).remove(slot.applied)
+          this.#onStep(`remove ${kind}`)
+        }
         slots.delete(key)
       } catch (error) {
         failures.set(NOBODY, failureOf(NOBODY, error))
@@ -230,6 +237,7 @@ export class Reconciler {
       try {
         resource.put(want)
         slot.applied = want
+        this.#onStep(`put ${kind}`)
       } catch (error) {
         slot.applied = undefined
         failures.set(object, failureOf(object, error))

@@ -4,13 +4,20 @@
  */
 import type { Address, Link, Neighbour, Route } from './kernel.ts'
 
-export type NoticeGroup = 'links' | 'addresses' | 'routes' | 'neighbours' | 'nft'
+export type NoticeGroup = 'links' | 'addresses' | 'routes' | 'neighbours' | 'tc' | 'nft'
 
 export type Notice =
   | { readonly kind: 'link'; readonly change: 'put' | 'remove'; readonly link: Link }
   | { readonly kind: 'address'; readonly change: 'put' | 'remove'; readonly address: Address }
   | { readonly kind: 'route'; readonly change: 'put' | 'remove'; readonly route: Route }
   | { readonly kind: 'neighbour'; readonly change: 'put' | 'remove'; readonly neighbour: Neighbour }
+  /** A qdisc or a filter; `device` is undefined for the filter of a shared block. */
+  | {
+      readonly kind: 'tc'
+      readonly change: 'put' | 'remove'
+      readonly object: 'qdisc' | 'filter'
+      readonly device: number | undefined
+    }
   /** Something in this nft table changed; undefined when the message names none. */
   | { readonly kind: 'nft'; readonly table: string | undefined }
   /** The queue overran: everything may have changed. */

@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net'
 import { NetworkError } from '../lib/errors.ts'
 import type { Message } from './netlink/message.ts'
 import { readMessages } from './netlink/message.ts'
-import { Attributes } from './netlink/reader.ts'
+import { Attributes, viewOf } from './netlink/reader.ts'
 import { openNetlinkDescriptor } from './netlink/socket.ts'
 import { NoticeQueue } from './notice-queue.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
@@ -15,6 +15,7 @@ import { readAddress } from './rtnetlink/addresses.ts'
 import { readLink } from './rtnetlink/links.ts'
 import { readNeighbour } from './rtnetlink/neighbours.ts'
 import { RTM } from './rtnetlink/protocol.ts'
+import { TC_HEADER_BYTES } from './rtnetlink/qdiscs.ts'
 import { readRoute } from './rtnetlink/routes.ts'
 import { SOCK_NONBLOCK } from './syscall.ts'
 
@@ -24,6 +25,7 @@ const NETLINK_NETFILTER = 12
 const ROUTE_GROUPS: Readonly<Record<Exclude<NoticeGroup, 'nft'>, number>> = {
   links: 0x1,
   neighbours: 0x4,
+  tc: 0x8,
   addresses: 0x10 | 0x100,
   routes: 0x40 | 0x400,
 }
@@ -145,8 +147,25 @@ function readRouteNotice({ type, body }: Message): Notice | undefined {
       const change = type === RTM.NEWNEIGH ? 'put' : 'remove'
       return neighbour && { kind: 'neighbour', change, neighbour }
     }
+    case RTM.NEWQDISC:
+    case RTM.DELQDISC:
+    case RTM.NEWTFILTER:
+    case RTM.DELTFILTER:
+      return readTcNotice(type, body)
     default:
       return undefined
+  }
+}
+
+/** struct tcmsg: the device stands at 4, all ones for the filter of a block. linux/rtnetlink.h */
+function readTcNotice(type: number, body: Uint8Array): Notice | undefined {
+  if (body.length < TC_HEADER_BYTES) return undefined
+  const device = viewOf(body).getInt32(4, true)
+  return {
+    kind: 'tc',
+    change: type === RTM.NEWQDISC || type === RTM.NEWTFILTER ? 'put' : 'remove',
+    object: type === RTM.NEWQDISC || type === RTM.DELQDISC ? 'qdisc' : 'filter',
+    device: device === -1 ? undefined : device,
   }
 }
 

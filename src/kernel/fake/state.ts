@@ -48,6 +48,7 @@ const GROUPS: Readonly<Record<Exclude<Notice['kind'], 'lost'>, NoticeGroup>> = {
   route: 'routes',
   neighbour: 'neighbours',
   nft: 'nft',
+  tc: 'tc',
 }
 
 /** A namespace as it is born: with a loopback device that is down, and the kernel's three rules. */

@@ -1,0 +1,340 @@
+/**
+ * The composition root of the daemon: every part is built here, in reading order, and handed what it needs.
+ * `runDaemon` builds the parts, waits for a signal or for a join, and takes them down in reverse; a join
+ * builds them again around the other cluster's store. Nothing here stops a packet: what the kernel holds
+ * stays when the parts go.
+ */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { adoptEndpoints } from './agent/adopt.ts'
+import { describeHost, type HostDescription, openIdentity, registerHost } from './agent/identity.ts'
+import { holdLease } from './agent/lease.ts'
+import { Loop } from './agent/loop.ts'
+import { startPublisher } from './agent/publisher.ts'
+import { reportStatus } from './agent/status-reporter.ts'
+import { createRestApi } from './api/rest/api.ts'
+import { RestDoor } from './api/rest/door.ts'
+import type { Settings } from './cli/settings.ts'
+import { createControl } from './control/create-control.ts'
+import { findSandboxes } from './dataplane/find-sandboxes.ts'
+import { Sandboxes } from './dataplane/sandboxes.ts'
+import { startDataplane } from './dataplane/threads.ts'
+import { readUnderlay } from './dataplane/underlay.ts'
+import { openKernel } from './kernel/real.ts'
+import { systemClock } from './lib/clock.ts'
+import { NetworkError } from './lib/errors.ts'
+import { killAt } from './lib/failpoint.ts'
+import type { Log } from './lib/log.ts'
+import { VERSION } from './lib/version.ts'
+import type { Host } from './model/host.ts'
+import type { Journal } from './store/journal/journal.ts'
+import { openJournal } from './store/journal/sqlite-journal.ts'
+import { type Membership, readMembership, writeMembership } from './store/membership.ts'
+import { createReplica } from './store/replica/live-replica.ts'
+import { joinCluster } from './store/served/join-client.ts'
+import { openSharedStore } from './store/shared.ts'
+
+const CLUSTER = 'membership.cluster-id'
+/** A first start needs the shared store; it is asked again for this long. */
+const REGISTER_MS = 30_000
+const INTERIOR_PERIOD_MS = 30_000
+
+/** Runs until SIGTERM or SIGINT and gives the exit code; throws NetworkError when it cannot start. */
+export async function runDaemon(settings: Settings, log: Log): Promise<number> {
+  if (process.getuid?.() !== 0) {
+    throw new NetworkError(
+      'forbidden',
+      'Cannot run the daemon: it changes the network, which root may do',
+      {
+        hint: 'sudo carrick daemon',
+      },
+    )
+  }
+  mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
+  const stop = new AbortController()
+  const stopped = (signal: NodeJS.Signals): void => stop.abort(new Stopped(signal))
+  process.on('SIGTERM', stopped).on('SIGINT', stopped)
+  try {
+    await using door = await RestDoor.open({ path: settings.socket, group: settings.socketGroup })
+    while (!stop.signal.aborted) await runParts(settings, log, door, stop.signal)
+    return 0
+  } finally {
+    process.off('SIGTERM', stopped).off('SIGINT', stopped)
+  }
+}
+
+/** Why the parts are taken down. */
+class Stopped extends Error {}
+class Joined extends Error {}
+
+/** Builds everything and holds it until the daemon is stopped or joins another cluster. */
+async function runParts(
+  settings: Settings,
+  log: Log,
+  door: RestDoor,
+  stop: AbortSignal,
+): Promise<void> {
+  const parts = new AbortController()
+  const ended = Promise.withResolvers<void>()
+  const fail = (error: unknown): void => ended.reject(error)
+  stop.addEventListener('abort', () => parts.abort(stop.reason), { once: true })
+  if (stop.aborted) return
+  parts.signal.addEventListener('abort', () => ended.resolve())
+  const signal = parts.signal
+  const clock = systemClock()
+  const now = (): Date => new Date(clock.wallMs())
+  const random = (count: number): Uint8Array => randomBytes(count)
+  const failpoint = process.env['CARRICK_FAILPOINT']
+
+  // Who this host is, and how it is reached.
+  await using cleanup = new AsyncDisposableStack()
+  const kernel = cleanup.use(openKernel())
+  const { underlayAddresses, underlayDevice } = settings
+  const underlay = readUnderlay(kernel, {
+    ...(underlayAddresses.length === 0 ? {} : { addresses: underlayAddresses }),
+    ...(underlayDevice === undefined ? {} : { device: underlayDevice }),
+  })
+  const membership =
+    settings.store.kind === 'etcd' ? undefined : readMembership(settings.stateDir, now())
+  const journal = cleanup.use(openHostJournal(settings.stateDir, membership, log))
+  const hostId = openIdentity({
+    journal,
+    machineId: machineId(),
+    ...(membership === undefined ? {} : { joinedId: membership.hostId }),
+    clock,
+    random,
+  })
+  const description: HostDescription = {
+    name: settings.hostName,
+    underlay: underlay.addresses,
+    vxlanPort: settings.vxlanPort,
+    carriers: ['vxlan', 'direct', 'local'],
+    version: VERSION,
+  }
+
+  // The shared store, and this host's place in it.
+  const shared = cleanup.use(
+    await openSharedStore({
+      stateDir: settings.stateDir,
+      hostId,
+      hostName: settings.hostName,
+      underlay: underlay.addresses.map(({ address }) => address),
+      ...(settings.store.kind === 'etcd'
+        ? {
+            etcd: {
+              endpoints: settings.store.endpoints,
+              caFile: settings.storeCa,
+              certFile: settings.storeCert,
+              keyFile: settings.storeKey,
+            },
+          }
+        : {}),
+      membership,
+      listen: settings.listen,
+      joinListen: settings.joinListen,
+      now,
+      log: log.child('store'),
+    }),
+  )
+  const { store } = shared
+  const base = { store, journal, hostId, clock, random, signal }
+  const register = (): Promise<Host> =>
+    registerHost({ ...base, description, log: log.child('identity') })
+  const self = describeHost(journal, hostId, description) ?? (await persist(register, signal))
+  if (shared.kind === 'embedded') {
+    await register()
+    await shared.openDoor()
+  } else {
+    void persist(register, signal).catch(fail)
+  }
+  const instance = randomBytes(8).toString('hex')
+  const lease = cleanup.use(
+    holdLease({ ...base, bootId: bootId(), instance, log: log.child('lease') }),
+  )
+  lease.acquired.catch((error: unknown) => {
+    if (!signal.aborted) fail(error)
+  })
+
+  // What is known, and what of it is told to others.
+  const replica = cleanup.use(createReplica({ ...base, log: log.child('replica') }))
+  await untilAborted(replica.ready, signal)
+  const publisher = cleanup.use(
+    startPublisher({
+      ...base,
+      lease,
+      onListed: (listener) => replica.onListed(listener),
+      adopt: async (found) =>
+        adoptEndpoints(found, {
+          find: (macs) => findSandboxes(kernel, macs),
+          takenNumbers: new Set(Array.from(replica.ownEndpoints(), ({ number }) => number)),
+          deviceNameOf,
+          log: log.child('adopt'),
+        }),
+      log: log.child('publisher'),
+    }),
+  )
+
+  // The kernel, and the loop that keeps it as wanted.
+  const sandboxes = cleanup.use(new Sandboxes(kernel))
+  const dataplane = cleanup.use(
+    await startDataplane(
+      {
+        bpfDirectory: settings.bpfDir,
+        interiorPeriodMs: INTERIOR_PERIOD_MS,
+        ...(failpoint === undefined ? {} : { failpoint }),
+      },
+      () => sandboxes.list(),
+      log.child('dataplane'),
+    ),
+  )
+  const loop = new Loop({
+    replica,
+    dataplane,
+    self: () => self,
+    underlayDevices: underlay.devices,
+    sequence: () => journal.sequence,
+    now,
+    log: log.child('loop'),
+    signal,
+    auditPeriodMs: settings.reconcilePeriodMs,
+  })
+  journal.subscribe(() => killAt(failpoint)('commit'))
+
+  // The use cases, and the door through which they are asked.
+  const control = cleanup.use(
+    createControl({
+      ...base,
+      replica,
+      ports: { sandboxes, settler: loop },
+      reports: {
+        version: VERSION,
+        store: { kind: shared.kind, address: shared.address },
+        publishedSequence: () => publisher.publishedSequence,
+        settled: () => loop.settledSequence >= journal.sequence && loop.failures.length === 0,
+        driftRepaired: () => loop.drift,
+        failures: () => loop.failures,
+        warnings: () => dataplane.warnings,
+      },
+      distrust: () => lease.distrust() ?? publisher.distrust(),
+      createToken: ({ ttlSeconds }) => shared.createToken(ttlSeconds),
+      readDrops: async () => {
+        const numbers = new Map(
+          Array.from(replica.ownEndpoints(), ({ device, number }) => [device, number]),
+        )
+        return (await dataplane.drops()).map(({ device, ...drop }) => ({
+          ...drop,
+          endpointNumber: numbers.get(device) ?? 0,
+        }))
+      },
+      log: log.child('control'),
+    }),
+  )
+  reportStatus(
+    () => ({
+      appliedRevision: replica.revision,
+      endpoints: Array.from(replica.ownEndpoints()).length,
+      failures: loop.failures,
+    }),
+    (status) => publisher.setStatus(status),
+    now,
+    signal,
+  )
+  const api = createRestApi({
+    control,
+    hostName: self.name,
+    log,
+    version: VERSION,
+    ready: () => replica.complete,
+    subscribe: (listener) =>
+      replica.subscribe((changes) => {
+        for (const { kind, ...change } of changes) {
+          if (kind !== 'network' && kind !== 'endpoint' && kind !== 'host') continue
+          if ('id' in change) listener({ kind, id: change.id })
+        }
+      }),
+    ...(shared.kind === 'embedded' ? { join: joinElsewhere } : {}),
+  })
+  await loop.start()
+  await using _serving = door.serve(api)
+  log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
+  await ended.promise
+  log.info('daemon stopping', { reason: signal.reason instanceof Joined ? 'joined' : 'signal' })
+
+  /** Gives up this host's own, empty cluster for the one at `address`. */
+  async function joinElsewhere(request: { address: string; token: string }): Promise<{
+    hostId: string
+    hostName: string
+    store: string
+  }> {
+    const used = [...replica.networks()].length > 0 || [...replica.hosts()].length > 1
+    if (used) {
+      throw new NetworkError(
+        'conflict',
+        'Cannot join another cluster: this host has one of its own, with networks or other hosts in it',
+        { hint: 'remove its networks and hosts first: carrick network ls; carrick host ls' },
+      )
+    }
+    const joined = await joinCluster({ ...request, name: settings.hostName, hostId, now: now() })
+    writeMembership(settings.stateDir, joined)
+    log.info('joined', { host: joined.hostId, store: joined.storeEndpoints.join(',') })
+    door.hold()
+    setImmediate(() => parts.abort(new Joined('joined')))
+    return {
+      hostId: joined.hostId,
+      hostName: settings.hostName,
+      store: joined.storeEndpoints.join(','),
+    }
+  }
+}
+
+/** The journal; after a join the one of the former, empty cluster is replaced. */
+function openHostJournal(stateDir: string, membership: Membership | undefined, log: Log): Journal {
+  const path = join(stateDir, 'state', 'journal.db')
+  mkdirSync(join(stateDir, 'state'), { recursive: true, mode: 0o700 })
+  const journal = openJournal({ path })
+  const cluster = membership?.clusterId ?? ''
+  if ((journal.settings.get(CLUSTER) ?? '') === cluster) return journal
+  log.info('journal begun anew for another cluster', { host: membership?.hostId })
+  journal[Symbol.dispose]()
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true })
+  const fresh = openJournal({ path })
+  fresh.settings.set(CLUSTER, cluster)
+  return fresh
+}
+
+/** Tries until it works or is refused for another reason than the store being away. */
+async function persist(attempt: () => Promise<Host>, signal: AbortSignal): Promise<Host> {
+  const clock = systemClock()
+  const deadline = clock.monotonicMs() + REGISTER_MS
+  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const away = error instanceof NetworkError && error.code === 'unavailable'
+      if (!away || clock.monotonicMs() > deadline) throw error
+      await clock.sleep(pauseMs, signal)
+    }
+  }
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    promise.then(resolve, reject)
+  })
+}
+
+function machineId(): string {
+  const path = '/etc/machine-id'
+  return existsSync(path) ? readFileSync(path, 'utf8').trim() : 'none'
+}
+
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+}
+
+function deviceNameOf(endpointId: string): string {
+  return `ck${createHash('sha256').update(endpointId).digest('hex').slice(0, 12)}`
+}

@@ -1,0 +1,23 @@
+/**
+ * The one executable. It looks at its verb and loads only what that needs, so that a client starts in a few
+ * milliseconds (R24): the daemon's packages are never read by a command.
+ */
+
+import { runCliHere } from './cli/main.ts'
+
+const code = await runCliHere(process.argv.slice(2), async (settings) => {
+  const [{ runDaemon }, { createLog }] = await Promise.all([
+    import('./daemon.ts'),
+    import('./lib/log-pino.ts'),
+  ])
+  return runDaemon(
+    settings,
+    createLog({
+      level: settings.logLevel,
+      style: process.stderr.isTTY === true ? 'text' : 'json',
+      priorities: process.env['JOURNAL_STREAM'] !== undefined,
+      write: (line) => process.stderr.write(line),
+    }),
+  )
+})
+process.exit(code)

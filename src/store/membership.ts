@@ -1,0 +1,72 @@
+/**
+ * Which cluster this host belongs to, on disk: nothing for a host with its own embedded store; after a join
+ * a file that names the store, beside the certificates that the join gave. The file is written last, by
+ * rename, so that a join happened whole or not at all.
+ */
+
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { NetworkError } from '../lib/errors.ts'
+import {
+  readTlsMaterial,
+  type TlsMaterial,
+  writeAuthorityCertificate,
+  writeIdentity,
+  writeSecret,
+} from '../pki/files.ts'
+
+const SCHEMA = 1
+
+export interface Membership {
+  readonly hostId: string
+  readonly clusterId: string
+  readonly storeEndpoints: readonly string[]
+  readonly tls: TlsMaterial
+}
+
+/** Reads what an earlier join wrote; undefined on a host that never joined. `unauthenticated` when expired. */
+export function readMembership(stateDir: string, now: Date): Membership | undefined {
+  const path = join(stateDir, 'cluster.json')
+  if (!existsSync(path)) return undefined
+  const record: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  const { schema, hostId, clusterId, storeEndpoints } = record as Record<string, unknown> // JSON of ours
+  if (typeof schema === 'number' && schema > SCHEMA) {
+    throw new NetworkError(
+      'unsupported',
+      `Cannot read ${path}: it has schema ${schema}, this program knows ${SCHEMA}`,
+    )
+  }
+  const tls = readTlsMaterial(certificatesOf(stateDir), 'host', now)
+  if (
+    typeof hostId !== 'string' ||
+    typeof clusterId !== 'string' ||
+    !Array.isArray(storeEndpoints)
+  ) {
+    throw new NetworkError('invalid', `Cannot read ${path}: it is not what a join writes`)
+  }
+  if (tls === undefined) {
+    throw new NetworkError(
+      'not-found',
+      `Cannot find the certificates in ${certificatesOf(stateDir)}`,
+      {
+        hint: `remove ${path} and join again`,
+      },
+    )
+  }
+  return { hostId, clusterId, storeEndpoints: storeEndpoints.map(String), tls }
+}
+
+/** Remembers a join. */
+export function writeMembership(stateDir: string, membership: Membership): void {
+  const { hostId, clusterId, storeEndpoints, tls } = membership
+  writeAuthorityCertificate(certificatesOf(stateDir), tls.ca)
+  writeIdentity(certificatesOf(stateDir), 'host', tls)
+  writeSecret(
+    join(stateDir, 'cluster.json'),
+    `${JSON.stringify({ schema: SCHEMA, hostId, clusterId, storeEndpoints })}\n`,
+  )
+}
+
+function certificatesOf(stateDir: string): string {
+  return join(stateDir, 'tls', 'joined')
+}

@@ -1,0 +1,245 @@
+/**
+ * The shared store this host uses: etcd where the settings name one, the first host's store where this host
+ * joined it, else its own, which it also serves to those that will join. Whoever asks gets a Store and
+ * cannot tell which.
+ */
+
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
+import { NetworkError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import { keys, ownerOf } from '../model/keys.ts'
+import type { IP } from '../net/ip.ts'
+import { caHash, createAuthority, issueCertificate } from '../pki/certificates.ts'
+import {
+  readAuthority,
+  readTlsMaterial,
+  type TlsMaterial,
+  writeAuthorityCertificate,
+  writeIdentity,
+} from '../pki/files.ts'
+import { createToken, formatToken } from '../pki/token.ts'
+import { connectEtcd } from './etcd/client.ts'
+import type { Membership } from './membership.ts'
+import { openJoinDoor } from './served/join.ts'
+import { serveStore } from './served/server.ts'
+import { openEmbeddedStore } from './sqlite/embedded.ts'
+import type { Store } from './store.ts'
+
+const SERVER_DAYS = 397
+const DAY_MS = 86_400_000
+
+export interface Place {
+  readonly address: string
+  readonly port: number
+}
+
+export interface SharedStoreOptions {
+  readonly stateDir: string
+  readonly hostId: string
+  readonly hostName: string
+  readonly underlay: readonly IP[]
+  readonly etcd?: {
+    readonly endpoints: readonly Place[]
+    readonly caFile?: string | undefined
+    readonly certFile?: string | undefined
+    readonly keyFile?: string | undefined
+  }
+  readonly membership: Membership | undefined
+  readonly listen: Place
+  readonly joinListen: Place
+  readonly now: () => Date
+  readonly log: Log
+}
+
+export interface SharedStore extends AsyncDisposable {
+  readonly kind: 'embedded' | 'joined' | 'etcd'
+  /** Where it is, for people. */
+  readonly address: string
+  readonly store: Store
+  /** Lets newcomers in; needs the cluster's record, so that it comes after the host is registered. */
+  openDoor(): Promise<void>
+  /** Makes a join token; `unsupported` with an etcd of the operator's own. */
+  createToken(ttlSeconds: number): Promise<{ id: string; text: string; expiresAt: string }>
+}
+
+export async function openSharedStore(options: SharedStoreOptions): Promise<SharedStore> {
+  if (options.etcd !== undefined) return openEtcd(options.etcd)
+  if (options.membership !== undefined) return openJoined(options, options.membership)
+  return openOwn(options)
+}
+
+function openEtcd(etcd: NonNullable<SharedStoreOptions['etcd']>): SharedStore {
+  const { caFile, certFile, keyFile } = etcd
+  const files = [caFile, certFile, keyFile].filter((file) => file !== undefined)
+  if (files.length !== 0 && files.length !== 3) {
+    throw new NetworkError(
+      'invalid',
+      'Cannot use TLS with etcd: storeCa, storeCert and storeKey are needed together',
+    )
+  }
+  const [ca, certificate, key] = files.map(readPem)
+  const tls: TlsMaterial | undefined =
+    ca === undefined || certificate === undefined || key === undefined
+      ? undefined
+      : { ca, certificate, key }
+  const scheme = tls === undefined ? 'http' : 'https'
+  const endpoints = etcd.endpoints.map(({ address, port }) => url(scheme, address, port))
+  const store = connectEtcd({ endpoints, ...(tls === undefined ? {} : { tls }) })
+  return {
+    kind: 'etcd',
+    address: endpoints.join(','),
+    store,
+    async openDoor() {},
+    async createToken() {
+      throw new NetworkError(
+        'unsupported',
+        'Cannot make a join token: hosts use etcd by their own settings',
+        { hint: 'start the other hosts with the same --store' },
+      )
+    },
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  }
+}
+
+function openJoined(options: SharedStoreOptions, membership: Membership): SharedStore {
+  const store = connectEtcd({ endpoints: membership.storeEndpoints, tls: membership.tls })
+  return {
+    kind: 'joined',
+    address: membership.storeEndpoints.join(','),
+    store,
+    async openDoor() {},
+    createToken: (ttlSeconds) => tokenOf(store, membership.tls.ca, ttlSeconds, options.now()),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  }
+}
+
+async function openOwn(options: SharedStoreOptions): Promise<SharedStore> {
+  const { stateDir, hostId, hostName, underlay, listen, joinListen, now, log } = options
+  const directory = join(stateDir, 'tls')
+  const authority = readAuthority(directory, now()) ?? (await makeAuthority(directory, now()))
+  const embedded = openEmbeddedStore({ path: join(stateDir, 'store', 'store.db') })
+  try {
+    const tls = await ownCertificate(options, directory, authority)
+    const storeEndpoints = underlay.map((address) => url('https', address, listen.port))
+    const served = await serveStore({
+      engine: embedded.engine,
+      listen: { host: listen.address === '' ? '::' : listen.address, port: listen.port },
+      tls,
+      mayWrite,
+      name: hostName,
+      clientUrls: storeEndpoints,
+    })
+    const doors: AsyncDisposable[] = []
+    return {
+      kind: 'embedded',
+      address: storeEndpoints.join(','),
+      store: embedded,
+      async openDoor() {
+        const door = await openJoinDoor({
+          listen: {
+            host: joinListen.address === '' ? '::' : joinListen.address,
+            port: joinListen.port,
+          },
+          tls,
+          authority,
+          store: embedded,
+          clusterId: await clusterIdOf(embedded),
+          storeEndpoints,
+          admit: ({ name }) => ({
+            compare: [
+              { range: { key: keys.hostName(name) }, target: 'createRevision', is: '=', value: 0 },
+            ],
+            operations: [],
+          }),
+          now,
+          log,
+        })
+        doors.push(door)
+      },
+      createToken: (ttlSeconds) => tokenOf(embedded, authority.certificate, ttlSeconds, now()),
+      async [Symbol.asyncDispose]() {
+        for (const door of doors) await door[Symbol.asyncDispose]()
+        await served[Symbol.asyncDispose]()
+        await embedded[Symbol.asyncDispose]()
+      },
+    }
+  } catch (error) {
+    await embedded[Symbol.asyncDispose]()
+    throw error
+  }
+
+  /** A member writes its own keys and those that are nobody's; host keys of others are an operator's. R49 */
+  function mayWrite(commonName: string, key: string): boolean {
+    const owner = ownerOf(key)
+    return owner === undefined || owner === commonName || commonName === hostId
+  }
+}
+
+async function makeAuthority(directory: string, now: Date): ReturnType<typeof createAuthority> {
+  const authority = await createAuthority(now)
+  writeIdentity(directory, 'ca', authority)
+  writeAuthorityCertificate(directory, authority.certificate)
+  return authority
+}
+
+/** The certificate under which the store is served, made anew at each start: addresses change. */
+async function ownCertificate(
+  { hostId, hostName, underlay, now }: SharedStoreOptions,
+  directory: string,
+  authority: Awaited<ReturnType<typeof createAuthority>>,
+): Promise<TlsMaterial> {
+  const wishes = {
+    dnsNames: [hostName, 'localhost'],
+    ipAddresses: [...underlay, '127.0.0.1', '::1'].filter((address) => isIP(address) !== 0),
+    notAfter: new Date(now().getTime() + SERVER_DAYS * DAY_MS),
+  }
+  const store = await issueCertificate(
+    authority,
+    { ...wishes, commonName: hostName, roles: ['server', 'client'] },
+    now(),
+  )
+  writeIdentity(directory, 'store', store)
+  // For tools on this host that read or write the store as this host: etcdctl, for one.
+  const host = await issueCertificate(
+    authority,
+    { ...wishes, commonName: hostId, roles: ['client'] },
+    now(),
+  )
+  writeIdentity(directory, 'host', host)
+  const tls = readTlsMaterial(directory, 'store', now())
+  if (tls === undefined) throw new Error(`the certificates written to ${directory} are not there`)
+  return tls
+}
+
+async function tokenOf(
+  store: Store,
+  ca: string,
+  ttlSeconds: number,
+  now: Date,
+): Promise<{ id: string; text: string; expiresAt: string }> {
+  const expiresAt = new Date(now.getTime() + ttlSeconds * 1000)
+  const token = await createToken(store, { caHash: caHash(ca), expiresAt })
+  return { id: token.id, text: formatToken(token), expiresAt: expiresAt.toISOString() }
+}
+
+async function clusterIdOf(store: Store): Promise<string> {
+  const { items } = await store.range({ key: keys.cluster })
+  const id =
+    items[0] === undefined ? undefined : (JSON.parse(items[0].value) as { id?: unknown }).id
+  if (typeof id !== 'string') throw new Error('the store has no cluster record')
+  return id
+}
+
+function readPem(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new NetworkError('invalid', `Cannot read ${file}: ${String(cause)}`, { cause })
+  }
+}
+
+function url(scheme: string, address: string, port: number): string {
+  return `${scheme}://${isIP(address) === 6 ? `[${address}]` : address}:${port}`
+}
