@@ -19,6 +19,7 @@ const APPLICATION_ID = 0x4361724a
 const TABLES = `
   CREATE TABLE records (key TEXT PRIMARY KEY, value TEXT, sequence INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX records_by_sequence ON records (sequence);
+  CREATE INDEX records_removed ON records (sequence) WHERE value IS NULL;
   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE cache (key TEXT PRIMARY KEY, value TEXT NOT NULL, mod_revision INTEGER NOT NULL)
     WITHOUT ROWID;

@@ -222,6 +222,33 @@ test('a partition of minutes: answers from memory, then compares', async () => {
   assert.deepEqual(lines, ['store disconnected'])
 })
 
+test('many records are listed in pages of one revision while the store goes on', async () => {
+  const many = Array.from({ length: 2500 }, (_, n) => published('n1', 'h2', n))
+  for (const one of many) await write(other, put(endpointKey(one), one))
+  const [first, last] = [many[0], many.at(-1)]
+  assert.ok(first && last)
+  const store = cluster.client()
+  let pages = 0
+  const range: Store['range'] = async (where, options) => {
+    const page = await store.range(where, options)
+    // between two pages the first record goes and the last one changes
+    if (++pages === 1) {
+      await write(other, remove(endpointKey(first)))
+      await write(other, put(endpointKey(last), { ...last, name: 'renamed' }))
+    }
+    return page
+  }
+  await using replica = start({ ...store, range })
+  await replica.ready
+  assert.equal(pages, 5)
+  assert.equal([...replica.endpointsOf('n1')].length, 2500)
+  assert.equal(replica.endpoint(last.id)?.name, last.name)
+  await settle()
+  assert.equal([...replica.endpointsOf('n1')].length, 2499)
+  assert.equal(replica.endpoint(last.id)?.name, 'renamed')
+  assert.equal(replica.revision, cluster.revision)
+})
+
 test('events that the watch lost are found by the listing every five minutes', async () => {
   const store = cluster.client()
   const [lost, gone] = [published('n1', 'h2', 1), published('n1', 'h2', 2)]
