@@ -46,7 +46,7 @@ static __always_inline void describe_ports(struct __sk_buff *skb, struct drop_ev
 }
 
 /* Fills in what can be read of the headers; `ip_at` is where the IP header stands, behind its EtherType. */
-static __always_inline void describe(struct __sk_buff *skb, struct drop_event *event, __u32 ip_at)
+static __noinline int describe(struct __sk_buff *skb, struct drop_event *event, __u32 ip_at)
 {
 	union {
 		struct iphdr ip4;
@@ -55,7 +55,7 @@ static __always_inline void describe(struct __sk_buff *skb, struct drop_event *e
 	} header;
 
 	if (bpf_skb_load_bytes(skb, ip_at - 2, &event->ethertype, 2))
-		return;
+		return 0;
 	if (event->ethertype == bpf_htons(ETH_P_IP) &&
 	    !bpf_skb_load_bytes(skb, ip_at, &header.ip4, sizeof(header.ip4))) {
 		address_map4(&event->source, header.ip4.saddr);
@@ -74,6 +74,7 @@ static __always_inline void describe(struct __sk_buff *skb, struct drop_event *e
 		address_map4(&event->source, header.arp[7] | (__u32)header.arp[8] << 16);
 		address_map4(&event->destination, header.arp[12] | (__u32)header.arp[13] << 16);
 	}
+	return 0;
 }
 
 static __always_inline void tell(struct __sk_buff *skb, __u32 vni, __u32 ifindex, __u32 ip_at,
@@ -99,7 +100,8 @@ static __always_inline void tell(struct __sk_buff *skb, __u32 vni, __u32 ifindex
 }
 
 /* Counts and samples the packet and gives the verdict that ends it. */
-static __noinline int drop(struct __sk_buff *skb, __u32 vni, __u32 ifindex, __u32 ip_at, __u32 reason)
+static __noinline int drop(struct __sk_buff *skb, __u32 vni, __u32 ifindex, __u32 ip_at,
+			   enum drop_reason reason)
 {
 	struct drop_key key = { .ifindex = ifindex, .reason = reason };
 	struct counter *counter = bpf_map_lookup_elem(&drops, &key);

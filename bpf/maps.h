@@ -46,7 +46,7 @@ struct device {
 	__be32 address4; /* first address of each family, 0 for none */
 	struct address address6;
 	__u8 mac[6];
-	__u8 carrier;
+	enum carrier carrier : 8;
 	__u8 flags;
 };
 
@@ -175,7 +175,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, PATHS);
-	__type(key, __u32);
+	__type(key, enum traffic_path);
 	__type(value, struct counter);
 } traffic SEC(".maps");
 

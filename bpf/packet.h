@@ -165,7 +165,7 @@ static __always_inline __u8 class6(const struct ipv6hdr *ip)
 	return bpf_ntohs(*(const __be16 *)ip) >> 4;
 }
 
-static __always_inline void count(struct __sk_buff *skb, __u32 path)
+static __always_inline void count(struct __sk_buff *skb, enum traffic_path path)
 {
 	struct counter *counter = bpf_map_lookup_elem(&traffic, &path);
 

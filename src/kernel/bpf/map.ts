@@ -46,7 +46,7 @@ export interface RawEntry {
   readonly value: Uint8Array
 }
 
-/** A map by its descriptor. Closing is its owner's: the object's, or the caller of `openPinnedMap`. */
+/** A map by its descriptor. Closing is its owner's: the object's, or of what `openPinnedMap` gave. */
 export class BpfMap {
   readonly fd: number
   readonly shape: MapShape
@@ -159,11 +159,11 @@ export class BpfMap {
   }
 }
 
-/** A pinned map, or undefined when nothing is pinned there. The caller closes it. */
+/** A pinned map, or undefined when nothing is pinned there. The caller disposes of it. */
 export function openPinnedMap(
   bpf: Libbpf,
   path: string,
-): { readonly map: BpfMap; close(): void } | undefined {
+): ({ readonly map: BpfMap } & Disposable) | undefined {
   const fd = bpf.bpf_obj_get(cString(path))
   if (fd === ENOENT) return undefined
   if (fd < 0) throw bpfError(`open pinned map ${path}`, fd)
@@ -182,5 +182,5 @@ export function openPinnedMap(
   const end = info.indexOf(0, 24)
   const name = new TextDecoder().decode(info.subarray(24, Math.min(end, 40)))
   const map = new BpfMap(bpf, fd, { name, type, keyBytes, valueBytes, maxEntries })
-  return { map, close: () => closeSync(fd) }
+  return { map, [Symbol.dispose]: () => closeSync(fd) }
 }
