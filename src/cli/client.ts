@@ -2,6 +2,7 @@
 
 import type { ListOf, Problem } from '../api/rest/schemas.ts'
 import { type ErrorCode, NetworkError } from '../lib/errors.ts'
+import { Interrupted } from './io.ts'
 
 export type Query = Readonly<Record<string, string | number | undefined>>
 
@@ -10,7 +11,7 @@ export interface Client {
   get<T>(path: string, query?: Query): Promise<T>
   /** All items, page by page. */
   list<T>(path: string, query?: Query): Promise<T[]>
-  /** Events of a watch until interrupted or cut off: `reset` with a list, `put`, `delete`. */
+  /** Events of a watch: `reset` with a list, `put`, `delete`. It ends by Interrupted or `unavailable`. */
   watch<T>(path: string, query?: Query): AsyncIterable<WatchEvent<T>>
   post<T>(path: string, body: unknown, query?: Query): Promise<T>
   delete(path: string, query?: Query): Promise<void>
@@ -42,10 +43,20 @@ export function createClient(socket: string, signal: AbortSignal): Client {
     try {
       response = await fetch(`http://carrick${path}${queryText(query)}`, init)
     } catch (cause) {
-      throw signal.aborted ? cause : connectionError(socket, cause)
+      throw signal.aborted ? new Interrupted(method !== 'GET') : connectionError(socket, cause)
     }
     if (!response.ok) throw await problemError(response)
     return response
+  }
+
+  async function* readParts(response: Response): AsyncGenerator<Uint8Array> {
+    try {
+      yield* response.body ?? []
+    } catch (cause) {
+      throw signal.aborted ? new Interrupted(false) : connectionError(socket, cause)
+    }
+    if (signal.aborted) throw new Interrupted(false)
+    throw connectionError(socket, undefined) // only an end of the daemon ends a watch
   }
 
   async function get<T>(path: string, query: Query = {}): Promise<T> {
@@ -69,7 +80,7 @@ export function createClient(socket: string, signal: AbortSignal): Client {
       const response = await ask('GET', path, { ...query, watch: 'true' })
       const decoder = new TextDecoder()
       let text = ''
-      for await (const part of response.body ?? []) {
+      for await (const part of readParts(response)) {
         text += decoder.decode(part, { stream: true })
         const blocks = text.split('\n\n')
         text = blocks.pop() ?? ''
@@ -104,7 +115,7 @@ function queryText(query: Query): string {
 }
 
 function connectionError(socket: string, cause: unknown): NetworkError {
-  const code = (cause as { code?: unknown }).code
+  const code = (cause as { code?: unknown } | undefined)?.code
   if (code === 'EACCES' || code === 'EPERM') {
     return new NetworkError('forbidden', `Cannot use ${socket}: permission denied`, {
       cause,

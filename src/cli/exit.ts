@@ -1,7 +1,7 @@
 /** Exit codes, and how an error is told on standard error. Conventions §4 and §5. */
 
 import { type ErrorCode, isNetworkError, messageOf } from '../lib/errors.ts'
-import { ReaderGone } from './io.ts'
+import { Interrupted, ReaderGone } from './io.ts'
 
 const EXIT: Readonly<Record<ErrorCode, number>> = {
   invalid: 2,
@@ -18,12 +18,12 @@ const EXIT: Readonly<Record<ErrorCode, number>> = {
 }
 
 export const EXIT_WRONG_USE = 2
-export const EXIT_INTERRUPTED = 130
-export const EXIT_READER_GONE = 141
+const EXIT_INTERRUPTED = 130
+const EXIT_READER_GONE = 141
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof ReaderGone) return EXIT_READER_GONE
-  if (error instanceof Error && error.name === 'AbortError') return EXIT_INTERRUPTED
+  if (error instanceof Interrupted) return EXIT_INTERRUPTED
   return isNetworkError(error) ? EXIT[error.code] : 1
 }
 

@@ -1,6 +1,7 @@
 /** What a command sees of the process it runs in; tests hand in their own. */
 
 import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
 
 export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -20,6 +21,17 @@ export interface Io {
   readonly signal: AbortSignal
 }
 
+/** Ctrl-C came while the daemon was asked. */
+export class Interrupted extends Error {
+  /** True when something was to be changed: it may have been. */
+  readonly changing: boolean
+
+  constructor(changing: boolean) {
+    super('interrupted')
+    this.changing = changing
+  }
+}
+
 /** Whoever read standard output went away: the command ends quietly with 141. */
 export class ReaderGone extends Error {}
 
@@ -36,15 +48,15 @@ export function processIo(): Io {
     stdinIsTerminal: process.stdin.isTTY === true,
     stdoutIsTerminal: process.stdout.isTTY === true,
     stderrIsTerminal: process.stderr.isTTY === true,
-    writeOut: (text) =>
+    writeOut: (data) =>
       new Promise((resolve, reject) => {
-        process.stdout.write(text, (error: NodeJS.ErrnoException | null | undefined) => {
+        process.stdout.write(data, (error: NodeJS.ErrnoException | null | undefined) => {
           if (error === null || error === undefined) resolve()
           else reject(error.code === 'EPIPE' ? new ReaderGone() : error)
         })
       }),
-    writeErr: (text) => void process.stderr.write(text),
-    readText: (path) => readFile(path === '-' ? '/dev/stdin' : path, 'utf8'),
+    writeErr: (data) => void process.stderr.write(data),
+    readText: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
     async ask(question) {
       const { createInterface } = await import('node:readline/promises')
       const terminal = createInterface({ input: process.stdin, output: process.stderr })

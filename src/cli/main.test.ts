@@ -14,6 +14,7 @@ import {
   fakeNetwork,
 } from '../api/rest/fake-control.ts'
 import { type RestServer, serveRest } from '../api/rest/serve.ts'
+import type { Subscribe } from '../api/rest/watch.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { silentLog } from '../lib/log.ts'
 import type { Io } from './io.ts'
@@ -22,13 +23,19 @@ import { runCli } from './main.ts'
 let directory = ''
 let control: FakeControl
 let server: RestServer
+let listeners: Set<Parameters<Subscribe>[0]>
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ckt-cli-'))
   control = createFakeControl()
   control.networks.push(fakeNetwork('blue'))
   control.endpoints.push(fakeEndpoint(1), fakeEndpoint(2, { labels: {} }))
+  listeners = new Set()
   const api = createRestApi({
     control,
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     log: silentLog,
     version: '0.1.0',
     join: async ({ address, token }) => {
@@ -176,6 +183,43 @@ repaired:    nothing
     assert.ok(!(await run('host ls --color never', terminal)).out.includes('\u001b'))
   })
 
+  test('--watch tells changes until Ctrl-C, one JSON object a line', async () => {
+    const interrupted = new AbortController()
+    const lines: { event: string; object: { metadata: { id: string } } }[] = []
+    const writeOut = async (text: string): Promise<void> => {
+      lines.push(JSON.parse(text))
+      if (lines.length === 1) {
+        control.networks.push(fakeNetwork('red', 2))
+        for (const listener of listeners) listener({ kind: 'network', id: 'net00002' })
+      } else interrupted.abort()
+    }
+    const { exit, err } = await run('network ls -w -o json', {
+      writeOut,
+      signal: interrupted.signal,
+    })
+    assert.deepEqual({ exit, err }, { exit: 130, err: '' })
+    assert.deepEqual(
+      lines.map(({ event }) => event),
+      ['reset', 'put'],
+    )
+    assert.equal(lines[1]?.object.metadata.id, 'net00002')
+  })
+
+  test('--watch prints the whole table anew, and ends with 6 when the daemon does', async () => {
+    const tables: string[] = []
+    const writeOut = async (text: string): Promise<void> => {
+      tables.push(text)
+      if (tables.length === 1) {
+        control.networks.pop()
+        for (const listener of listeners) listener({ kind: 'network', id: 'net00001' })
+      } else void server[Symbol.asyncDispose]()
+    }
+    const { exit, err } = await run('network ls --watch -o name', { writeOut })
+    assert.equal(exit, 6)
+    assert.match(err, /the connection broke/)
+    assert.deepEqual(tables, ['blue\n\n', '\n'])
+  })
+
   test('a long list is read page by page', async () => {
     for (let i = 3; i <= 2500; i++) control.endpoints.push(fakeEndpoint(i))
     const { out } = await run('endpoint ls -q')
@@ -221,12 +265,12 @@ describe('what goes wrong', () => {
     {
       line: 'status --timeout 5x',
       exit: 2,
-      err: "error: option '--timeout <duration>' argument '5x' is invalid. A duration is written like 1m30s.\nhint: carrick --help\n",
+      err: "error: option '--timeout <duration>' argument '5x' is invalid. A duration is written like 1m30s.\nhint: carrick status --help\n",
     },
     {
-      line: 'network ls --watch',
+      line: 'network create red',
       exit: 2,
-      err: 'error: Cannot watch: this daemon does not tell of changes\n',
+      err: "error: required option '--subnet <prefix>' not specified\nhint: carrick network create --help\n",
     },
   ]) {
     test(`carrick ${line} ends with ${exit}`, async () => {
@@ -295,6 +339,17 @@ describe('what goes wrong', () => {
     }
     const { exit, out } = await run('status --wait', { signal: interrupted.signal })
     assert.deepEqual({ exit, out }, { exit: 130, out: '' })
+  })
+
+  test('Ctrl-C during a change says that it may be done', async () => {
+    const interrupted = new AbortController()
+    control.attach = () => {
+      interrupted.abort()
+      return new Promise(() => {})
+    }
+    const { exit, err } = await run('attach blue --pid 1', { signal: interrupted.signal })
+    assert.equal(exit, 130)
+    assert.equal(err, 'interrupted: the daemon may still do what it was asked\n')
   })
 
   test('a token file that is not there is wrong use', async () => {

@@ -10,9 +10,9 @@ import { addClusterCommands } from './cluster.ts'
 import { addGlobalOptions, explain } from './command.ts'
 import type { RunDaemon } from './daemon-command.ts'
 import { addEndpointCommands } from './endpoints.ts'
-import { describeError, EXIT_INTERRUPTED, EXIT_WRONG_USE, ExitWith, exitCodeOf } from './exit.ts'
+import { describeError, EXIT_WRONG_USE, ExitWith, exitCodeOf } from './exit.ts'
 import { addHostCommands } from './hosts.ts'
-import { type Io, processIo } from './io.ts'
+import { Interrupted, type Io, processIo, ReaderGone } from './io.ts'
 import { addLabCommands } from './lab.ts'
 import { addNetworkCommands } from './networks.ts'
 
@@ -23,16 +23,17 @@ export interface CliDeps {
 
 /** Runs `carrick ARGV...` and answers the exit code (conventions §4); throws nothing. */
 export async function runCli(argv: readonly string[], deps: CliDeps): Promise<number> {
-  const { io } = deps
   const help: string[] = []
+  const program = await createProgram(deps, argv, (text) => help.push(text))
   try {
-    const program = await createProgram(deps, argv, (text) => help.push(text))
     await program.parseAsync([...argv], { from: 'user' })
     return 0
   } catch (error) {
-    if (error instanceof ExitWith) return error.code
     try {
-      return await tell(error, io, help.join(''), argv)
+      if (error instanceof CommanderError) {
+        return await tellUsage(error, deps.io, help.join(''), nameIn(program, argv))
+      }
+      return tellError(error, deps.io, argv)
     } catch (second) {
       return exitCodeOf(second) // nobody reads any more
     }
@@ -84,39 +85,49 @@ function inherit(parent: Command): void {
   }
 }
 
-/** Says what went wrong on standard error, or the help asked for on standard output. */
-async function tell(
-  error: unknown,
+/** The help asked for goes to standard output; what commander refuses becomes an error of our form. */
+async function tellUsage(
+  { exitCode, code, message }: CommanderError,
   io: Io,
   help: string,
-  argv: readonly string[],
+  command: string,
 ): Promise<number> {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) {
-      await io.writeOut(help)
-      return 0
-    }
-    io.writeErr(error.code === 'commander.help' ? help : usageError(error.message))
+  if (exitCode === 0) {
+    await io.writeOut(help)
+    return 0
+  }
+  if (code === 'commander.help') {
+    io.writeErr(help)
     return EXIT_WRONG_USE
   }
-  if (io.signal.aborted) {
-    io.writeErr('interrupted: what was asked of the daemon may still be done\n')
-    return EXIT_INTERRUPTED
-  }
-  const code = exitCodeOf(error)
-  const verbose = argv.includes('-v') || argv.includes('--verbose')
-  if (!(error instanceof Error && error.message === '' && code > 128)) {
-    io.writeErr(describeError(error, verbose))
-  }
-  return code
-}
-
-/** Commander's message in our form: `error: ...`, then `hint: ...`. */
-function usageError(message: string): string {
   const [first = '', ...rest] = message.split('\n')
   const meant = /\(Did you mean (?:one of )?(.*?)\?\)/.exec(rest.join(' '))?.[1]
-  const hint = meant === undefined ? 'carrick --help' : `perhaps ${meant}`
-  return `${first.startsWith('error: ') ? first : `error: ${first}`}\nhint: ${hint}\n`
+  const hint = meant === undefined ? `${command} --help` : `perhaps ${meant}`
+  io.writeErr(`${first.startsWith('error: ') ? first : `error: ${first}`}\nhint: ${hint}\n`)
+  return EXIT_WRONG_USE
+}
+
+function tellError(error: unknown, io: Io, argv: readonly string[]): number {
+  if (error instanceof ExitWith) return error.code
+  if (error instanceof Interrupted) {
+    if (error.changing) io.writeErr('interrupted: the daemon may still do what it was asked\n')
+  } else if (!(error instanceof ReaderGone)) {
+    io.writeErr(describeError(error, argv.includes('-v') || argv.includes('--verbose')))
+  }
+  return exitCodeOf(error)
+}
+
+/** The command that the words name, as far as they do: `carrick network create`. */
+function nameIn(program: Command, argv: readonly string[]): string {
+  let command = program
+  let name = program.name()
+  for (const word of argv) {
+    const next = command.commands.find((inner) => [inner.name(), ...inner.aliases()].includes(word))
+    if (next === undefined) continue
+    command = next
+    name += ` ${next.name()}`
+  }
+  return name
 }
 
 /** The command line of this process. */
