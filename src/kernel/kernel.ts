@@ -11,7 +11,10 @@
 import type { Family } from '../net/ip.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 
-/** An open network namespace. The handle keeps the namespace alive until it is closed. */
+/**
+ * An open network namespace, of the kernel that opened it. The handle keeps the namespace alive until it is
+ * closed, at the latest with its kernel.
+ */
 export interface Netns extends Disposable {
   readonly fd: number
   /** The namespace's identity while it lives: two handles of one namespace have equal inodes. */

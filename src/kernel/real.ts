@@ -10,27 +10,26 @@ import { RealView } from './view.ts'
 export function openKernel(): Kernel {
   const home = openHome()
   const own = new RealView((work) => work())
-  const views = new Map<number, RealView>()
+  /** The open handles; a closed one's number may be another file by now. */
+  const views = new Map<Netns, RealView>()
 
   const viewOf = (netns: Netns) => {
-    const known = views.get(netns.fd)
-    if (known !== undefined) return known
-    const view = new RealView((work) => inside(netns.fd, home.fd, work))
-    views.set(netns.fd, view)
+    const view = views.get(netns)
+    if (view === undefined) throw new Error('a namespace handle was used after it was closed')
     return view
   }
 
-  /** The handle, whose view's sockets are closed along with it. */
+  /** The handle, with a view whose sockets are closed along with it. */
   const owned = (netns: Netns): Netns => {
-    let open = true
     const close = () => {
-      if (!open) return
-      open = false
-      views.get(netns.fd)?.[Symbol.dispose]()
-      views.delete(netns.fd)
+      const view = views.get(handle)
+      if (!views.delete(handle)) return
+      view?.[Symbol.dispose]()
       netns.close()
     }
-    return { fd: netns.fd, inode: netns.inode, close, [Symbol.dispose]: close }
+    const handle = { fd: netns.fd, inode: netns.inode, close, [Symbol.dispose]: close }
+    views.set(handle, new RealView((work) => inside(netns.fd, home.fd, work)))
+    return handle
   }
 
   return {
@@ -50,8 +49,7 @@ export function openKernel(): Kernel {
     removeNetns,
     inNetns: (netns, work) => work(viewOf(netns)),
     [Symbol.dispose]() {
-      for (const view of views.values()) view[Symbol.dispose]()
-      views.clear()
+      for (const netns of [...views.keys()]) netns.close()
       own[Symbol.dispose]()
       home.close()
     },
