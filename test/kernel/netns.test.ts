@@ -1,6 +1,7 @@
 /** Namespaces are opened only when they are some, made and removed whole, and never left by accident. */
 import { afterAll, test } from 'bun:test'
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -117,3 +118,52 @@ function openDescriptors(): number {
   for (let fd = 0; fd < 512; fd++) if (existsSync(`/proc/self/fd/${fd}`)) count++
   return count
 }
+
+test('a thread that cannot return home ends its process at once', () => {
+  const netns = join(import.meta.dir, '../../src/kernel/netns.ts')
+  const script = `
+    import { inside, openNetns } from '${netns}'
+    const self = openNetns('/proc/self/ns/net')
+    try { inside(self.fd, 9999, () => {}) } finally { console.log('lived on') }`
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', script], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 70)
+  assert.equal(stdout, '')
+  assert.match(stderr, /cannot return to the own network namespace.*EBADF/)
+})
+
+test('a kernel of a worker has its own home, and its watch its own event loop', async () => {
+  const { name, netns } = namespaces.make('n')
+  const script = `
+    import { openKernel } from '${join(import.meta.dir, '../../src/kernel/real.ts')}'
+    using kernel = openKernel()
+    const netns = kernel.openNetns('/run/netns/${name}')
+    const stop = new AbortController()
+    await kernel.inNetns(netns, async (inside) => {
+      const notices = inside.watch(['links'], stop.signal)
+      inside.links.createBridge({ name: 'worker' })
+      for await (const notice of notices) {
+        if (notice.kind === 'link' && notice.link.name === 'worker') break
+      }
+    })
+    stop.abort()
+    netns.close()
+    postMessage('done')`
+  const file = join(folder, 'worker.ts')
+  writeFileSync(file, script)
+  const worker = new Worker(file)
+  try {
+    const { data } = await new Promise<{ data: unknown }>((heard, failed) => {
+      worker.onmessage = heard
+      worker.onerror = failed
+    })
+    assert.equal(data, 'done')
+  } finally {
+    worker.terminate()
+  }
+  assert.equal(
+    kernel.inNetns(netns, (inside) => inside.links.get('worker')?.kind),
+    'bridge',
+  )
+})

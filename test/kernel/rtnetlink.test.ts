@@ -397,3 +397,44 @@ for (const { what, work, errno, words } of [
     )
   })
 }
+
+for (const { family, near, far, hop, other } of [
+  { family: 4, near: '192.0.2.1', far: '198.51.100.1', hop: '192.0.2.2', other: '198.51.100.2' },
+  { family: 6, near: 'fd01::1', far: 'fd02::1', hop: 'fd01::2', other: 'fd02::2' },
+]) {
+  test(`lookup() tells the path MTU that a router made IPv${family} learn`, () => {
+    const prefixLength = family === 4 ? 24 : 64
+    const [left, router, right] = ['l', 'r', 's'].map((label) => namespaces.make(label))
+    assert.ok(left !== undefined && router !== undefined && right !== undefined)
+    const wire = (
+      label: string,
+      side: typeof left,
+      mtuBytes: number,
+      ours: string,
+      its: string,
+    ) => {
+      const peer = { name: label, mtuBytes, netns: router.netns }
+      const end = side.view.links.createVeth({ name: label, mtuBytes, peer })
+      const device = end.index
+      side.view.links.set(device, { up: true })
+      router.view.links.set(label, { up: true })
+      side.view.addresses.put({ device, address: ours, prefixLength, noDad: true })
+      router.view.addresses.put({
+        device: end.peer ?? 0,
+        address: its,
+        prefixLength,
+        noDad: true,
+      })
+      const destination = family === 4 ? '0.0.0.0/0' : '::/0'
+      side.view.routes.put({ destination, gateway: its, device })
+    }
+    wire('a', left, 1500, near, hop)
+    wire('b', right, 1400, far, other)
+    router.view.sysctl.write(['net', 'ipv4', 'ip_forward'], '1')
+    router.view.sysctl.write(['net', 'ipv6', 'conf', 'all', 'forwarding'], '1')
+    assert.equal(left.view.routes.lookup(far)?.pathMtuBytes, 1500)
+    // The first packet is too large and is answered by the router; ping then reports failure.
+    assert.throws(() => run(left.name, `ping -c 1 -W 1 -M do -s 1420 ${far}`))
+    assert.equal(left.view.routes.lookup(far)?.pathMtuBytes, 1400)
+  })
+}
