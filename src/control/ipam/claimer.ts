@@ -144,8 +144,9 @@ export class Claimer {
     const { store, replica, fence, hostId } = this.#deps
     fence.check(`claim addresses of network ${network.name}`)
     const known = replica.revision
-    const made = transaction({ hostId, epoch: fence.epoch, again })
-    const outcome = readClaim(network.id, await store.txn(made))
+    const claimant = { hostId, epoch: fence.epoch, again }
+    const made = transaction(claimant)
+    const outcome = readClaim(network.id, claimant, await store.txn(made))
     if (outcome.revision < known) {
       this.#deps.wentBack()
       if (outcome.kind === 'won' && !again) await this.#undo(made, outcome.revision)

@@ -129,7 +129,11 @@ export type ClaimOutcome =
     }
 
 /** Reads the answer to `claimBlock` and `claimAddress`. */
-export function readClaim(networkId: string, result: TransactionResult): ClaimOutcome {
+export function readClaim(
+  networkId: string,
+  claimant: Claimant,
+  result: TransactionResult,
+): ClaimOutcome {
   const { revision } = result
   if (result.succeeded) return { kind: 'won', revision }
   const keysOf = (index: number): readonly string[] => {
@@ -138,7 +142,7 @@ export function readClaim(networkId: string, result: TransactionResult): ClaimOu
   }
   if (keysOf(2).length === 0) return { kind: 'network-gone', revision }
   if (keysOf(3).length === 0) return { kind: 'host-gone', revision }
-  if (keysOf(4).length > 0) return { kind: 'recovery', revision }
+  if (claimant.again !== true && keysOf(4).length > 0) return { kind: 'recovery', revision }
   return {
     kind: 'taken',
     revision,

@@ -60,12 +60,14 @@ export class Granter {
     const name = `${networkId} ${address}`
     const block = pool.blockOf(address)
     if (block === undefined || this.#underway.has(name)) return
-    const holder = pool.holderOf(address)
+    // Granted before, and forgotten by a store that went back in time: the same host may have it again.
+    const again = territory.ledger.grantedTo(networkId, address) === request.hostId
+    const holder = again ? undefined : pool.holderOf(address)
     if (holder !== undefined) return this.#refuse(item, request, holder)
     this.#underway.add(name)
     let granted = false
     try {
-      territory.ledger.grant(networkId, address)
+      territory.ledger.grant(networkId, address, request.hostId)
       territory.refresh(networkId)
       granted = await this.#grant(item, request, keys.block(networkId, block))
     } finally {

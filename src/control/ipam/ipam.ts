@@ -85,7 +85,7 @@ export class Ipam implements AsyncDisposable {
     this.#fence = fence
     this.#allocator = new Allocator({ ...shared, asker, allocated })
     this.#granter = new Granter({ ...shared, scarce })
-    this.#recovery = new Recovery({ ...shared, now: () => timestamp(clock.wallMs()) })
+    this.#recovery = new Recovery({ ...shared, asker, now: () => timestamp(clock.wallMs()) })
     this.#keeper = new Keeper({ ...shared, granter: this.#granter, recovery: this.#recovery })
     this.#tasks = new TaskGroup(log)
     this.#stop = [

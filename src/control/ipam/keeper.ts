@@ -77,7 +77,7 @@ export class Keeper {
   /** Works until the signal is raised. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const finished = await this.#round()
+      const finished = await this.#round(signal)
       if (finished && this.#woken) continue
       // After a failure only time helps; otherwise any change does.
       const timeIsUp = await this.#pause(finished ? PERIOD_MS : RETRY_MS, finished, signal)
@@ -100,7 +100,7 @@ export class Keeper {
   }
 
   /** One pass over what is to be done; false when the store did not let it finish. */
-  async #round(): Promise<boolean> {
+  async #round(signal: AbortSignal): Promise<boolean> {
     const { fence, replica, log } = this.#deps
     if (fence.reason !== undefined || !replica.complete) {
       this.#dirty.clear()
@@ -112,7 +112,7 @@ export class Keeper {
     this.#woken = false
     this.#wake = Promise.withResolvers<void>()
     try {
-      await this.#work()
+      await this.#work(signal)
       this.#told = false
       return true
     } catch (error) {
@@ -127,11 +127,12 @@ export class Keeper {
     }
   }
 
-  async #work(): Promise<void> {
+  async #work(signal: AbortSignal): Promise<void> {
     const { claimer, granter, recovery, replica } = this.#deps
     await claimer.settleReturns()
-    await granter.reviewGrants()
-    await recovery.review()
+    await recovery.review(signal)
+    // Until every host has said what it has, a missing claim proves nothing.
+    if (!recovery.inProgress) await granter.reviewGrants()
     for (const id of [...this.#dirty]) {
       this.#dirty.delete(id)
       const network = replica.network(id)

@@ -21,6 +21,8 @@ interface Returning {
 interface Granted {
   readonly networkId: string
   readonly address: IP
+  /** To whom. */
+  readonly hostId: string
 }
 
 export class Ledger {
@@ -44,7 +46,8 @@ export class Ledger {
     for (const row of readRows(journal.settings.get(GRANTED))) {
       const address = parseIP(String(row['address']))
       if (address === undefined) continue
-      const entry = { networkId: String(row['networkId']), address }
+      const hostId = String(row['hostId'])
+      const entry = { networkId: String(row['networkId']), address, hostId }
       this.#granted.set(`${entry.networkId} ${address}`, entry)
     }
   }
@@ -75,6 +78,17 @@ export class Ledger {
     this.#saveReturning()
   }
 
+  /** The store went back to `revision`: what was given back after it stands there again. */
+  reopenAfter(revision: number): void {
+    let reopened = false
+    for (const [key, { networkId, what, ...entry }] of this.#returning) {
+      if (entry.revision === undefined || entry.revision <= revision) continue
+      this.#returning.set(key, { networkId, what })
+      reopened = true
+    }
+    if (reopened) this.#saveReturning()
+  }
+
   /** It is this host's (again), as the store has just said. */
   forgetReturn(networkId: string, what: Prefix | IP): void {
     if (this.#returning.delete(`${networkId} ${what}`)) this.#saveReturning()
@@ -90,8 +104,13 @@ export class Ledger {
     return [...this.#granted.values()]
   }
 
-  grant(networkId: string, address: IP): void {
-    this.#granted.set(`${networkId} ${address}`, { networkId, address })
+  /** The host to which the address was granted, or nearly so. */
+  grantedTo(networkId: string, address: IP): string | undefined {
+    return this.#granted.get(`${networkId} ${address}`)?.hostId
+  }
+
+  grant(networkId: string, address: IP, hostId: string): void {
+    this.#granted.set(`${networkId} ${address}`, { networkId, address, hostId })
     this.#saveGranted()
   }
 

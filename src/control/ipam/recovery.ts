@@ -5,21 +5,29 @@
  * and says so; when all have, the marker goes.
  */
 
+import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { ObjectFailure } from '../../model/host.ts'
 import { keys, ROOT } from '../../model/keys.ts'
+import type { Network } from '../../model/network.ts'
+import type { Prefix } from '../../net/prefix.ts'
 import type { Replica } from '../../store/replica/replica.ts'
 import type { KeyValue, Store } from '../../store/store.ts'
+import type { Asker } from './asker.ts'
 import type { Claimer } from './claimer.ts'
 import { absent, unchanged } from './claims.ts'
 import { ipamKeys } from './ipam-keys.ts'
-import type { Territory } from './territory.ts'
+import type { OwnAddress, Territory } from './territory.ts'
+
+/** After so many attempts another host's claim counts as standing. */
+const FINAL_ATTEMPTS = 3
 
 export interface RecoveryDeps {
   readonly store: Store
   readonly replica: Replica
   readonly territory: Territory
   readonly claimer: Claimer
+  readonly asker: Asker
   readonly hostId: string
   readonly now: () => string
   readonly log: Log
@@ -44,10 +52,18 @@ export class Recovery {
     return [...this.#failures.values()]
   }
 
+  /** True while a store that went back in time may still lack what hosts own. */
+  get inProgress(): boolean {
+    return this.#noticed || this.#open !== undefined
+  }
+
   /** Compares the replica's revision with the highest there was. */
   watchRevision(): void {
     const { revision } = this.#deps.replica
-    if (revision < this.#high) this.wentBack()
+    if (revision < this.#high) {
+      this.#deps.territory.ledger.reopenAfter(revision)
+      this.wentBack()
+    }
     this.#high = revision
   }
 
@@ -77,15 +93,18 @@ export class Recovery {
   }
 
   /** Does what is to be done now; throws `unavailable` when the store does not answer. */
-  async review(): Promise<void> {
+  async review(signal: AbortSignal): Promise<void> {
     const { replica, store, territory, hostId } = this.#deps
     if (!replica.connected) return
     if (this.#noticed) await this.#raise()
     if (this.#suspect || territory.shrank() || this.#open !== undefined) {
-      await this.#claimUncovered()
-      this.#suspect = false
+      await this.#claimUncovered(signal)
+      this.#suspect = this.#undecided()
     }
     if (this.#open === undefined) return
+    if (this.#suspect) {
+      throw new NetworkError('unavailable', 'Cannot confirm the addresses of this host yet')
+    }
     if (!this.#done.has(hostId)) {
       await store.txn({
         compare: [unchanged(ipamKeys.restoreOpen, this.#open.modRevision)],
@@ -93,6 +112,11 @@ export class Recovery {
       })
     }
     await this.#close()
+  }
+
+  /** True while a claim that failed may have met one that is just being undone. */
+  #undecided(): boolean {
+    return [...this.#failures.values()].some(({ attempts }) => attempts < FINAL_ATTEMPTS)
   }
 
   async #raise(): Promise<void> {
@@ -104,15 +128,15 @@ export class Recovery {
     this.#noticed = false
   }
 
-  async #claimUncovered(): Promise<void> {
-    const { territory, claimer, now, log } = this.#deps
+  async #claimUncovered(signal: AbortSignal): Promise<void> {
+    const { territory, now, log } = this.#deps
     const uncovered = territory.uncovered()
     const concerned = new Set(uncovered.map(({ own }) => own.endpointId))
     for (const id of this.#failures.keys()) if (!concerned.has(id)) this.#failures.delete(id)
     for (const { network, prefix, own } of uncovered) {
       // An earlier one of the same block has brought it back.
       if (territory.owns(network, own.address)) continue
-      if (await claimer.claimAgain(network, prefix, own.address, own.endpointId)) {
+      if (await this.#claimAgain(network, prefix, own, signal)) {
         this.#failures.delete(own.endpointId)
         continue
       }
@@ -126,6 +150,26 @@ export class Recovery {
         since: before?.since ?? now(),
         attempts: (before?.attempts ?? 0) + 1,
       })
+    }
+  }
+
+  /** From the store; or from the host in whose block the address lies, which had granted it. */
+  async #claimAgain(
+    network: Network,
+    prefix: Prefix,
+    { address, endpointId }: OwnAddress,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { claimer, territory, asker } = this.#deps
+    if (await claimer.claimAgain(network, prefix, address, endpointId)) return true
+    const owner = territory.foreignOwner(network, prefix, address)
+    if (owner === undefined) return false
+    try {
+      await asker.requestAddress({ network, address, endpointId, owner }, signal)
+      return true
+    } catch (error) {
+      if (isNetworkError(error)) return false
+      throw error
     }
   }
 

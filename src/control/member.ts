@@ -1,0 +1,132 @@
+/** A whole host in a test: state, replica, lease and publisher as in the agent, with the use cases on top. */
+
+import { Agent, type AgentOptions, type Scene } from '../agent/scene.ts'
+import type { ObjectFailure } from '../model/host.ts'
+import type { AttachSpec, Ports } from './control.ts'
+import { type ControlDeps, createControl, type RunningControl } from './create-control.ts'
+
+/** Waits for `work` while time passes on the scene's clock, at most a minute of it. */
+export async function drive<T>(scene: Scene, work: Promise<T>): Promise<T> {
+  let over = false
+  const end = (): void => {
+    over = true
+  }
+  work.then(end, end)
+  await scene.clock.advance(0)
+  for (let passed = 0; !over && passed < 60_000; passed += 50) await scene.clock.advance(50)
+  if (!over) throw new Error('still at work after a minute')
+  return work
+}
+
+/** A kernel that agrees with everything, unless told not to. */
+export class FakePorts implements Ports {
+  readonly held = new Map<number, number>()
+  failures: readonly ObjectFailure[] = []
+  /** Thrown by the next `settled`. */
+  refusal: Error | undefined
+
+  readonly sandboxes: Ports['sandboxes'] = {
+    hold: (target) => {
+      const path = 'pid' in target ? `/proc/${target.pid}/ns/net` : target.netns
+      const inode = inodeOf(path)
+      this.held.set(inode, (this.held.get(inode) ?? 0) + 1)
+      return { path, inode }
+    },
+    release: (inode) => void this.held.delete(inode),
+  }
+
+  readonly settler: Ports['settler'] = {
+    settled: async () => {
+      const { refusal } = this
+      this.refusal = undefined
+      if (refusal !== undefined) throw refusal
+      return this.failures
+    },
+  }
+}
+
+/** The same for the same path, also after a restart. */
+function inodeOf(path: string): number {
+  let inode = 7
+  for (const letter of path) inode = (inode * 31 + letter.charCodeAt(0)) % 2 ** 32
+  return inode
+}
+
+export interface MemberOptions extends AgentOptions {
+  readonly settings?: ControlDeps['settings']
+}
+
+export class Member {
+  readonly scene: Scene
+  readonly agent: Agent
+  readonly control: RunningControl
+  readonly ports = new FakePorts()
+  #sandboxes = 0
+
+  private constructor(scene: Scene, agent: Agent, settings: ControlDeps['settings']) {
+    this.scene = scene
+    this.agent = agent
+    const { journal, replica, store, hostId, publisher, lease } = agent
+    const { clock, random, log } = scene
+    this.control = createControl({
+      ...{ store, journal, replica, clock, random, log, hostId, ports: this.ports },
+      distrust: () => lease.distrust() ?? publisher.distrust(),
+      reports: {
+        version: '0.1.0',
+        store: { kind: 'embedded', address: 'memory' },
+        publishedSequence: () => publisher.publishedSequence,
+        settled: () => true,
+        driftRepaired: () => ({}),
+        failures: () => [],
+        warnings: () => [],
+      },
+      createToken: async () => ({ id: 't', text: 't', expiresAt: '2026-01-01T00:00:00.000Z' }),
+      readDrops: async () => [],
+      ...(settings === undefined ? {} : { settings }),
+    })
+  }
+
+  static async start(scene: Scene, options: MemberOptions): Promise<Member> {
+    const member = new Member(scene, await Agent.start(scene, options), options.settings)
+    await scene.clock.advance(0)
+    return member
+  }
+
+  get hostId(): string {
+    return this.agent.hostId
+  }
+
+  /** Attaches a new sandbox, letting time pass. */
+  attach(network: string, spec: Partial<AttachSpec> = {}) {
+    const netns = `/run/netns/${this.agent.hostId}-${++this.#sandboxes}`
+    const place = spec.netns ?? spec.pid
+    const target = place === undefined ? { netns } : {}
+    return drive(this.scene, this.control.attach({ network, ...target, ...spec }))
+  }
+
+  detach(reference: string): Promise<void> {
+    return drive(this.scene, this.control.detach(reference))
+  }
+
+  cut(): void {
+    this.scene.cluster.cut(this.agent.store)
+  }
+
+  /** Reconnects, and lets everybody notice. */
+  async heal(): Promise<void> {
+    this.scene.cluster.heal(this.agent.store)
+    await this.scene.clock.advance(40_000)
+  }
+
+  async stop(): Promise<void> {
+    await this.#end(this.agent.stop())
+  }
+
+  async kill(): Promise<void> {
+    await this.#end(this.agent.kill())
+  }
+
+  async #end(agent: Promise<void>): Promise<void> {
+    await drive(this.scene, Promise.all([this.control[Symbol.asyncDispose](), agent]))
+  }
+}

@@ -1,0 +1,206 @@
+import { afterEach, beforeEach, test } from 'bun:test'
+import assert from 'node:assert/strict'
+import { Scene } from '../agent/scene.ts'
+import { NetworkError } from '../lib/errors.ts'
+import { ROOT } from '../model/keys.ts'
+import type { NetworkSpec } from './control.ts'
+import { drive, Member } from './member.ts'
+import { checkNetwork } from './network-spec.ts'
+
+const refused = (code: string, message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof NetworkError, String(error))
+  assert.equal(error.code, code, error.message)
+  assert.match(error.message, message)
+  return true
+}
+
+for (const { why, spec, message } of [
+  {
+    why: 'host bits',
+    spec: { subnets: ['10.80.0.1/16'] },
+    message: /did you mean 10\.80\.0\.0\/16\?/,
+  },
+  { why: 'no prefix', spec: { subnets: ['ten'] }, message: /not a subnet/ },
+  { why: 'no subnet', spec: { subnets: [] }, message: /at least one subnet/ },
+  {
+    why: 'own overlap',
+    spec: { subnets: ['10.0.0.0/8', '10.1.0.0/16'] },
+    message: /overlaps 10\.0\.0\.0\/8/,
+  },
+  { why: 'a single address', spec: { subnets: ['10.0.0.1/32'] }, message: /too small/ },
+  { why: 'a single IPv6 address', spec: { subnets: ['fd80::1/128'] }, message: /too small/ },
+  { why: 'loopback', spec: { subnets: ['127.0.0.0/16'] }, message: /loopback/ },
+  { why: 'everything', spec: { subnets: ['0.0.0.0/0'] }, message: /overlaps 0\.0\.0\.0\/8/ },
+  { why: 'multicast', spec: { subnets: ['ff02::/64'] }, message: /multicast/ },
+  { why: 'IPv4 link-local', spec: { subnets: ['169.254.7.0/24'] }, message: /link-local/ },
+  { why: 'IPv6 link-local', spec: { subnets: ['fe80::/64'] }, message: /link-local/ },
+  { why: 'a bad name', spec: { name: 'Blue' }, message: /not a name/ },
+  {
+    why: 'an unknown carrier',
+    spec: { carrier: 'pigeon' as never },
+    message: /"pigeon" is not a carrier/,
+  },
+  { why: 'a gateway elsewhere', spec: { gateways: ['10.1.0.1'] }, message: /none of the subnets/ },
+  {
+    why: 'two gateways',
+    spec: { gateways: ['10.80.0.1', '10.80.0.2'] },
+    message: /has a gateway already/,
+  },
+  { why: 'the broadcast as gateway', spec: { gateways: ['10.80.255.255'] }, message: /broadcast/ },
+  {
+    why: 'a small MTU for IPv6',
+    spec: { subnets: ['fd80::/48'], mtuBytes: 1279 },
+    message: /1280 to 65535/,
+  },
+  { why: 'a huge MTU', spec: { mtuBytes: 65536 }, message: /68 to 65535/ },
+  { why: 'a reserved label', spec: { labels: { 'carrick/a': 'b' } }, message: /reserved/ },
+] as { why: string; spec: Partial<NetworkSpec>; message: RegExp }[]) {
+  test(`a network is refused for ${why}`, () => {
+    const whole = { name: 'blue', subnets: ['10.80.0.0/16'], ...spec }
+    assert.throws(() => checkNetwork(whole), refused('invalid', message))
+  })
+}
+
+test('all wrong fields are told together', () => {
+  try {
+    checkNetwork({ name: 'B', subnets: ['10.0.0.1/8', 'x'], mtuBytes: 1 })
+    assert.fail('accepted')
+  } catch (error) {
+    assert.ok(error instanceof NetworkError)
+    const pointers = error.fields.map(({ pointer }) => pointer)
+    assert.deepEqual(pointers, ['/name', '/subnets/0', '/subnets/1', '/mtuBytes'])
+  }
+})
+
+let scene = new Scene()
+let members: Member[] = []
+
+beforeEach(() => {
+  scene = new Scene()
+  members = []
+})
+afterEach(async () => {
+  for (const member of members) await member.stop()
+  scene[Symbol.dispose]()
+})
+
+async function start(state: string): Promise<Member> {
+  const member = await Member.start(scene, { state })
+  members.push(member)
+  return member
+}
+
+const make = (member: Member, name: string, spec: Partial<NetworkSpec> = {}) =>
+  drive(scene, member.control.createNetwork({ name, subnets: ['10.80.0.0/16'], ...spec }))
+
+test('a network is known here at once, elsewhere soon, by name, id and beginning of the id', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  const network = await make(a, 'blue')
+  assert.equal(network.vni, 1)
+  assert.equal(network.carrier, 'auto')
+  assert.deepEqual(network.gateways as readonly string[], ['10.80.0.1'])
+  for (const reference of ['blue', network.id, network.id.slice(0, 12)]) {
+    assert.equal(a.control.getNetwork(reference).id, network.id)
+    assert.equal(b.control.getNetwork(reference).id, network.id)
+  }
+  assert.throws(() => a.control.getNetwork('red'), refused('not-found', /"red"/))
+  await assert.rejects(make(b, 'blue'), refused('already-exists', /there is one of that name/))
+})
+
+test('flat networks never overlap, others may', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  await make(a, 'one', { carrier: 'direct' })
+  await assert.rejects(
+    make(b, 'two'),
+    refused('conflict', /overlaps 10\.80\.0\.0\/16 of network one/),
+  )
+  await make(a, 'three', { carrier: 'vxlan' })
+  await make(b, 'four', { carrier: 'local' })
+})
+
+test('of two flat networks made at the same time, one is refused', async () => {
+  const hosts = [await start('a'), await start('b'), await start('c')]
+  const made = await drive(
+    scene,
+    Promise.allSettled(
+      hosts.map((host, i) =>
+        host.control.createNetwork({ name: `n${i}`, subnets: [`10.80.${i}.0/24`, '10.81.0.0/16'] }),
+      ),
+    ),
+  )
+  assert.equal(made.filter(({ status }) => status === 'fulfilled').length, 1)
+})
+
+test('numbers are not used again, and many are made at once', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  const made = await drive(
+    scene,
+    Promise.all(
+      [a, b, a, b].map((host, i) =>
+        host.control.createNetwork({ name: `n${i}`, subnets: ['10.0.0.0/8'], carrier: 'vxlan' }),
+      ),
+    ),
+  )
+  assert.deepEqual(made.map(({ vni }) => vni).sort(), [1, 2, 3, 4])
+  await drive(scene, a.control.removeNetwork('n3'))
+  const again = await make(b, 'n3', { carrier: 'vxlan' })
+  assert.equal(again.vni, 5)
+  assert.ok(!made.some(({ id }) => id === again.id))
+})
+
+test('a network in use is not removed, and the hosts are named', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  await make(a, 'blue')
+  await scene.clock.advance(1_000)
+  const { endpoint } = await b.attach('blue')
+  await assert.rejects(
+    drive(scene, b.control.removeNetwork('blue')),
+    refused('conflict', /1 endpoint uses it, on b$/),
+  )
+  await scene.clock.advance(1_000)
+  await assert.rejects(drive(scene, a.control.removeNetwork('blue')), refused('conflict', /on b$/))
+  await b.detach(endpoint.id)
+  await scene.clock.advance(1_000)
+  await drive(scene, a.control.removeNetwork('blue'))
+  await scene.clock.advance(1_000)
+  for (const kind of ['blocks', 'addresses', 'networks', 'network-names']) {
+    assert.equal((await a.agent.store.range({ prefix: `${ROOT}${kind}/` })).count, 0)
+  }
+  await assert.rejects(b.attach('blue'), refused('not-found', /"blue"/))
+})
+
+test('without the store networks are listed, and neither made nor removed', async () => {
+  const a = await start('a')
+  await make(a, 'blue')
+  a.cut()
+  await scene.clock.advance(1_000)
+  assert.equal(a.control.listNetworks().length, 1)
+  await assert.rejects(make(a, 'red'), refused('unavailable', /store/))
+  await assert.rejects(
+    drive(scene, a.control.removeNetwork('blue')),
+    refused('unavailable', /store/),
+  )
+})
+
+test('hosts are listed with what they have, and found by name', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  await make(a, 'blue')
+  await scene.clock.advance(1_000)
+  await b.attach('blue')
+  await scene.clock.advance(3_000)
+  assert.deepEqual(
+    a.control
+      .listHosts()
+      .map(({ host, self, alive, endpoints }) => [host.name, self, alive, endpoints]),
+    [
+      ['a', true, true, 0],
+      ['b', false, true, 1],
+    ],
+  )
+  assert.equal(a.control.getHost('b').host.id, b.hostId)
+  await assert.rejects(drive(scene, a.control.removeHost('b')), refused('conflict', /alive/))
+  await assert.rejects(
+    drive(scene, a.control.detach(b.control.listEndpoints()[0]?.id ?? '')),
+    refused('conflict', /lives on host b/),
+  )
+})

@@ -1,0 +1,121 @@
+import { test } from 'bun:test'
+import fc from 'fast-check'
+import { World } from './world.ts'
+
+const NETWORKS = new Map([
+  ['blue', ['10.9.0.0/27', '2001:db8::/123']],
+  ['red', ['10.9.0.0/28']],
+])
+
+const host = fc.nat(3)
+const network = fc.constantFrom('blue', 'red')
+const operation = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      kind: fc.constant('attach' as const),
+      host,
+      network,
+      wanted: fc.option(fc.integer({ min: 2, max: 30 }), { freq: 3 }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('detach' as const), host, n: fc.nat(20) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constantFrom('cut' as const, 'heal' as const), host }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('restart' as const), host, crash: fc.boolean() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('wait' as const),
+      ms: fc.constantFrom(10, 1_000, 20_000, 70_000),
+      jumpMs: fc.integer({ min: -86_400_000, max: 86_400_000 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('back up' as const, 'restore disk' as const, 'clone' as const),
+      host,
+      network,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constantFrom('snapshot' as const, 'restore store' as const) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('reclaim' as const), host }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('remove' as const, 'make' as const),
+      host,
+      network,
+    }),
+  },
+)
+type Step = typeof operation extends fc.Arbitrary<infer T> ? T : never
+
+async function take(world: World, step: Step): Promise<void> {
+  switch (step.kind) {
+    case 'attach': {
+      const wanted = step.wanted === null ? [] : [`10.9.0.${step.wanted}`]
+      return world.attach(world.place(step.host), step.network, wanted)
+    }
+    case 'detach':
+      return world.detach(world.place(step.host), step.n)
+    case 'cut':
+      return world.cut(world.place(step.host))
+    case 'heal':
+      return world.heal(world.place(step.host))
+    case 'restart':
+      return world.restart(world.place(step.host), step.crash)
+    case 'wait':
+      world.scene.clock.wallStartMs += step.jumpMs
+      return world.pass(step.ms)
+    case 'back up':
+      return world.backUpDisk(world.place(step.host))
+    case 'restore disk':
+      return world.restoreDisk(world.place(step.host))
+    case 'clone':
+      return world.clone(world.place(step.host), step.network)
+    case 'snapshot':
+      return world.snapshotStore()
+    case 'restore store':
+      return world.restoreStore()
+    case 'reclaim':
+      return world.reclaim(world.place(step.host))
+    case 'remove':
+      return world.removeNetwork(world.place(step.host), step.network)
+    case 'make':
+      return world.makeNetwork(world.place(step.host), step.network)
+    default:
+      step satisfies never
+  }
+}
+
+test('an address never has two live owners, whatever the days are like', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(operation, { maxLength: 40, size: 'max' }), async (steps) => {
+      const world = new World(NETWORKS)
+      try {
+        await world.begin(4)
+        for (const step of steps) {
+          await take(world, step)
+          await world.check()
+        }
+        await world.settle()
+      } finally {
+        await world.end()
+      }
+    }),
+    { numRuns: Number(process.env['CARRICK_SIMULATIONS'] ?? 30) },
+  )
+}, 300_000)

@@ -1,0 +1,293 @@
+/**
+ * A cluster in a test that lives through bad days, and keeps its own books: which containers really run
+ * where, with which addresses. After every step the books are held against invariant 9.
+ */
+
+import assert from 'node:assert/strict'
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { Scene } from '../agent/scene.ts'
+import { NetworkError } from '../lib/errors.ts'
+import type { AddressClaim, Block } from '../model/block.ts'
+import type { Endpoint } from '../model/endpoint.ts'
+import { keys, ROOT } from '../model/keys.ts'
+import { prefixContains, prefixesOverlap } from '../net/prefix.ts'
+import type { MemorySnapshot } from '../store/memory.ts'
+import type { Store } from '../store/store.ts'
+import { drive, Member } from './member.ts'
+
+export interface Place {
+  readonly state: string
+  member: Member
+  store: Store
+  connected: boolean
+  /** The operator has said that it is gone. */
+  removed: boolean
+  /** Containers that run here: known to the kernel, whatever journals and stores say. */
+  readonly running: Map<string, Endpoint>
+  hasBackup: boolean
+}
+
+export class World {
+  readonly scene = new Scene()
+  readonly places: Place[] = []
+  readonly #subnets: ReadonlyMap<string, readonly string[]>
+  #snapshot: MemorySnapshot | undefined
+  #vnis = new Map<number, string>()
+  #storeWasRestored = false
+  #sandboxes = 0
+
+  constructor(subnets: ReadonlyMap<string, readonly string[]>) {
+    this.#subnets = subnets
+  }
+
+  async begin(hosts: number): Promise<void> {
+    for (let i = 0; i < hosts; i++) {
+      const store = this.scene.cluster.client()
+      const running = new Map<string, Endpoint>()
+      const member = await this.#start(`h${i}`, store, running)
+      const state = `h${i}`
+      const rest = { connected: true, removed: false, hasBackup: false }
+      this.places.push({ state, member, store, running, ...rest })
+    }
+    for (const name of this.#subnets.keys()) await this.makeNetwork(this.place(0), name)
+    await this.pass(2_000)
+  }
+
+  async end(): Promise<void> {
+    for (const { member } of this.places) await member.stop()
+    this.scene[Symbol.dispose]()
+  }
+
+  place(n: number): Place {
+    const place = this.places[n % this.places.length]
+    assert.ok(place)
+    return place
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.scene.clock.advance(ms)
+  }
+
+  #start(state: string, store: Store, running: Map<string, Endpoint>): Promise<Member> {
+    return Member.start(this.scene, { state, store, adopt: () => [...running.values()] })
+  }
+
+  /** Runs what may be refused; anything but a refusal is a bug. */
+  async #attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await drive(this.scene, work())
+    } catch (error) {
+      if (error instanceof NetworkError) return undefined
+      throw error
+    }
+  }
+
+  async makeNetwork({ member }: Place, name: string): Promise<void> {
+    const subnets = this.#subnets.get(name) ?? []
+    const network = await this.#attempt(() =>
+      member.control.createNetwork({ name, subnets, carrier: 'vxlan' }),
+    )
+    if (network === undefined || this.#storeWasRestored) return
+    assert.equal(this.#vnis.get(network.vni), undefined, `VNI ${network.vni} was used before`)
+    this.#vnis.set(network.vni, network.id)
+  }
+
+  async removeNetwork({ member }: Place, name: string): Promise<void> {
+    await this.#attempt(() => member.control.removeNetwork(name))
+  }
+
+  async attach(place: Place, network: string, addresses: readonly string[]): Promise<void> {
+    const netns = `/run/netns/${++this.#sandboxes}`
+    const done = await this.#attempt(() => place.member.attach(network, { addresses, netns }))
+    if (done !== undefined) place.running.set(done.endpoint.id, done.endpoint)
+  }
+
+  async detach(place: Place, n: number): Promise<void> {
+    const ids = [...place.running.keys()]
+    const id = ids[n % Math.max(ids.length, 1)]
+    if (id === undefined) return
+    // A detach that is refused leaves the container; one the journal does not know is adopted later.
+    await this.#attempt(() => place.member.control.detach(id))
+    if (place.member.agent.replica.ownEndpoint(id) === undefined) place.running.delete(id)
+  }
+
+  cut(place: Place): void {
+    place.connected = false
+    place.member.cut()
+  }
+
+  async heal(place: Place): Promise<void> {
+    place.connected = true
+    this.scene.cluster.heal(place.store)
+    await this.pass(5_000)
+  }
+
+  async restart(place: Place, crash: boolean): Promise<void> {
+    await this.#down(place, crash)
+    await this.#up(place)
+  }
+
+  async #down(place: Place, crash: boolean): Promise<void> {
+    if (crash) await place.member.kill()
+    else await place.member.stop()
+  }
+
+  async #up(place: Place): Promise<void> {
+    const { store, connected } = place
+    if (connected) this.scene.cluster.heal(store)
+    else this.scene.cluster.cut(store)
+    place.member = await this.#start(place.state, store, place.running)
+    await this.pass(1_000)
+  }
+
+  async backUpDisk(place: Place): Promise<void> {
+    await this.#down(place, false)
+    this.#copyDisk(place.state, `${place.state}-backup`)
+    place.hasBackup = true
+    await this.#up(place)
+  }
+
+  /** Only with the store in reach can an old disk be seen for what it is. */
+  async restoreDisk(place: Place): Promise<void> {
+    if (!place.hasBackup || !place.connected) return
+    // The commits of the last moments are published: what never reached the store, nobody can know of.
+    await this.pass(5_000)
+    await this.#down(place, true)
+    this.scene.removeState(place.state)
+    this.#copyDisk(`${place.state}-backup`, place.state)
+    await this.#up(place)
+    await this.pass(30_000)
+  }
+
+  #copyDisk(from: string, to: string): void {
+    mkdirSync(dirname(this.scene.path(to)), { recursive: true })
+    copyFileSync(this.scene.path(from), this.scene.path(to))
+  }
+
+  /** A copy of the disk wakes up on another machine, or on the same one a second time. */
+  async clone(place: Place, network: string): Promise<void> {
+    if (!place.connected) return
+    const [near, far] = [`${place.state}-near`, `${place.state}-far`]
+    await this.#down(place, false)
+    this.#copyDisk(place.state, near)
+    this.#copyDisk(place.state, far)
+    await this.#up(place)
+    const start = (state: string, machineId: string): Promise<Member> =>
+      Member.start(this.scene, { state, store: this.scene.cluster.client(), machineId })
+    await assert.rejects(start(far, 'machine-2'), NetworkError)
+    const twin = await start(near, 'machine-1')
+    await this.pass(2_000)
+    const done = await this.#attempt(() => twin.attach(network, { netns: '/run/netns/twin' }))
+    if (done !== undefined) place.running.set(done.endpoint.id, done.endpoint)
+    await twin.stop()
+    this.scene.removeState(near)
+    this.scene.removeState(far)
+    assert.equal(done, undefined, 'the clone gave an address')
+  }
+
+  snapshotStore(): void {
+    this.#snapshot = this.scene.cluster.snapshot()
+  }
+
+  /** At least one host that has seen everything is there to notice. */
+  async restoreStore(): Promise<void> {
+    const [witness] = this.places.filter(({ connected, removed }) => connected && !removed)
+    if (this.#snapshot === undefined || witness === undefined) return
+    await this.pass(5_000)
+    const snapshot = this.#snapshot
+    this.scene.cluster.restore(snapshot)
+    this.#storeWasRestored = true
+    await this.pass(20_000)
+  }
+
+  /** The operator's word that a host is gone; it may still run, cut off. */
+  async reclaim(place: Place): Promise<void> {
+    const operator = this.places.find(
+      (other) => other !== place && other.connected && !other.removed,
+    )
+    if (operator === undefined || place.connected || place.removed) return
+    await this.pass(20_000)
+    const gone = await this.#attempt(async () => {
+      await operator.member.control.removeHost(place.member.hostId)
+      return true
+    })
+    if (gone !== true) return
+    place.removed = true
+    // A backup from before would bring the host back: the operator would have to say it again.
+    this.#snapshot = undefined
+  }
+
+  /** Two containers never have one address; nobody's claims overlap. */
+  async check(): Promise<void> {
+    const owners = new Map<string, string>()
+    for (const { running, removed, state } of this.places) {
+      if (removed) continue
+      for (const { id, networkId, addresses } of running.values()) {
+        for (const address of addresses) {
+          const key = `${networkId} ${address}`
+          const mine = `${id} on ${state}`
+          assert.equal(
+            owners.get(key),
+            undefined,
+            `${address} belongs to ${owners.get(key)} and ${mine}`,
+          )
+          owners.set(key, mine)
+        }
+      }
+    }
+    await this.#checkClaims()
+  }
+
+  async #checkClaims(): Promise<void> {
+    const store = this.scene.cluster.client()
+    const blocks = await readAll<Block>(store, `${ROOT}blocks/`)
+    for (const [i, a] of blocks.entries()) {
+      for (const b of blocks.slice(i + 1)) {
+        const apart = a.networkId !== b.networkId || !prefixesOverlap(a.prefix, b.prefix)
+        assert.ok(apart, `blocks ${a.prefix} and ${b.prefix} overlap`)
+      }
+    }
+  }
+
+  /** Everybody is back: the store says what runs, in the right networks, and everything has an owner. */
+  async settle(): Promise<void> {
+    for (const place of this.places) if (!place.connected) await this.heal(place)
+    await this.pass(200_000)
+    await this.check()
+    const store = this.scene.cluster.client()
+    const networks = new Set(
+      (await readAll<{ id: string }>(store, keys.network(''))).map(({ id }) => id),
+    )
+    const want = this.places
+      .filter(({ removed }) => !removed)
+      .flatMap(({ running }) => [...running.values()])
+      .filter(({ networkId }) => networks.has(networkId))
+    const have = await readAll<Endpoint>(store, `${ROOT}endpoints/`)
+    assert.deepEqual(have.map(nameOf).sort(), want.map(nameOf).sort())
+    const blocks = await readAll<Block>(store, `${ROOT}blocks/`)
+    const claims = await readAll<AddressClaim>(store, `${ROOT}addresses/`)
+    for (const { networkId, hostId, addresses } of want) {
+      for (const address of addresses) {
+        const covered =
+          blocks.some(
+            (block) => owns(block, networkId, hostId) && prefixContains(block.prefix, address),
+          ) || claims.some((claim) => owns(claim, networkId, hostId) && claim.address === address)
+        assert.ok(covered, `${address} has no owner in the store`)
+      }
+    }
+  }
+}
+
+function nameOf({ networkId, hostId, id, addresses }: Endpoint): string {
+  return `${networkId} ${hostId} ${id} ${addresses.join(' ')}`
+}
+
+function owns(record: Block | AddressClaim, networkId: string, hostId: string): boolean {
+  return record.networkId === networkId && record.hostId === hostId
+}
+
+async function readAll<T>(store: Store, prefix: string): Promise<readonly T[]> {
+  const { items } = await store.range({ prefix })
+  return items.map(({ value }): T => JSON.parse(value))
+}
