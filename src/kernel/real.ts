@@ -3,13 +3,15 @@
  * as home, and enters others only for the length of one call.
  */
 import type { Kernel, Netns } from './kernel.ts'
+import { RECEIVE_BYTES } from './netlink/socket.ts'
 import { createNetns, inside, openHome, openNetns, removeNetns } from './netns.ts'
 import { RealView } from './view.ts'
 
 /** Opens the kernel for the calling thread, in the namespace it is in now. */
 export function openKernel(): Kernel {
   const home = openHome()
-  const own = new RealView((work) => work())
+  const buffer = new Uint8Array(RECEIVE_BYTES)
+  const own = new RealView((work) => work(), buffer)
   /** The open handles; a closed one's number may be another file by now. */
   const views = new Map<Netns, RealView>()
 
@@ -28,7 +30,7 @@ export function openKernel(): Kernel {
       netns.close()
     }
     const handle = { fd: netns.fd, inode: netns.inode, close, [Symbol.dispose]: close }
-    views.set(handle, new RealView((work) => inside(netns.fd, home.fd, work)))
+    views.set(handle, new RealView((work) => inside(netns.fd, home.fd, work), buffer))
     return handle
   }
 

@@ -27,11 +27,13 @@ export class RealView implements KernelView, Disposable {
   readonly nft: NftRuleset
   readonly sysctl
   readonly #inside: <T>(work: () => T) => T
+  readonly #buffer: Uint8Array
   #socket: NetlinkSocket | undefined
 
-  /** `inside` runs its argument in the namespace this view is of. */
-  constructor(inside: <T>(work: () => T) => T) {
+  /** `inside` runs its argument in the namespace this view is of; `buffer` is the thread's for receiving. */
+  constructor(inside: <T>(work: () => T) => T, buffer: Uint8Array) {
     this.#inside = inside
+    this.#buffer = buffer
     this.nft = new NftRuleset(inside)
     this.sysctl = sysctlOf(inside)
   }
@@ -250,7 +252,7 @@ export class RealView implements KernelView, Disposable {
   }
 
   #open(): NetlinkSocket {
-    this.#socket ??= new NetlinkSocket(this.#inside(() => openNetlink(NETLINK_ROUTE)))
+    this.#socket ??= new NetlinkSocket(this.#inside(() => openNetlink(NETLINK_ROUTE, this.#buffer)))
     return this.#socket
   }
 }

@@ -14,7 +14,8 @@ const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
 
-const RECEIVE_BYTES = 256 * 1024
+/** More than the kernel puts into one datagram. */
+export const RECEIVE_BYTES = 256 * 1024
 const BUFFER_BYTES = 8 * 1024 * 1024
 /** No more in one send: its answers must fit the queue. */
 const BATCH_REQUESTS = 512
@@ -144,10 +145,12 @@ function refusal(request: Request, ack: Ack): NetworkError | undefined {
   return kernelError(request.operation, ack.errno, ack.text)
 }
 
-/** Opens a socket of the netlink family in the namespace the calling thread is in. */
-export function openNetlink(protocol: number): Transport {
+/**
+ * Opens a socket of the netlink family in the namespace the calling thread is in. `buffer` takes what is
+ * received; sockets of one thread may share it, as no exchange begins before another has ended.
+ */
+export function openNetlink(protocol: number, buffer: Uint8Array): Transport {
   const fd = openNetlinkDescriptor(protocol, 0, 0)
-  const buffer = Buffer.alloc(RECEIVE_BYTES)
   sys.setsockopt(fd, sys.SOL_SOCKET, sys.SO_RCVTIMEO, timeval(ANSWER_TIMEOUT_SECONDS))
   return {
     send: (bytes) => sys.send(fd, bytes),
