@@ -5,9 +5,10 @@
 
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
+import { Cluster, type Container } from '../src/lab/cluster.ts'
 import { createLab, type Lab, removeLab } from '../src/lab/lab.ts'
 import { messageOf } from '../src/lib/errors.ts'
-import { CARRICK, Cluster, type Container } from './demo/cluster.ts'
+import { runClient, serve, serveOnHost, startCounting } from './demo/containers.ts'
 import { hostPicture } from './demo/host-picture.ts'
 import { leftovers, pictureOfMachine } from './demo/leftovers.ts'
 import { Story } from './demo/story.ts'
@@ -40,6 +41,7 @@ interface SpeedFact {
   readonly latencyRatio: number
 }
 
+const CARRICK = join(dirname(import.meta.dirname), 'build', 'carrick')
 const json = process.argv.includes('--json')
 const story = new Story(json)
 const name = `demo-${process.pid}`
@@ -92,7 +94,7 @@ try {
 if (!interrupted) await finish(undefined)
 
 async function run(lab: Lab): Promise<void> {
-  const cluster = new Cluster(lab)
+  const cluster = new Cluster(lab, CARRICK)
   await startHosts(cluster)
   const { servers, clients } = await startContainers(cluster)
   await showMatrix(cluster, servers, clients)
@@ -128,7 +130,7 @@ async function startHosts(cluster: Cluster): Promise<void> {
 }
 
 async function knows(cluster: Cluster, host: string): Promise<boolean> {
-  const { exitCode } = await cluster.lab.run(host, [CARRICK, 'network', 'get', 'blue'])
+  const { exitCode } = await cluster.run(host, 'network', 'get', 'blue')
   return exitCode === 0
 }
 
@@ -141,7 +143,7 @@ async function startContainers(
   for (const host of HOSTS) {
     for (let i = 1; i <= SERVERS_PER_HOST; i++) {
       const server = await cluster.attach('blue', host, `web${i}-${host}`)
-      await cluster.serve(server)
+      await serve(cluster.lab, server)
       servers.push(server)
     }
     for (let i = 1; i <= CLIENTS_PER_HOST; i++) {
@@ -170,9 +172,9 @@ async function showMatrix(
   story.title('Everybody to everybody: ping and HTTP, IPv4 and IPv6')
   const names = new Map(servers.flatMap((server) => server.addresses.map((a) => [a, server.name])))
   for (const client of clients) {
-    const probes = await cluster.client<
+    const probes = await runClient<
       { target: string; ping: boolean; http?: { name: string; client: string } }[]
-    >(client, 'matrix', ...names.keys())
+    >(cluster.lab, client, 'matrix', ...names.keys())
     const fine = probes.map(({ target, ping, http }) => {
       const seen = http?.client.replace('::ffff:', '')
       const answered = http?.name === names.get(target) && client.addresses.includes(seen ?? '')
@@ -195,7 +197,7 @@ async function showSpeed(
 ): Promise<void> {
   story.title('Throughput and latency, beside the bare wire between two hosts')
   const wireAddress = cluster.lab.hosts[1]?.underlay[0].ip ?? ''
-  await cluster.serveOnHost('h2')
+  await serveOnHost(cluster.lab, 'h2')
   const client = pick(clients, 'client1-h1')
   const paths: readonly (readonly [string, Container | string, string])[] = [
     ['bare wire', 'h1', wireAddress],
@@ -204,10 +206,12 @@ async function showSpeed(
   ]
   const rows: { path: string; gigabits: number; latencyUs: number }[] = []
   for (const [path, from, to] of paths) {
-    const { bitsPerSecond } = await cluster.client<{ bitsPerSecond: number }>(
+    const { bitsPerSecond } = await runClient<{ bitsPerSecond: number }>(
+      cluster.lab,
       ...([from, 'stream', to, '1'] as const),
     )
-    const { medianUs } = await cluster.client<{ medianUs: number }>(
+    const { medianUs } = await runClient<{ medianUs: number }>(
+      cluster.lab,
       ...([from, 'latency', to, '1'] as const),
     )
     rows.push({ path, gigabits: bitsPerSecond / 1e9, latencyUs: medianUs })
@@ -238,11 +242,13 @@ async function showKill(
   clients: readonly Container[],
 ): Promise<void> {
   story.title('kill -9 of a daemon under a running transfer')
-  const stop = await cluster.startCounting(
+  const stop = await startCounting(
+    cluster.lab,
     pick(clients, 'client1-h1'),
     pick(servers, 'web1-h2').addresses[0] ?? '',
   )
-  const transfer = cluster.client<{ bitsPerSecond: number }>(
+  const transfer = runClient<{ bitsPerSecond: number }>(
+    cluster.lab,
     ...([
       pick(clients, 'client2-h1'),
       'stream',
@@ -269,7 +275,8 @@ async function showRestart(
 ): Promise<void> {
   story.title('The daemons come back and change nothing')
   const before = hostPicture(cluster.lab, 'h1')
-  const stop = await cluster.startCounting(
+  const stop = await startCounting(
+    cluster.lab,
     pick(clients, 'client1-h1'),
     pick(servers, 'web1-h2').addresses[1] ?? '',
   )

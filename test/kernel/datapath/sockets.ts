@@ -7,7 +7,6 @@ import { dlopen, FFIType } from 'bun:ffi'
 import { inside, openHome, openNetns } from '../../../src/kernel/netns.ts'
 import { familyOf, type IP, ipBytes } from '../../../src/net/ip.ts'
 import { concat } from './packet.ts'
-import type { Namespace } from './wire.ts'
 
 const { i32, i64, u64, ptr } = FFIType
 const { symbols: c } = dlopen('libc.so.6', {
@@ -103,18 +102,26 @@ function sockaddr(address: IP, port: number): Uint8Array {
       )
 }
 
+/** A network namespace, by the path under which it can be opened. */
+export interface Place {
+  readonly path: string
+}
+
 /** A socket for the address's family, opened in the namespace. */
-export function openSocket(ns: Namespace, kind: 'tcp' | 'udp', address: IP): Socket {
+export function openSocket(ns: Place, kind: 'tcp' | 'udp', address: IP): Socket {
   using home = openHome()
-  using there = openNetns(`/run/netns/${ns.name}`)
+  using there = openNetns(ns.path)
   const family = familyOf(address) === 4 ? 2 : 10
   return inside(there.fd, home.fd, () => new Socket(c.socket(family, kind === 'tcp' ? 1 : 2, 0)))
 }
 
 /** A socket that sends whole frames by the device, whatever they hold. */
-export function openFrameSocket(ns: Namespace, device: string): Socket {
+export function openFrameSocket(
+  ns: Place & { ifindex(device: string): number },
+  device: string,
+): Socket {
   using home = openHome()
-  using there = openNetns(`/run/netns/${ns.name}`)
+  using there = openNetns(ns.path)
   const socket = inside(there.fd, home.fd, () => new Socket(c.socket(AF_PACKET, 3, 0)))
   // linux/if_packet.h struct sockaddr_ll: family, protocol, ifindex, hatype, pkttype, halen, addr
   const name = new Uint8Array(20)
@@ -126,7 +133,7 @@ export function openFrameSocket(ns: Namespace, device: string): Socket {
 
 /** A place to send from and to. */
 export interface End {
-  readonly ns: Namespace
+  readonly ns: Place
   readonly address: IP
 }
 

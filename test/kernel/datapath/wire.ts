@@ -31,6 +31,7 @@ let serial = 0 // namespaces of one test process must differ in name
 /** A network namespace that is gone when disposed. */
 export class Namespace implements Disposable {
   readonly name = `ckt${process.pid}n${serial++}`
+  readonly path = `/run/netns/${this.name}`
 
   constructor() {
     run(`ip netns add ${this.name}`)
