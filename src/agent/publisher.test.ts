@@ -79,7 +79,8 @@ test('after minutes of partition everything is published in the order of the jou
   const { signal } = new AbortController()
   const order: string[] = []
   const sequences: number[] = []
-  const watch = other.watch({ range: { prefix: '/carrick/' }, signal })
+  const fromRevision = scene.cluster.revision + 1
+  const watch = other.watch({ range: { prefix: '/carrick/' }, fromRevision, signal })
   const reading = (async () => {
     for await (const batch of watch) {
       if (batch.kind !== 'events') break

@@ -85,7 +85,12 @@ export class History {
     }
     const limit = options.countOnly ? 0 : (options.limit ?? 0) || found.length
     const items = found.slice(0, limit)
-    return { revision: this.#revision, items, count: found.length, more: found.length > limit }
+    return {
+      revision: this.#revision,
+      items,
+      count: found.length,
+      more: found.length > limit,
+    }
   }
 
   begin(): Change {

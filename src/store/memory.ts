@@ -179,7 +179,8 @@ export class MemoryCluster {
       return { kind: 'range', ...this.#history.range(operation.range, operation.options) }
     })
     if (change.commit()) this.#wake()
-    return { succeeded, revision: this.#history.revision, results }
+    const { revision } = this.#history
+    return { succeeded, revision, results: results.map((result) => atRevision(result, revision)) }
   }
 
   /** What must be refused before anything is written. */
@@ -241,24 +242,23 @@ export class MemoryCluster {
   }
 
   #watch(connection: Connection, options: WatchOptions): AsyncIterable<WatchBatch> {
-    const { generation } = connection
-    const from = options.fromRevision ?? this.#history.revision + 1
-    return this.#batches(connection, generation, from, options)
+    return this.#batches(connection, connection.generation, this.revision, options)
   }
 
   async *#batches(
     connection: Connection,
     generation: number,
-    from: number,
-    { range, signal }: WatchOptions,
+    now: number,
+    { range, fromRevision, signal }: WatchOptions,
   ): AsyncGenerator<WatchBatch> {
-    let next = from
+    let next = fromRevision ?? now + 1
     let progressTold = this.#progressAsked
     let woken = Promise.withResolvers<void>()
     const wake = (): void => woken.resolve()
     this.#waiters.add(wake)
     signal.addEventListener('abort', wake)
     try {
+      if (fromRevision === undefined) yield { kind: 'progress', revision: now }
       for (;;) {
         signal.throwIfAborted()
         if (connection.cut || connection.generation !== generation) throw unreachable()
@@ -300,6 +300,11 @@ const ABSENT: KeyValue = {
   modRevision: 0,
   version: 0,
   lease: '0',
+}
+
+/** What a transaction reads carries the transaction's own revision. */
+function atRevision(result: OperationResult, revision: number): OperationResult {
+  return result.kind === 'range' ? { ...result, revision } : result
 }
 
 function compareHolds(item: KeyValue, { target, is, value }: Compare): boolean {
