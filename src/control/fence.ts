@@ -10,8 +10,9 @@ import { keys } from '../model/keys.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import type { KeyValue } from '../store/store.ts'
 
-const REGISTERED = 'fence.registered'
-const FENCED = 'fence.reason'
+/** Settings of the journal; the host id is part of each, so that a new identity begins afresh. */
+const REGISTERED = 'fence.registered.'
+const FENCED = 'fence.reason.'
 
 export interface FenceDeps {
   readonly journal: Journal
@@ -22,9 +23,14 @@ export interface FenceDeps {
 
 export class Fence {
   readonly #deps: FenceDeps
+  #fenced: string | undefined
+  #registered: boolean
 
   constructor(deps: FenceDeps) {
     this.#deps = deps
+    const { journal, hostId } = deps
+    this.#fenced = journal.settings.get(FENCED + hostId)
+    this.#registered = journal.settings.get(REGISTERED + hostId) !== undefined
   }
 
   /** Epoch under which this host claims: that of its own record. */
@@ -35,28 +41,25 @@ export class Fence {
 
   /** Takes note of this host's own record in the shared store, or of its absence. */
   saw(record: KeyValue | undefined): void {
-    const { settings } = this.#deps.journal
-    const fence = (reason: string): void => {
-      if (settings.get(FENCED) !== reason) settings.set(FENCED, reason)
-    }
+    const { journal, hostId } = this.#deps
     if (record === undefined) {
-      if (settings.get(REGISTERED) === this.#deps.hostId) {
-        fence('this host was removed from the cluster')
-      }
+      if (this.#registered) this.#fence('this host was removed from the cluster')
       return
     }
-    if (settings.get(REGISTERED) !== this.#deps.hostId) {
-      settings.set(REGISTERED, this.#deps.hostId)
-    }
-    if (epochOf(record.value) > this.epoch) fence('the addresses of this host were reclaimed')
+    if (!this.#registered) journal.settings.set(REGISTERED + hostId, 'yes')
+    this.#registered = true
+    if (epochOf(record.value) > this.epoch) this.#fence('the addresses of this host were reclaimed')
+  }
+
+  #fence(reason: string): void {
+    if (this.#fenced === reason) return
+    this.#fenced = reason
+    this.#deps.journal.settings.set(FENCED + this.#deps.hostId, reason)
   }
 
   /** Why this host must not allocate; undefined when it may. */
   get reason(): string | undefined {
-    const { journal, distrust } = this.#deps
-    const fenced = journal.settings.get(FENCED)
-    if (fenced !== undefined && fenced !== '') return fenced
-    return distrust?.()
+    return this.#fenced ?? this.#deps.distrust?.()
   }
 
   /** Throws `conflict` when this host must not allocate. */
@@ -65,7 +68,7 @@ export class Fence {
     if (reason === undefined) return
     throw new NetworkError('conflict', `Cannot ${attempted}: ${reason}`, {
       details: { host: this.#deps.hostId },
-      hint: 'carrick join HOST:PORT --token-file FILE',
+      hint: 'carrick status',
     })
   }
 }

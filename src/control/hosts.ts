@@ -4,7 +4,7 @@
  * endpoints, and last its addresses, which others may claim from that moment.
  */
 
-import { NetworkError } from '../lib/errors.ts'
+import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Host } from '../model/host.ts'
 import { keys, ROOT } from '../model/keys.ts'
@@ -110,7 +110,16 @@ export class Hosts {
         success.push({ kind: 'delete', range: { key: keys.hostName(name) } })
       }
     }
-    await store.txn({ success })
+    try {
+      await store.txn({ success })
+    } catch (error) {
+      if (!isNetworkError(error, 'forbidden')) throw error
+      throw new NetworkError(
+        'forbidden',
+        'Cannot remove the host: only the host that serves the store may write records of others',
+        { hint: 'run the command on that host', cause: error },
+      )
+    }
   }
 
   async #dropEndpoints(id: string): Promise<void> {

@@ -13,6 +13,12 @@ import type { Journal, JournalRecord } from '../store/journal/journal.ts'
 const DEVICE_PREFIX = 'ck'
 const DEVICE_HASH_LENGTH = 12
 
+/** Name of the host's end of an endpoint's veth: from the id alone, so that it can be found again. */
+export function deviceNameOf(endpointId: string): string {
+  const hash = createHash('sha256').update(endpointId).digest('hex')
+  return DEVICE_PREFIX + hash.slice(0, DEVICE_HASH_LENGTH)
+}
+
 export class OwnIndex implements Disposable {
   readonly #hostId: string
   readonly #endpoints = new Map<string, Endpoint>()
@@ -65,9 +71,7 @@ export class OwnIndex implements Disposable {
   /** A device name no endpoint has, always the same for the same id unless two ids collide. */
   deviceFor(endpointId: string): string {
     for (let salt = 0; ; salt++) {
-      const text = salt === 0 ? endpointId : `${endpointId} ${salt}`
-      const hash = createHash('sha256').update(text).digest('hex').slice(0, DEVICE_HASH_LENGTH)
-      const device = DEVICE_PREFIX + hash
+      const device = deviceNameOf(salt === 0 ? endpointId : `${endpointId} ${salt}`)
       if (!this.#devices.has(device)) return device
     }
   }

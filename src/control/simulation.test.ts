@@ -20,6 +20,15 @@ const operation = fc.oneof(
     }),
   },
   {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('burst' as const),
+      network,
+      wanted: fc.option(fc.integer({ min: 2, max: 30 }), { freq: 2 }),
+      lost: fc.nat(3),
+    }),
+  },
+  {
     weight: 5,
     arbitrary: fc.record({ kind: fc.constant('detach' as const), host, n: fc.nat(20) }),
   },
@@ -68,6 +77,10 @@ async function take(world: World, step: Step): Promise<void> {
     case 'attach': {
       const wanted = step.wanted === null ? [] : [`10.9.0.${step.wanted}`]
       return world.attach(world.place(step.host), step.network, wanted)
+    }
+    case 'burst': {
+      const wanted = step.wanted === null ? [] : [`10.9.0.${step.wanted}`]
+      return world.burst(step.network, wanted, step.lost)
     }
     case 'detach':
       return world.detach(world.place(step.host), step.n)

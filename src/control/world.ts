@@ -103,6 +103,24 @@ export class World {
     if (done !== undefined) place.running.set(done.endpoint.id, done.endpoint)
   }
 
+  /** Every host attaches at once, and they may want the same address; some answers get lost. */
+  async burst(network: string, addresses: readonly string[], lost: number): Promise<void> {
+    const [first] = this.places
+    if (first !== undefined) this.scene.cluster.loseAnswers(first.store, lost)
+    const begun = this.places.map(({ member }) => {
+      const netns = `/run/netns/${++this.#sandboxes}`
+      return member.control.attach({ network, addresses, netns })
+    })
+    const done = await drive(this.scene, Promise.allSettled(begun))
+    for (const [i, result] of done.entries()) {
+      if (result.status === 'fulfilled') {
+        const { endpoint } = result.value
+        this.place(i).running.set(endpoint.id, endpoint)
+      } else if (!(result.reason instanceof NetworkError)) throw result.reason
+    }
+    if (first !== undefined) this.scene.cluster.loseAnswers(first.store, 0)
+  }
+
   async detach(place: Place, n: number): Promise<void> {
     const ids = [...place.running.keys()]
     const id = ids[n % Math.max(ids.length, 1)]
