@@ -107,7 +107,7 @@ static __always_inline int send_remote(struct __sk_buff *skb, void *frame, struc
 		return tell_too_big(skb, vni, limit, destination);
 	if (direct)
 		return send_direct(skb, frame, vni, ipv4, host);
-	return send_by_vxlan(skb, frame, vni, tos, host);
+	return send_by_vxlan(skb, frame, ipv4, vni, tos, host);
 }
 
 #endif

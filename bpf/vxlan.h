@@ -151,9 +151,44 @@ static __always_inline int redirect_to_next_hop(const struct host *host)
 	return bpf_redirect_neigh(host->ifindex, &next, sizeof(next), 0);
 }
 
+/*
+ * A number that all packets of a flow share: the socket's own where the kernel knows it, else of addresses and
+ * ports. Cheaper than bpf_get_hash_recalc, and equal for all fragments of a datagram.
+ */
+static __always_inline __u32 flow_hash(struct __sk_buff *skb, void *frame, bool ipv4)
+{
+	__u32 hash = skb->hash, at = IP_AT;
+	const __u32 *word;
+	__u8 protocol;
+
+	if (hash)
+		return hash;
+	if (ipv4) {
+		struct iphdr *ip = frame + IP_AT;
+
+		hash = ip->saddr * 0x9e3779b1 ^ ip->daddr;
+		protocol = *(__u8 *)ip == 0x45 && !(ip->frag_off & bpf_htons(0x3fff)) ? ip->protocol : 0;
+		at += sizeof(*ip);
+	} else {
+		struct ipv6hdr *ip = frame + IP_AT;
+
+		word = (const void *)&ip->saddr;
+		hash = ((word[0] ^ word[1]) * 0x9e3779b1 ^ word[2] ^ word[3]) * 0x9e3779b1 ^
+		       word[4] ^ word[5] ^ word[6] ^ word[7];
+		protocol = ip->nexthdr;
+		at += sizeof(*ip);
+	}
+	word = frame + at;
+	if ((protocol == IPPROTO_UDP || protocol == IPPROTO_TCP) &&
+	    (void *)(word + 1) <= CONTEXT_POINTER(skb, data_end))
+		hash = hash * 0x9e3779b1 ^ *word;
+	hash *= 0x85ebca6b;
+	return hash ^ hash >> 15;
+}
+
 /* Sends a frame whose Ethernet header is at `frame`, in linear memory, to another host. */
-static __always_inline int send_by_vxlan(struct __sk_buff *skb, void *frame, __u32 vni, __u8 tos,
-					 struct host *host)
+static __always_inline int send_by_vxlan(struct __sk_buff *skb, void *frame, bool ipv4, __u32 vni,
+					 __u8 tos, struct host *host)
 {
 	struct push push = { .vni = vni, .tos = tos };
 	enum pushed pushed;
@@ -162,9 +197,7 @@ static __always_inline int send_by_vxlan(struct __sk_buff *skb, void *frame, __u
 	push.inner_mac[1] = *(__u32 *)(frame + 4);
 	push.inner_mac[2] = *(__u32 *)(frame + 8);
 	push.inner_ethertype = *(__be16 *)(frame + 12);
-	push.hash = skb->hash;
-	if (!push.hash)
-		push.hash = bpf_get_hash_recalc(skb);
+	push.hash = flow_hash(skb, frame, ipv4);
 	pushed = host->flags & HOST_IPV6 ? push6(skb, &push, host) : push4(skb, &push, host);
 	if (pushed == PUSH_REFUSED)
 		return push_by_device(skb, &push, host);

@@ -7,7 +7,7 @@ import { expect, test } from 'bun:test'
 import { familyOf, type IP } from '../../src/net/ip.ts'
 import { FABRIC } from './datapath/fabric.ts'
 import * as pk from './datapath/packet.ts'
-import { openFrameSocket, openSocket } from './datapath/sockets.ts'
+import { openFrameSocket, openSocket, streamBytes } from './datapath/sockets.ts'
 import { Pair, VNI } from './datapath/wire.ts'
 
 for (const outer of [4, 6] as const) {
@@ -73,4 +73,23 @@ test('a tag that the kernel has taken out of the frame is seen all the same', ()
   const packet = pk.udpPacket({ source: pair.a.ip4, destination: pair.c.ip4 })
   raw.send(pk.ether(FABRIC, pair.a.mac, pk.ETH.VLAN, pk.concat(Uint8Array.of(0, 5, 8, 0), packet)))
   expect(pair.hosts[0].drops()['tagged']).toBe(1)
+}, 30_000)
+
+test('a tunnel inside containers, which cannot be widened in place, leaves by the vxlan device', () => {
+  using pair = new Pair({ outer: 4, carrier: 'vxlan' })
+  const ends = [
+    { own: pair.a, other: pair.c, address: pk.ip('172.16.0.1') },
+    { own: pair.c, other: pair.a, address: pk.ip('172.16.0.2') },
+  ] as const
+  for (const { own, other, address } of ends) {
+    own.ns.run(
+      `ip link add nested type vxlan id 5 local ${own.ip4} remote ${other.ip4} dstport 8472`,
+      'ip link set nested up',
+      `ip addr add ${address}/24 dev nested`,
+    )
+  }
+  const [from, to] = ends.map(({ own, address }) => ({ ns: own.ns, address }))
+  if (from === undefined || to === undefined) throw new Error('two ends')
+  expect(streamBytes(from, to, 8 << 20)).toBe(8 << 20)
+  expect(pair.hosts[0].traffic('device-out').packets).toBeGreaterThan(0)
 }, 30_000)

@@ -75,6 +75,12 @@ test('two containers on one host, both families', () => {
   using pair = new Pair({ outer: 4, carrier: 'vxlan' })
   for (const inner of [4, 6] as const) {
     expectTraffic(pair.a, pair.b, inner)
+    // A buffer that is sent by UDP_SEGMENT arrives in one piece where UDP_GRO is asked for.
+    const segments = { segment: 1000, count: 30, gro: true }
+    expect(exchangeSegments(end(pair.a, inner), end(pair.b, inner), segments)).toEqual({
+      bytes: 30_000,
+      reads: 1,
+    })
     ping(pair.a, { ...pair.a, ip4: '10.80.0.1', ip6: 'fd80::1' } as Container, inner) // the gateway
   }
   expectNoDrops(pair)

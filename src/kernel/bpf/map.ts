@@ -110,17 +110,16 @@ export class BpfMap {
   /** All entries, as they were one after the other: not a picture of one moment. */
   *entries(): Generator<RawEntry> {
     const { keyBytes } = this.shape
-    const batch = Math.min(BATCH, this.shape.maxEntries)
-    // A cursor is 4 bytes for hash tables and a key for tries.
-    let cursor = new Uint8Array(Math.max(keyBytes, 8))
-    for (let first = true, more = true, room = batch; more; first = false) {
+    let room = Math.min(BATCH, this.shape.maxEntries)
+    let cursor: Uint8Array | null = null // 4 bytes for hash tables, a key for tries
+    for (;;) {
+      const next = new Uint8Array(Math.max(keyBytes, 4))
       const keys = new Uint8Array(room * keyBytes)
       const values = new Uint8Array(room * this.slotBytes)
       const count = Uint32Array.of(room)
-      const next = new Uint8Array(cursor.length)
       const result = this.#bpf.bpf_map_lookup_batch(
         this.fd,
-        first ? null : cursor,
+        cursor,
         next,
         keys,
         values,
@@ -129,7 +128,6 @@ export class BpfMap {
       )
       if (result === ENOSPC) {
         room *= 2 // one bucket of the table holds more than fits
-        first = first && (count[0] ?? 0) === 0
         continue
       }
       if (result < 0 && result !== ENOENT) throw this.#error('read', result)
@@ -139,7 +137,7 @@ export class BpfMap {
           value: values.slice(i * this.slotBytes, (i + 1) * this.slotBytes),
         }
       }
-      more = result !== ENOENT
+      if (result === ENOENT) return
       cursor = next
     }
   }

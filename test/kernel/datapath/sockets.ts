@@ -21,7 +21,7 @@ const { symbols: c } = dlopen('libc.so.6', {
   close: { args: [i32], returns: i32 },
 })
 
-const SOL = { SOCKET: 1, TCP: 6, UDP: 17 } as const
+const SOL = { SOCKET: 1, UDP: 17 } as const
 const SO = { REUSEADDR: 2, RCVTIMEO: 20, SNDTIMEO: 21, RCVBUFFORCE: 33 } as const
 const UDP = { SEGMENT: 103, GRO: 104 } as const
 const MSG_DONTWAIT = 0x40
