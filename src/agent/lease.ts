@@ -86,7 +86,7 @@ class Keeper implements HostLease {
   constructor(options: LeaseOptions) {
     const { hostId, bootId, instance, clock } = options
     this.#options = options
-    this.#log = options.log.child('lease')
+    this.#log = options.log
     this.#key = keys.alive(hostId)
     const alive: Alive = { bootId, instance, since: timestamp(clock.wallMs()) }
     this.record = JSON.stringify(alive)

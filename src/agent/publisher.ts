@@ -97,7 +97,7 @@ class Worker implements Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options
-    this.#log = options.log.child('publisher')
+    this.#log = options.log
     this.#notes = new Notes(options.hostId)
     const ring = (): void => this.#wakeup.ring()
     this.#unsubscribe = [

@@ -84,7 +84,7 @@ class Follower implements LiveReplica {
   constructor(options: ReplicaOptions) {
     const { journal, clock, log } = options
     this.#options = options
-    this.#log = log.child('replica')
+    this.#log = log
     this.hostId = options.hostId
     this.#cache = new CacheWriter({ cache: journal.cache, clock, log: this.#log })
     this.#loadCopy()

@@ -21,8 +21,8 @@ export class Tables {
   readonly facts = new Map<string, HostFacts>()
   readonly status = new Map<string, HostStatus>()
   readonly endpoints = new Map<string, AnyEndpoint>()
-  readonly endpointsByNetwork = new Groups<AnyEndpoint>()
-  readonly endpointsByHost = new Groups<AnyEndpoint>()
+  readonly endpointsByNetwork = new Bundles<AnyEndpoint>()
+  readonly endpointsByHost = new Bundles<AnyEndpoint>()
   readonly blocks = new Groups<Block>()
   readonly addresses = new Groups<AddressClaim>()
 
@@ -105,8 +105,8 @@ export class Tables {
     if (sameRecord(this.endpoints.get(id), endpoint)) return undefined
     this.removeEndpoint(id)
     this.endpoints.set(id, endpoint)
-    this.endpointsByNetwork.put(networkId, id, endpoint)
-    this.endpointsByHost.put(hostId, id, endpoint)
+    this.endpointsByNetwork.add(networkId, endpoint)
+    this.endpointsByHost.add(hostId, endpoint)
     return { kind: 'endpoint', id, networkId, hostId }
   }
 
@@ -115,8 +115,8 @@ export class Tables {
     if (before === undefined) return undefined
     const { networkId, hostId } = before
     this.endpoints.delete(id)
-    this.endpointsByNetwork.remove(networkId, id)
-    this.endpointsByHost.remove(hostId, id)
+    this.endpointsByNetwork.remove(networkId, before)
+    this.endpointsByHost.remove(hostId, before)
     return { kind: 'endpoint', id, networkId, hostId }
   }
 
@@ -165,7 +165,7 @@ export class Tables {
 }
 
 /** Values by group and by their own key; a group without values takes no room. */
-export class Groups<T> {
+class Groups<T> {
   readonly #groups = new Map<string, Map<string, T>>()
 
   get(group: string, key: string): T | undefined {
@@ -191,6 +191,35 @@ export class Groups<T> {
 
   *keys(): Iterable<string> {
     for (const group of this.#groups.values()) yield* group.keys()
+  }
+}
+
+/**
+ * Values by group, in no order. An array takes 8 bytes per value where a Map takes 160, which counts with
+ * twenty thousand endpoints; in exchange a removal looks through its group (some microseconds).
+ */
+class Bundles<T> {
+  readonly #bundles = new Map<string, T[]>()
+
+  /** The values at this moment. */
+  of(group: string): readonly T[] {
+    return this.#bundles.get(group)?.slice() ?? []
+  }
+
+  add(group: string, value: T): void {
+    const bundle = this.#bundles.get(group)
+    if (bundle === undefined) this.#bundles.set(group, [value])
+    else bundle.push(value)
+  }
+
+  remove(group: string, value: T): void {
+    const bundle = this.#bundles.get(group) ?? []
+    const place = bundle.lastIndexOf(value)
+    const last = bundle.at(-1)
+    if (place < 0 || last === undefined) return
+    bundle[place] = last
+    bundle.pop()
+    if (bundle.length === 0) this.#bundles.delete(group)
   }
 }
 
