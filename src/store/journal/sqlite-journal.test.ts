@@ -102,6 +102,16 @@ test('openJournal() refuses a second daemon, in this process and from another', 
   assert.equal(journal.commit([put('/still', 'mine')]), 1)
 })
 
+test('a commit survives the death of the process', async () => {
+  const code = `import { openJournal } from '${import.meta.dirname}/sqlite-journal.ts'
+    const journal = openJournal({ path: '${path}' })
+    for (let n = 1; n <= 20; n++) journal.commit([{ kind: 'put', key: '/k', value: String(n) }])
+    process.kill(process.pid, 'SIGKILL')`
+  await Bun.spawn([process.execPath, '-e', code]).exited
+  using journal = openJournal({ path })
+  assert.deepEqual(journal.list('/'), [{ key: '/k', value: '20', sequence: 20 }])
+})
+
 test('openJournal() refuses a newer schema and leaves the file as it is', () => {
   openJournal({ path })[Symbol.dispose]()
   const db = new DatabaseSync(path)
