@@ -10,8 +10,8 @@ import type { Store } from '../store/store.ts'
 import { describeHost, openIdentity, ownHost, registerHost } from './identity.ts'
 import { Scene } from './scene.ts'
 
-let scene = new Scene()
-let store: Store = scene.cluster.client()
+let scene: Scene
+let store: Store
 let journals: Journal[] = []
 
 beforeEach(() => {

@@ -7,8 +7,8 @@ import { endpoint, network, put, remove, write } from '../store/replica/fixtures
 import type { Store } from '../store/store.ts'
 import { Agent, Scene } from './scene.ts'
 
-let scene = new Scene()
-let other: Store = scene.cluster.client()
+let scene: Scene
+let other: Store
 const running: Agent[] = []
 
 beforeEach(async () => {

@@ -9,8 +9,8 @@ import type { Store } from '../store/store.ts'
 import { publishedText } from './published.ts'
 import { Agent, Scene } from './scene.ts'
 
-let scene = new Scene()
-let other: Store = scene.cluster.client()
+let scene: Scene
+let other: Store
 const running: Agent[] = []
 
 beforeEach(async () => {
