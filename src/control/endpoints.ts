@@ -66,9 +66,11 @@ export class Endpoints {
 
   get(reference: string, network?: Network): Endpoint | PublishedEndpoint {
     const { replica, names } = this.#deps
-    const exact = replica.endpoint(
-      (network === undefined ? undefined : names.find(network.id, reference)) ?? reference,
+    const named = Array.from(network === undefined ? replica.networks() : [network]).flatMap(
+      ({ id }) => names.find(id, reference) ?? [],
     )
+    // Looking through all endpoints is for parts of ids, and for names that several networks have.
+    const exact = named.length > 1 ? undefined : replica.endpoint(named[0] ?? reference)
     if (exact !== undefined && (network === undefined || exact.networkId === network.id)) {
       return exact
     }

@@ -15,6 +15,7 @@ import { prefixContains, prefixesOverlap } from '../net/prefix.ts'
 import type { MemorySnapshot } from '../store/memory.ts'
 import type { Store } from '../store/store.ts'
 import { drive, Member } from './member.ts'
+import { slowDown } from './slow-store.ts'
 
 export interface Place {
   readonly state: string
@@ -36,14 +37,29 @@ export class World {
   #vnis = new Map<number, string>()
   #storeWasRestored = false
   #sandboxes = 0
+  #seed: number
 
-  constructor(subnets: ReadonlyMap<string, readonly string[]>) {
+  constructor(subnets: ReadonlyMap<string, readonly string[]>, seed: number) {
     this.#subnets = subnets
+    this.#seed = seed
+  }
+
+  /** Marsaglia's xorshift32: the same seed gives the same delays. */
+  #random(): number {
+    this.#seed ^= this.#seed << 13
+    this.#seed ^= this.#seed >>> 17
+    this.#seed ^= this.#seed << 5
+    return (this.#seed >>> 0) / 2 ** 32
   }
 
   async begin(hosts: number): Promise<void> {
     for (let i = 0; i < hosts; i++) {
-      const store = this.scene.cluster.client()
+      const store = slowDown(this.scene.cluster.client(), {
+        clock: this.scene.clock,
+        random: () => this.#random(),
+        callMs: 20,
+        watchMs: 300,
+      })
       const running = new Map<string, Endpoint>()
       const member = await this.#start(`h${i}`, store, running)
       const state = `h${i}`
@@ -70,7 +86,8 @@ export class World {
   }
 
   #start(state: string, store: Store, running: Map<string, Endpoint>): Promise<Member> {
-    return Member.start(this.scene, { state, store, adopt: () => [...running.values()] })
+    const adopt = (): readonly Endpoint[] => [...running.values()]
+    return drive(this.scene, Member.start(this.scene, { state, store, adopt }))
   }
 
   /** Runs what may be refused; anything but a refusal is a bug. */
@@ -103,11 +120,17 @@ export class World {
     if (done !== undefined) place.running.set(done.endpoint.id, done.endpoint)
   }
 
-  /** Every host attaches at once, and they may want the same address; some answers get lost. */
-  async burst(network: string, addresses: readonly string[], lost: number): Promise<void> {
+  /** Every host attaches at once, and some ask for an address; some answers get lost. */
+  async burst(
+    network: string,
+    wanted: readonly (string | undefined)[],
+    lost: number,
+  ): Promise<void> {
     const [first] = this.places
     if (first !== undefined) this.scene.cluster.loseAnswers(first.store, lost)
-    const begun = this.places.map(({ member }) => {
+    const begun = this.places.map(({ member }, i) => {
+      const address = wanted[i]
+      const addresses = address === undefined ? [] : [address]
       const netns = `/run/netns/${++this.#sandboxes}`
       return member.control.attach({ network, addresses, netns })
     })

@@ -30,6 +30,8 @@ interface BlockState {
   readonly usable: bigint
   /** Number of addresses that are in use, promised or excluded. */
   taken: number
+  /** Number of addresses that rest. */
+  resting: number
   /** Where the next search begins. */
   cursor: bigint
 }
@@ -72,6 +74,7 @@ export class AddressPool {
       last,
       usable: last - first + 1n - BigInt(inside(this.#reserved)),
       taken: inside(new Set([...this.#used.keys(), ...this.#promised, ...this.#excluded])),
+      resting: inside(this.#resting.keys()),
       cursor: first,
     })
   }
@@ -133,7 +136,7 @@ export class AddressPool {
   take(prefix: Prefix, monotonicMs: number, hurry: boolean): IP | undefined {
     this.#wake(monotonicMs)
     for (const block of this.#blocks.values()) {
-      if (BigInt(block.taken) >= block.usable) continue
+      if (BigInt(block.taken + block.resting) >= block.usable) continue
       if (!prefixContains(prefix, prefixAddress(block.prefix))) continue
       const address = this.#nextFree(block)
       if (address !== undefined) return address
@@ -169,14 +172,14 @@ export class AddressPool {
   #wake(monotonicMs: number): void {
     for (const [address, until] of this.#resting) {
       if (until > monotonicMs) return
-      this.#resting.delete(address)
+      this.#unrest(address)
     }
   }
 
   /** Keeps the address for an attach under way; the caller has seen that nobody has it. */
   promise(address: IP): void {
     this.#change(address, () => this.#promised.add(address))
-    this.#resting.delete(address)
+    this.#unrest(address)
   }
 
   /** Ends a promise that was not kept, or that became a use. */
@@ -198,8 +201,19 @@ export class AddressPool {
 
   /** Keeps the address from being chosen until `restUntilMs` on the monotonic clock. */
   rest(address: IP, restUntilMs: number): void {
-    this.#resting.delete(address)
+    this.#unrest(address)
     this.#resting.set(address, restUntilMs)
+    this.#countResting(address, 1)
+  }
+
+  #unrest(address: IP): void {
+    if (this.#resting.delete(address)) this.#countResting(address, -1)
+  }
+
+  #countResting(address: IP, change: 1 | -1): void {
+    const prefix = this.blockOf(address)
+    const block = prefix === undefined ? undefined : this.#blocks.get(prefix)
+    if (block !== undefined) block.resting += change
   }
 
   /** Addresses inside own blocks that another host was granted, and those whose fate is not known. */
