@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TRAFFIC_MAP, TRAFFIC_PATHS } from '../../src/hoststate/drops.ts'
 import * as maps from '../../src/hoststate/maps.ts'
 import { openLibbpf } from '../../src/kernel/bpf/libbpf.ts'
 import { openPinnedMap } from '../../src/kernel/bpf/map.ts'
@@ -44,6 +45,26 @@ test('the object names no place of the machine it was compiled on', () => {
 })
 
 describe('maps', () => {
+  test('names and sizes are those that user space believes in', () => {
+    using object = BpfObject.load(bpf, image)
+    for (const layout of [
+      maps.endpoints,
+      maps.devices,
+      maps.networks,
+      maps.hosts,
+      maps.directPrefixes,
+      maps.config,
+    ]) {
+      expect(object.map(layout.name).shape).toMatchObject({
+        name: layout.name,
+        keyBytes: layout.key.size,
+        valueBytes: layout.value.size,
+        maxEntries: layout.maxEntries,
+      })
+    }
+    expect(object.map(TRAFFIC_MAP.name).shape.maxEntries).toBe(Object.keys(TRAFFIC_PATHS).length)
+  })
+
   test('many entries are written, read, counted and deleted', () => {
     using object = BpfObject.load(bpf, image)
     const map = object.map('endpoints')
@@ -148,6 +169,13 @@ test("a refused program comes with the verifier's words", () => {
     expect(error.message).toContain('R9 !read_ok')
     expect(String(error.details['log'])).toContain('R9 !read_ok')
   }
+})
+
+test('a helper that the kernel does not have is unsupported', () => {
+  const broken = Buffer.from(image)
+  const entry = sectionOf(broken, 'tc')
+  broken.set([0x85, 0, 0, 0, 0x0f, 0x27, 0, 0], entry) // call helper 9999
+  expect(codeOf(() => BpfObject.load(bpf, broken))).toBe('unsupported')
 })
 
 function sectionOf(object: Buffer, name: string): number {

@@ -44,7 +44,8 @@ export class BpfObject implements Disposable {
 
   /**
    * Loads the object in `image`. Refused programs are `kernel` with the verifier's words in
-   * `details.log`; pinned maps of another shape are `conflict`; a kernel without BPF is `unsupported`.
+   * `details.log`; pinned maps of another shape are `conflict`; a kernel without BPF or one of its helpers is
+   * `unsupported`; without the right to load it is `forbidden`.
    */
   static load(bpf: Libbpf, image: Uint8Array, options: LoadOptions = {}): BpfObject {
     const log = new Uint8Array(LOG_BYTES)
@@ -87,7 +88,8 @@ export class BpfObject implements Disposable {
 }
 
 function open(bpf: Libbpf, image: Uint8Array, log: Uint8Array): Handle {
-  const name = cString('carrick')
+  const name = new Uint8Array(4096) // large: its address must hold until the call
+  name.set(cString('carrick'))
   // libbpf.h struct bpf_object_open_opts (1.1): sz, object_name, relaxed_maps, pin_root_path, a hole,
   // kconfig, btf_custom_path, kernel_log_buf, kernel_log_size, kernel_log_level
   const options = new BigUint64Array(10)
@@ -126,6 +128,10 @@ function loadError(result: number, log: Uint8Array, options: LoadOptions): Netwo
     return new NetworkError('unsupported', 'Cannot load the BPF object: this kernel has no BPF', {
       details,
     })
+  }
+  if (/unknown func|invalid func|program of this type cannot use helper/.test(end)) {
+    const message = `Cannot load the BPF object: this kernel lacks a helper: ${end}`
+    return new NetworkError('unsupported', message, { details, hint: 'needs Linux 5.15 or later' })
   }
   const error = bpfError('load the BPF object', result, { details })
   return end === '' ? error : new NetworkError(error.code, `${error.message}: ${end}`, { details })
