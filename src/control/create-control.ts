@@ -49,6 +49,8 @@ export interface ControlDeps {
   readonly hostId: string
   /** Why this host's state is not to be trusted with addresses, as lease and publisher say; or undefined. */
   readonly distrust?: () => string | undefined
+  /** Resolves when the store was compared with the journal once (the publisher's `ready`). */
+  readonly caughtUp?: Promise<void>
   readonly createToken: (options: { readonly ttlSeconds: number }) => Promise<Token>
   readonly readDrops: () => Promise<readonly RawDrop[]>
   readonly settings?: Partial<IpamSettings & { readonly settleMs: number }>
@@ -69,7 +71,10 @@ export function createControl(deps: ControlDeps): RunningControl {
   const closing = new AbortController()
   const fence = new Fence(deps)
   const settings = { ...IPAM_DEFAULTS, ...deps.settings }
-  const ipam = new Ipam({ store, journal, replica, fence, clock, random, log, hostId, settings })
+  const ipam = new Ipam({
+    ...{ store, journal, replica, fence, clock, random, log, hostId, settings },
+    caughtUp: deps.caughtUp ?? Promise.resolve(),
+  })
   const own = new OwnIndex(journal, hostId)
   const names = new NameIndex(replica)
   const networks = new Networks({ store, replica, clock, random, log })

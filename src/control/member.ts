@@ -70,6 +70,7 @@ export class Member {
     const { clock, random, log } = scene
     this.control = createControl({
       ...{ store, journal, replica, clock, random, log, hostId, ports: this.ports },
+      caughtUp: publisher.ready,
       distrust: () => lease.distrust() ?? publisher.distrust(),
       reports: {
         version: '0.1.0',

@@ -179,7 +179,6 @@ export class World {
     if (connected) this.scene.cluster.heal(store)
     else this.scene.cluster.cut(store)
     place.member = await this.#start(place.state, store, place.running)
-    await this.pass(1_000)
   }
 
   async backUpDisk(place: Place): Promise<void> {
@@ -198,7 +197,6 @@ export class World {
     this.scene.removeState(place.state)
     this.#copyDisk(`${place.state}-backup`, place.state)
     await this.#up(place)
-    await this.pass(30_000)
   }
 
   #copyDisk(from: string, to: string): void {
@@ -214,6 +212,7 @@ export class World {
     this.#copyDisk(place.state, near)
     this.#copyDisk(place.state, far)
     await this.#up(place)
+    await this.pass(2_000) // the first to start is the one that lives
     const start = (state: string, machineId: string): Promise<Member> =>
       Member.start(this.scene, { state, store: this.scene.cluster.client(), machineId })
     await assert.rejects(start(far, 'machine-2'), NetworkError)

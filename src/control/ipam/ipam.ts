@@ -35,6 +35,8 @@ export interface IpamSettings {
   readonly giveBackMs: number
   /** How long no spare is claimed after somebody lacked blocks. */
   readonly spareHoldMs: number
+  /** How long the first attaches after a start wait for the store to tell whether the disk is old. */
+  readonly caughtUpMs: number
 }
 
 export const IPAM_DEFAULTS: IpamSettings = {
@@ -42,6 +44,7 @@ export const IPAM_DEFAULTS: IpamSettings = {
   answerMs: 5_000,
   giveBackMs: 1_000,
   spareHoldMs: 30_000,
+  caughtUpMs: 2_000,
 }
 
 export interface IpamDeps {
@@ -54,6 +57,8 @@ export interface IpamDeps {
   readonly log: Log
   readonly hostId: string
   readonly settings: IpamSettings
+  /** Resolves when the store was compared with the journal once, and an old disk was mended. */
+  readonly caughtUp: Promise<void>
 }
 
 export class Ipam implements AsyncDisposable {
@@ -65,6 +70,8 @@ export class Ipam implements AsyncDisposable {
   readonly #fence: Fence
   readonly #tasks: TaskGroup
   readonly #stop: readonly (() => void)[]
+  readonly #startOver: Promise<void>
+  #started = false
   #requests: readonly KeyValue[] = []
 
   constructor(deps: IpamDeps) {
@@ -93,6 +100,7 @@ export class Ipam implements AsyncDisposable {
       replica.onListed(() => this.#listed()),
       journal.subscribe((records) => this.#journalChanged(records)),
     ]
+    this.#startOver = this.#awaitStart(deps)
     this.#keeper.touchAll()
     this.#tasks.start('keep addresses', (signal) => this.#keeper.run(signal))
     this.#tasks.start('follow address requests', (signal) =>
@@ -112,7 +120,8 @@ export class Ipam implements AsyncDisposable {
   }
 
   /** Finds addresses for an endpoint and keeps them until the reservation is disposed of. */
-  reserve(wish: AddressWish, signal: AbortSignal): Promise<Reservation> {
+  async reserve(wish: AddressWish, signal: AbortSignal): Promise<Reservation> {
+    if (!this.#started) await this.#startOver
     this.#fence.check(`allocate in network ${wish.network.name}`)
     return this.#allocator.reserve(wish, signal)
   }
@@ -141,6 +150,22 @@ export class Ipam implements AsyncDisposable {
         this.#keeper.touch(change.networkId)
       }
     }
+  }
+
+  /** A store in reach tells soon after the start what an old disk does not know; one that is away may not. */
+  async #awaitStart({ replica, clock, settings, caughtUp }: IpamDeps): Promise<void> {
+    const over = new AbortController()
+    const listed = Promise.withResolvers<void>()
+    const stop = replica.onListed(() => listed.resolve())
+    if (replica.connected) listed.resolve()
+    const limit = clock.sleep(
+      settings.caughtUpMs,
+      AbortSignal.any([over.signal, this.#tasks.signal]),
+    )
+    await Promise.race([Promise.all([listed.promise, caughtUp]), limit.catch(() => undefined)])
+    over.abort()
+    stop()
+    this.#started = true
   }
 
   /** The connection is new: the store may be one restored from a backup. */
