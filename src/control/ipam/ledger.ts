@@ -26,11 +26,11 @@ interface Granted {
 }
 
 export class Ledger {
-  readonly #journal: Journal
+  readonly #journal: Pick<Journal, 'settings' | 'cache'>
   readonly #returning = new Map<string, Returning>()
   readonly #granted = new Map<string, Granted>()
 
-  constructor(journal: Journal) {
+  constructor(journal: Pick<Journal, 'settings' | 'cache'>) {
     this.#journal = journal
     for (const row of readRows(journal.settings.get(RETURNING))) {
       const text = String(row['what'])

@@ -1,0 +1,60 @@
+import { test } from 'bun:test'
+import assert from 'node:assert/strict'
+import { ip, prefix } from '../../store/replica/fixtures.ts'
+import { freeAddresses, freeBlocks, looseAddresses, type Terrain } from './candidates.ts'
+
+function terrain(fields: Partial<Terrain> = {}): Terrain {
+  const gateway = ip('10.9.0.1')
+  return { prefix: prefix('10.9.0.0/24'), gateway, blocks: [], claims: [], ...fields }
+}
+const text = (items: Iterable<string>): readonly string[] => [...items]
+
+for (const { why, fields, want } of [
+  {
+    why: 'an empty prefix begins at its far end',
+    fields: {},
+    want: ['10.9.0.248/29', '10.9.0.240/29'],
+  },
+  {
+    why: 'claimed blocks and claimed addresses are passed over',
+    fields: { blocks: [prefix('10.9.0.248/29')], claims: [ip('10.9.0.241')] },
+    want: ['10.9.0.232/29', '10.9.0.224/29'],
+  },
+  {
+    why: 'blocks of another length count as well',
+    fields: { blocks: [prefix('10.9.0.128/25'), prefix('10.9.0.126/32')] },
+    want: ['10.9.0.112/29', '10.9.0.104/29'],
+  },
+  {
+    why: 'other prefixes do not matter',
+    fields: { blocks: [prefix('10.8.0.0/16')], claims: [ip('fd80::1')] },
+    want: ['10.9.0.248/29', '10.9.0.240/29'],
+  },
+  {
+    why: 'a block of reserved addresses is none',
+    fields: { prefix: prefix('192.0.2.0/30'), gateway: ip('192.0.2.1') },
+    want: ['192.0.2.2/32'],
+  },
+]) {
+  test(`free blocks: ${why}`, () => {
+    assert.deepEqual(text(freeBlocks(terrain(fields), 2)), want)
+  })
+}
+
+test('loose addresses lie beside single claims, outside every block', () => {
+  const land = terrain({
+    blocks: [prefix('10.9.0.240/29')],
+    claims: [ip('10.9.0.250'), ip('10.9.0.241')],
+  })
+  const isFree = (address: string): boolean => address !== '10.9.0.254'
+  assert.deepEqual(text(looseAddresses(land, isFree, 3)), [
+    '10.9.0.253',
+    '10.9.0.252',
+    '10.9.0.251',
+  ])
+})
+
+test('free addresses leave out what is reserved', () => {
+  const found = freeAddresses(prefix('10.9.0.0/30'), terrain(), () => true)
+  assert.deepEqual(text(found), ['10.9.0.3', '10.9.0.2'])
+})
