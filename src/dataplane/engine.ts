@@ -5,7 +5,7 @@
  */
 
 import type { Kind } from '../hoststate/state.ts'
-import { KIND_ORDER, keyOf, MARK } from '../hoststate/state.ts'
+import { KIND_ORDER, MARK } from '../hoststate/state.ts'
 import type { Link } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
 import { killAt } from '../lib/failpoint.ts'
@@ -18,8 +18,9 @@ import { allResources } from './resources/all.ts'
 
 /** Notices come in flocks: one repair answers all of a flock. */
 const FLOCK_MS = 50
-/** Path MTUs that the kernel learned are asked for this often: it tells nobody. */
-const PATH_PERIOD_MS = 1_000
+/** Path MTUs that the kernel learned are asked for this often, some peers at a time: it tells nobody. */
+const PATH_PERIOD_MS = 500
+const PATHS_AT_ONCE = 8
 /** Insides of namespaces compared at once. */
 const SLICE = 10
 
@@ -41,6 +42,7 @@ export class Engine {
   #flock: ReturnType<typeof setTimeout> | undefined
   #slice: ReturnType<typeof setTimeout> | undefined
   #synced = false
+  #nextPath = 0
 
   constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
     const { kernel } = datapath
@@ -58,7 +60,7 @@ export class Engine {
     )
     const signal = this.#stopped.signal
     void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'nft', 'tc'], signal))
-    const paths = setInterval(() => this.#repair(['peer']), PATH_PERIOD_MS)
+    const paths = setInterval(() => this.#askPaths(), PATH_PERIOD_MS)
     const insides = setInterval(() => this.#lookInside(), settings.interiorPeriodMs)
     signal.addEventListener('abort', () => {
       clearInterval(paths)
@@ -143,8 +145,7 @@ export class Engine {
     const now = this.#context.kernel.links.get(link.name)
     const sound = now?.up === true && now.group === MARK.endpointGroup
     if (sound && veth.kind === 'veth' && now.mtuBytes === veth.mtuBytes) return
-    const failures = this.#reconciler.reapply('veth', link.name)
-    this.#events.repaired({ repaired: failures.length === 0 ? { veth: 1 } : {}, failures })
+    this.#restore(link.name)
   }
 
   /** A hook or filter went: that of a device that is being removed is none of ours any more. */
@@ -156,8 +157,14 @@ export class Engine {
       this.#suspect(['block', 'program'])
       return
     }
-    const failures = this.#reconciler.reapply('veth', name)
+    this.#restore(name)
+  }
+
+  /** Puts a pair and all that hangs on it again. A pair made anew leaves an entry of its old number. */
+  #restore(device: string): void {
+    const failures = this.#reconciler.reapply('veth', device)
     this.#events.repaired({ repaired: failures.length === 0 ? { veth: 1 } : {}, failures })
+    this.#suspect(['device'])
   }
 
   #suspect(kinds: readonly Kind[]): void {
@@ -175,10 +182,21 @@ export class Engine {
     this.#tell(this.#reconciler.audit({ kinds }))
   }
 
+  /** Asks the routes to the next few peers again. */
+  #askPaths(): void {
+    const keys = this.#reconciler.keysOf('peer')
+    if (!this.#synced || keys.length === 0) return
+    const from = this.#nextPath < keys.length ? this.#nextPath : 0
+    this.#nextPath = from + PATHS_AT_ONCE
+    this.#tell(
+      this.#reconciler.audit({ kind: 'peer', keys: keys.slice(from, from + PATHS_AT_ONCE) }),
+    )
+  }
+
   /** Compares the insides of all namespaces, in slices with a pause for messages in between. */
   #lookInside(): void {
     if (!this.#synced || this.#slice !== undefined) return
-    const keys = this.#reconciler.wanted('interior').map(keyOf)
+    const keys = this.#reconciler.keysOf('interior')
     const next = (from: number): void => {
       const slice = keys.slice(from, from + SLICE)
       this.#slice = undefined
