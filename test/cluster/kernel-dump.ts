@@ -1,0 +1,262 @@
+/**
+ * All that a host's kernel holds of ours, as the kernel's own tools list it, and what the model says it should
+ * be: both as lines, so that a difference reads like a sentence.
+ */
+
+import assert from 'node:assert/strict'
+import type { Cluster } from '../../src/lab/cluster.ts'
+import { ipFromBytes } from '../../src/net/ip.ts'
+import { macFromBytes } from '../../src/net/mac.ts'
+import { shell } from './harness.ts'
+
+const BLOCK = 51_728
+const PINS = '/sys/fs/bpf/carrick/v1'
+/** Detached links are deleted by a thread of their own, a moment later. */
+const PATIENCE_MS = 5_000
+/** Rows of the array of hosts that a test could fill. */
+const HOST_ROWS = 8
+
+const SCRIPT = `
+section() { echo "===== $1"; }
+section links; ip -j -d link show
+section qdiscs; tc -j qdisc show
+section block; tc -j filter show block ${BLOCK}
+section uplink; tc -j filter show dev eth0 ingress
+section vxlan; tc -j filter show dev ckvx0 ingress
+section tables; nft -j -s list ruleset
+for map in networks direct_prefixes devices endpoints; do
+  section $map; bpftool -j map dump pinned ${PINS}/$map
+done
+i=0
+while [ $i -lt ${HOST_ROWS} ]; do
+  section host$i; bpftool -j map lookup pinned ${PINS}/hosts key $i 0 0 0; i=$((i + 1))
+done
+for netns in /run/netns/*; do
+  [ -e "$netns" ] || continue
+  section "inside $netns"; nsenter --net="$netns" ip -j addr show
+  section "routes $netns"; nsenter --net="$netns" ip route show; nsenter --net="$netns" ip -6 route show
+done`
+
+interface Link {
+  readonly ifindex: number
+  readonly ifname: string
+  readonly flags: readonly string[]
+  readonly group: string
+  readonly address: string
+  readonly mtu: number
+  readonly ifalias?: string
+}
+
+interface MapEntry<K, V> {
+  readonly formatted: { readonly key: K; readonly value: V }
+}
+
+interface Address {
+  readonly word: readonly number[]
+}
+
+interface Inside {
+  readonly ifname: string
+  readonly address: string
+  readonly flags: readonly string[]
+  readonly addr_info: readonly {
+    readonly local: string
+    readonly prefixlen: number
+    readonly scope: string
+  }[]
+}
+
+/** Text of every section by its name; program numbers are left out, a restart may change them. */
+export type Dump = ReadonlyMap<string, string>
+
+/** Reads everything; sections of maps are sorted, since a hash has no order. */
+export async function dumpKernel(cluster: Cluster, host: string): Promise<Dump> {
+  const text = await shell(cluster, host, SCRIPT)
+  const sections = text.split(/^===== /m).slice(1)
+  return new Map(
+    sections.map((section) => {
+      const end = section.indexOf('\n')
+      const name = section.slice(0, end)
+      return [name, steady(name, section.slice(end + 1).trim())]
+    }),
+  )
+}
+
+/** Fails unless the kernel of the host holds exactly what the model says, once links are reaped. */
+export async function assertKernelIsModel(cluster: Cluster, host: string): Promise<void> {
+  let [want, have]: (readonly string[])[] = []
+  const deadline = performance.now() + PATIENCE_MS
+  do {
+    want = await wantedLines(cluster, host)
+    have = linesOf(await dumpKernel(cluster, host))
+  } while (have.join('\n') !== want.join('\n') && performance.now() < deadline)
+  assert.deepEqual(have, want)
+}
+
+/** What one kernel holds, in the words of `wantedLines`. */
+export function linesOf(dump: Dump): readonly string[] {
+  const read = <T>(name: string): T => JSON.parse(dump.get(name) || '[]') as T
+  const links = read<Link[]>('links')
+  const nameOf = new Map(links.map(({ ifindex, ifname }) => [ifindex, ifname]))
+  const blocks = new Map(
+    read<{ dev: string; kind: string; ingress_block?: number }[]>('qdiscs')
+      .filter(({ kind }) => kind === 'clsact')
+      .map(({ dev, ingress_block }) => [dev, ingress_block ?? 0]),
+  )
+  return [
+    ...links
+      .filter(({ ifname, group }) => ifname.startsWith('ck') || /^5171\d$/.test(group))
+      .map(({ ifname, group, ifalias = '', flags }) => {
+        const up = flags.includes('UP') ? 'up' : 'down'
+        const kind = GROUPS[group] ?? `group ${group}`
+        return kind === 'endpoint'
+          ? `link endpoint ${ifname} ${ifalias} ${up} block ${blocks.get(ifname)}`
+          : `link ${kind} ${ifname}`
+      }),
+    ...['block', 'uplink', 'vxlan'].flatMap((place) =>
+      read<{ options?: { bpf_name?: string; prog?: { name: string } } }[]>(place).flatMap(
+        ({ options }) =>
+          options?.prog === undefined ? [] : [`filter ${place} ${options.prog.name}`],
+      ),
+    ),
+    ...(read<{ nftables?: { rule?: { family: string; table: string; expr: unknown } }[] }>(
+      'tables',
+    ).nftables?.flatMap(({ rule }) =>
+      rule === undefined ? [] : [`rule ${rule.family} ${rule.table} ${JSON.stringify(rule.expr)}`],
+    ) ?? []),
+    ...read<MapEntry<number, unknown>[]>('networks').map(
+      ({ formatted }) => `network ${formatted.key}`,
+    ),
+    ...read<MapEntry<{ vni: number; address: Address }, EndpointValue>[]>('endpoints').map(
+      ({ formatted: { key, value } }) => {
+        const at =
+          value.ifindex === 0 ? `host ${value.host}` : (nameOf.get(value.ifindex) ?? 'no device')
+        return `at ${key.vni}/${addressOf(key.address)} ${at} ${macOf(value.mac)}`
+      },
+    ),
+    ...read<MapEntry<number, { vni: number; mac: number[] }>[]>('devices').map(
+      ({ formatted: { key, value } }) =>
+        `device ${nameOf.get(key) ?? 'no device'} ${value.vni} ${macOf(value.mac)}`,
+    ),
+    ...insides(dump),
+  ].toSorted()
+}
+
+/** What the command line says the kernel should hold. */
+async function wantedLines(cluster: Cluster, host: string): Promise<readonly string[]> {
+  const list = async <T>(noun: string): Promise<readonly T[]> =>
+    (await cluster.json<{ items: T[] }>(host, noun, 'ls')).items
+  const networks = await list<NetworkItem>('network')
+  const endpoints = await list<EndpointItem>('endpoint')
+  const hosts = await list<{ metadata: { id: string }; status: { index: number } }>('host')
+  const indexOf = new Map(hosts.map(({ metadata, status }) => [metadata.id, status.index]))
+  const vniOf = new Map(networks.map(({ metadata, status }) => [metadata.id, status.vni]))
+  return [
+    'link fabric ckan0',
+    'link fabric ckan0p',
+    'link fabric ckvx0',
+    'filter block from_container',
+    'filter uplink from_underlay',
+    'filter vxlan from_vxlan_devi', // the kernel keeps 15 bytes of a program's name
+    ...['arp', 'inet'].map((family) => `rule ${family} carrick ${BELT}`),
+    ...networks.map(({ status }) => `network ${status.vni}`),
+    ...endpoints.flatMap(({ metadata, spec, status }) => {
+      const vni = vniOf.get(status.networkId)
+      const at = status.local ? status.device : `host ${indexOf.get(status.hostId)}`
+      const entries = spec.addresses.map((address) => `at ${vni}/${address} ${at} ${spec.mac}`)
+      if (!status.local) return entries
+      const alias = `${spec.network}/${metadata.name}`
+      const lengths = new Map(
+        networks
+          .find((network) => network.metadata.id === status.networkId)
+          ?.spec.subnets.map((subnet) => [subnet.includes(':'), subnet.split('/')[1]]),
+      )
+      const inside = spec.addresses.map((each) => `${each}/${lengths.get(each.includes(':'))}`)
+      return [
+        ...entries,
+        `link endpoint ${status.device} ${alias} up block ${BLOCK}`,
+        `device ${status.device} ${vni} ${spec.mac}`,
+        `inside ${spec.netns} ${spec.ifname} ${spec.mac} up ${inside.toSorted().join(' ')}`,
+      ]
+    }),
+  ].toSorted()
+}
+
+const GROUPS: Readonly<Record<string, string>> = {
+  '51713': 'endpoint',
+  '51714': 'dying',
+  '51715': 'fabric',
+}
+
+const BELT = JSON.stringify([
+  { match: { op: '==', left: { meta: { key: 'iifgroup' } }, right: 51_713 } },
+  { counter: null },
+  { drop: null },
+])
+
+interface EndpointValue {
+  readonly ifindex: number
+  readonly host: number
+  readonly mac: readonly number[]
+}
+
+interface NetworkItem {
+  readonly metadata: { readonly id: string }
+  readonly spec: { readonly subnets: readonly string[] }
+  readonly status: { readonly vni: number }
+}
+
+interface EndpointItem {
+  readonly metadata: { readonly name?: string }
+  readonly spec: {
+    readonly network: string
+    readonly addresses: readonly string[]
+    readonly mac: string
+    readonly ifname: string
+    readonly netns?: string
+  }
+  readonly status: {
+    readonly networkId: string
+    readonly hostId: string
+    readonly local: boolean
+    readonly device?: string
+  }
+}
+
+/** Every interface in every container's namespace, but the loopback. */
+function insides(dump: Dump): readonly string[] {
+  return [...dump].flatMap(([name, text]) => {
+    const netns = /^inside (.*)$/.exec(name)?.[1]
+    if (netns === undefined) return []
+    const links = JSON.parse(text) as readonly Inside[]
+    return links
+      .filter(({ ifname }) => ifname !== 'lo')
+      .map(({ ifname, address, flags, addr_info }) => {
+        const addresses = addr_info
+          .filter(({ scope }) => scope === 'global')
+          .map(({ local, prefixlen }) => `${local}/${prefixlen}`)
+        const up = flags.includes('UP') ? 'up' : 'down'
+        return `inside ${netns} ${ifname} ${address} ${up} ${addresses.toSorted().join(' ')}`
+      })
+  })
+}
+
+function steady(name: string, text: string): string {
+  if (['block', 'uplink', 'vxlan'].includes(name)) {
+    return text.replaceAll(/"id":\d+/g, '"id":0')
+  }
+  if (!['networks', 'direct_prefixes', 'devices', 'endpoints'].includes(name)) return text
+  const entries = JSON.parse(text) as unknown[]
+  const lines = entries.map((entry) => JSON.stringify(entry)).toSorted()
+  return `[${lines.join(',')}]`
+}
+
+function addressOf({ word }: Address): string {
+  const bytes = new Uint8Array(Uint32Array.from(word).buffer)
+  const mapped = word[0] === 0 && word[1] === 0 && word[2] === 0xffff_0000
+  return ipFromBytes(mapped ? bytes.slice(12) : bytes)
+}
+
+function macOf(bytes: readonly number[]): string {
+  return macFromBytes(Uint8Array.from(bytes))
+}
