@@ -60,12 +60,7 @@ export interface ControlDeps {
 const QUIET_REASONS: ReadonlySet<string> = new Set(['ignored'])
 const SETTLE_MS = 10_000
 
-export interface RunningControl extends Control, AsyncDisposable {
-  /** True when the background work of address management has nothing left to do, as far as it knows. */
-  readonly addressesKept: boolean
-}
-
-export function createControl(deps: ControlDeps): RunningControl {
+export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   const { store, journal, replica, ports, reports, clock, random, hostId } = deps
   const log = deps.log.child('control')
   const closing = new AbortController()
@@ -137,9 +132,6 @@ export function createControl(deps: ControlDeps): RunningControl {
       return drops
         .filter(({ reason }) => options.all === true || !QUIET_REASONS.has(reason))
         .map((drop) => namedDrop(drop, own, replica))
-    },
-    get addressesKept() {
-      return ipam.idle
     },
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('closing'))

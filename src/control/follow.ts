@@ -1,6 +1,7 @@
 /** Keeps a view of a few keys of the shared store: lists them, follows their changes, begins anew when cut. */
 
 import type { Clock } from '../lib/clock.ts'
+import { isNetworkError } from '../lib/errors.ts'
 import type { KeyRange, KeyValue, Store } from '../store/store.ts'
 
 const RETRY_MS = { first: 100, last: 5_000 }
@@ -38,8 +39,9 @@ export async function follow({
         }
         changed(view, false)
       }
-    } catch {
-      // Whatever it was, a list will tell; how the store is doing is told by the replica.
+    } catch (error) {
+      // A list will tell what was missed; how the store is doing is told by the replica.
+      if (!signal.aborted && !isNetworkError(error)) throw error
     }
     await clock.sleep(waitMs, signal).catch(() => undefined)
     waitMs = Math.min(waitMs * 2, RETRY_MS.last)

@@ -2,8 +2,8 @@
 
 import { Agent, type AgentOptions, type Scene } from '../agent/scene.ts'
 import type { ObjectFailure } from '../model/host.ts'
-import type { AttachSpec, Ports } from './control.ts'
-import { type ControlDeps, createControl, type RunningControl } from './create-control.ts'
+import type { AttachSpec, Control, Ports } from './control.ts'
+import { type ControlDeps, createControl, type RawDrop } from './create-control.ts'
 
 /** Waits for `work` while time passes on the scene's clock, at most a minute of it. */
 export async function drive<T>(scene: Scene, work: Promise<T>): Promise<T> {
@@ -59,8 +59,9 @@ export interface MemberOptions extends AgentOptions {
 export class Member {
   readonly scene: Scene
   readonly agent: Agent
-  readonly control: RunningControl
+  readonly control: Control & AsyncDisposable
   readonly ports = new FakePorts()
+  drops: readonly RawDrop[] = []
   #sandboxes = 0
 
   private constructor(scene: Scene, agent: Agent, settings: ControlDeps['settings']) {
@@ -82,7 +83,7 @@ export class Member {
         warnings: () => [],
       },
       createToken: async () => ({ id: 't', text: 't', expiresAt: '2026-01-01T00:00:00.000Z' }),
-      readDrops: async () => [],
+      readDrops: async () => this.drops,
       ...(settings === undefined ? {} : { settings }),
     })
   }

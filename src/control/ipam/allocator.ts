@@ -18,7 +18,7 @@ import { usableCount } from './layout.ts'
 import { gatewayOf, prefixOf, type Territory } from './territory.ts'
 
 const LOOSE_ATTEMPTS = 4
-const FOREIGN_ATTEMPTS = 3
+const FOREIGN_ATTEMPTS = 2
 
 export interface AllocatorDeps {
   readonly territory: Territory

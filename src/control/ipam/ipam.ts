@@ -135,11 +135,6 @@ export class Ipam implements AsyncDisposable {
     return this.#recovery.failures
   }
 
-  /** True when the background work has nothing left to do, as far as it knows. */
-  get idle(): boolean {
-    return this.#keeper.idle
-  }
-
   #replicaChanged(changes: readonly ReplicaChange[]): void {
     this.#recovery.watchRevision()
     for (const change of changes) {

@@ -37,7 +37,6 @@ export class Keeper {
   readonly #dirty = new Set<string>()
   readonly #noSpareUntil = new Map<string, number>()
   #wake = Promise.withResolvers<void>()
-  #busy = false
   #woken = true
   #told = false
 
@@ -67,11 +66,6 @@ export class Keeper {
   scarce(networkId: string): void {
     const until = this.#deps.clock.monotonicMs() + this.#deps.spareHoldMs
     this.#noSpareUntil.set(networkId, until)
-  }
-
-  /** True when nothing is left to do now. */
-  get idle(): boolean {
-    return !this.#busy && !this.#woken && this.#dirty.size === 0
   }
 
   /** Works until the signal is raised. */
@@ -108,7 +102,6 @@ export class Keeper {
       this.#wake = Promise.withResolvers<void>()
       return true
     }
-    this.#busy = true
     this.#woken = false
     this.#wake = Promise.withResolvers<void>()
     try {
@@ -122,8 +115,6 @@ export class Keeper {
         log.warn('addresses not looked after', { error: messageOf(error) })
       }
       return false
-    } finally {
-      this.#busy = false
     }
   }
 

@@ -79,10 +79,6 @@ export class AddressPool {
     })
   }
 
-  hasBlock(prefix: Prefix): boolean {
-    return this.#blocks.has(prefix)
-  }
-
   /** The own block the address lies in. */
   blockOf(address: IP): Prefix | undefined {
     for (const length of this.#lengths) {
@@ -102,31 +98,12 @@ export class AddressPool {
     return this.blocksIn(prefix).filter((block) => this.#blocks.get(block)?.taken === 0)
   }
 
-  /** Number of addresses in own blocks of `prefix` that nobody has, resting ones included. */
-  freeIn(prefix: Prefix): bigint {
-    let free = 0n
-    for (const block of this.#blocks.values()) {
-      if (prefixContains(prefix, prefixAddress(block.prefix))) {
-        free += block.usable - BigInt(block.taken)
-      }
-    }
-    return free
-  }
-
-  isReserved(address: IP): boolean {
-    return this.#reserved.has(address)
-  }
-
   /** Who has the address: an endpoint's id, or a word for what else it is kept for. */
   holderOf(address: IP): string | undefined {
     const endpoint = this.#used.get(address)
     if (endpoint !== undefined) return endpoint
     if (this.#promised.has(address)) return 'an endpoint being attached'
     return this.#excluded.has(address) ? 'an endpoint of another host' : undefined
-  }
-
-  isResting(address: IP, monotonicMs: number): boolean {
-    return (this.#resting.get(address) ?? 0) > monotonicMs
   }
 
   /**
@@ -233,13 +210,6 @@ export class AddressPool {
     const prefix = this.blockOf(address)
     const block = prefix === undefined ? undefined : this.#blocks.get(prefix)
     if (block !== undefined && !this.#reserved.has(address)) block.taken += after ? 1 : -1
-  }
-
-  /** Addresses that endpoints of this host have inside `prefix`. */
-  usedIn(prefix: Prefix): number {
-    let count = 0
-    for (const address of this.#used.keys()) if (prefixContains(prefix, address)) count++
-    return count
   }
 
   /** True when an endpoint of this host is, or is about to be, in the network. */
