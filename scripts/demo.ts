@@ -10,7 +10,7 @@ import { createLab, type Lab, removeLab } from '../src/lab/lab.ts'
 import { messageOf } from '../src/lib/errors.ts'
 import { runClient, serve, serveOnHost, startCounting } from './demo/containers.ts'
 import { hostPicture } from './demo/host-picture.ts'
-import { leftovers, pictureOfMachine } from './demo/leftovers.ts'
+import { leftoversOfLab, namespacesOf, newIn, pictureOfMachine } from './demo/leftovers.ts'
 import { Story } from './demo/story.ts'
 
 const HOSTS = ['h1', 'h2', 'h3'] as const
@@ -72,7 +72,7 @@ const build = spawnSync(process.execPath, [join(dirname(import.meta.filename), '
 })
 if (build.status !== 0) process.exit(1)
 
-const before = pictureOfMachine(CARRICK)
+const before = pictureOfMachine()
 let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
@@ -289,8 +289,8 @@ async function showRestart(
   facts.lostDuringRestart = lost
   const after = hostPicture(cluster.lab, 'h1')
   facts.changedByRestart = [
-    ...leftovers(before, after).map((thing) => `new: ${thing}`),
-    ...leftovers(after, before).map((thing) => `gone: ${thing}`),
+    ...newIn(before, after).map((thing) => `new: ${thing}`),
+    ...newIn(after, before).map((thing) => `gone: ${thing}`),
   ]
   story.check(lost === 0, `${lost} of ${sent} datagrams lost while they started`)
   story.check(
@@ -303,8 +303,9 @@ async function showRestart(
 
 /** Takes everything down, looks at what is left, tells the end of the story. */
 async function finish(exitCode: number | undefined): Promise<void> {
+  const namespaces = namespacesOf(name)
   await removeLab(name)
-  facts.leftovers = leftovers(before, pictureOfMachine(CARRICK))
+  facts.leftovers = [...leftoversOfLab(name, namespaces), ...newIn(before, pictureOfMachine())]
   story.title('The end')
   for (const thing of facts.leftovers) story.fail(`left behind: ${thing}`)
   story.check(

@@ -5,7 +5,7 @@
  * stays when the parts go.
  */
 
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { adoptEndpoints } from './agent/adopt.ts'
@@ -18,6 +18,7 @@ import { createRestApi } from './api/rest/api.ts'
 import { RestDoor } from './api/rest/door.ts'
 import type { Settings } from './cli/settings.ts'
 import { createControl } from './control/create-control.ts'
+import { deviceNameOf } from './control/own-index.ts'
 import { findSandboxes } from './dataplane/find-sandboxes.ts'
 import { Sandboxes } from './dataplane/sandboxes.ts'
 import { startDataplane } from './dataplane/threads.ts'
@@ -28,7 +29,7 @@ import { NetworkError } from './lib/errors.ts'
 import { killAt } from './lib/failpoint.ts'
 import type { Log } from './lib/log.ts'
 import { VERSION } from './lib/version.ts'
-import type { Host } from './model/host.ts'
+import type { Host, ObjectFailure } from './model/host.ts'
 import type { Journal } from './store/journal/journal.ts'
 import { openJournal } from './store/journal/sqlite-journal.ts'
 import { type Membership, readMembership, writeMembership } from './store/membership.ts'
@@ -39,7 +40,8 @@ import { openSharedStore } from './store/shared.ts'
 const CLUSTER = 'membership.cluster-id'
 /** A first start needs the shared store; it is asked again for this long. */
 const REGISTER_MS = 30_000
-const INTERIOR_PERIOD_MS = 30_000
+/** Long enough that an attach has answered, short enough that nobody waits for the news. */
+const GATHER_MS = 20
 
 /** Runs until SIGTERM or SIGINT and gives the exit code; throws NetworkError when it cannot start. */
 export async function runDaemon(settings: Settings, log: Log): Promise<number> {
@@ -164,6 +166,7 @@ async function runParts(
     startPublisher({
       ...base,
       lease,
+      gatherMs: GATHER_MS,
       onListed: (listener) => replica.onListed(listener),
       adopt: async (found) =>
         adoptEndpoints(found, {
@@ -182,7 +185,6 @@ async function runParts(
     await startDataplane(
       {
         bpfDirectory: settings.bpfDir,
-        interiorPeriodMs: INTERIOR_PERIOD_MS,
         ...(failpoint === undefined ? {} : { failpoint }),
       },
       () => sandboxes.list(),
@@ -214,7 +216,7 @@ async function runParts(
         publishedSequence: () => publisher.publishedSequence,
         settled: () => loop.settledSequence >= journal.sequence && loop.failures.length === 0,
         driftRepaired: () => loop.drift,
-        failures: () => loop.failures,
+        failures: () => [...loop.failures, ...unpublished()],
         warnings: () => dataplane.warnings,
       },
       distrust: () => lease.distrust() ?? publisher.distrust(),
@@ -231,6 +233,17 @@ async function runParts(
       log: log.child('control'),
     }),
   )
+  /** Endpoints that the cluster does not hear of, and why. */
+  function unpublished(): readonly ObjectFailure[] {
+    return Array.from(publisher.unpublished, ([key, obstacle]) => ({
+      object: key,
+      code: 'conflict',
+      message: `Cannot publish the endpoint: ${obstacle}`,
+      since: now().toISOString(),
+      attempts: 1,
+    }))
+  }
+
   reportStatus(
     () => ({
       appliedRevision: replica.revision,
@@ -333,8 +346,4 @@ function machineId(): string {
 
 function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-}
-
-function deviceNameOf(endpointId: string): string {
-  return `ck${createHash('sha256').update(endpointId).digest('hex').slice(0, 12)}`
 }

@@ -1,48 +1,78 @@
-/** What a run may leave on the machine: everything that was not there before it. */
+/**
+ * What a run of the demo left on the machine. Others may use the machine meanwhile, labs of their own
+ * included, so what is looked for is what only this run can have made: its lab's files and mounts, processes in its
+ * namespaces, and Carrick's marks outside of any lab that were not there before.
+ */
 
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { MARK } from '../../src/hoststate/state.ts'
 import { openKernel } from '../../src/kernel/real.ts'
+import { listPins } from '../../src/lab/namespaces.ts'
+import { labPath } from '../../src/lab/paths.ts'
 
-/** A picture of the machine: one line for each thing a run could leave. */
-export function pictureOfMachine(marker: string): ReadonlySet<string> {
+/** Carrick's marks in the machine's own namespaces, one line each. */
+export function pictureOfMachine(): ReadonlySet<string> {
   using kernel = openKernel()
+  const groups: readonly number[] = [MARK.endpointGroup, MARK.dyingGroup, MARK.fabricGroup]
   return new Set([
-    ...kernel.links.list().map(({ name }) => `device ${name}`),
-    ...readFileSync('/proc/self/mounts', 'utf8')
-      .split('\n')
-      .flatMap((line) => (line === '' ? [] : [`mount ${line.split(' ')[1]}`])),
-    ...filesBelow('/run/carrick-lab'),
-    ...filesBelow('/run/carrick'),
-    ...filesBelow('/run/netns'),
-    ...filesBelow('/sys/fs/bpf'),
-    ...processesOf(marker),
+    ...kernel.links
+      .list()
+      .flatMap(({ name, group }) => (groups.includes(group) ? [`device ${name}`] : [])),
     ...['inet', 'arp'].flatMap((family) =>
-      kernel.nft.listTable(family, 'carrick') === undefined ? [] : [`nft table ${family} carrick`],
+      kernel.nft.listTable(family, MARK.table) === undefined
+        ? []
+        : [`nft table ${family} ${MARK.table}`],
+    ),
+    ...['/sys/fs/bpf/carrick', '/run/carrick', '/var/lib/carrick'].flatMap((path) =>
+      existsSync(path) ? [`file ${path}`] : [],
     ),
   ])
 }
 
-/** What `after` has and `before` had not. */
-export function leftovers(before: ReadonlySet<string>, after: ReadonlySet<string>): string[] {
-  return [...after].filter((thing) => !before.has(thing)).sort()
-}
-
-function filesBelow(directory: string): string[] {
-  if (!existsSync(directory)) return []
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' }).map(
-    (name) => `file ${join(directory, name)}`,
+/** The namespaces of a lab that is up, as the links below /proc name them. */
+export function namespacesOf(lab: string): ReadonlySet<string> {
+  using kernel = openKernel()
+  return new Set(
+    listPins(lab)
+      .filter((pin) => existsSync(pin))
+      .flatMap((pin) => {
+        try {
+          using netns = kernel.openNetns(pin)
+          return [`net:[${netns.inode}]`]
+        } catch {
+          return [] // a namespace of another kind: whoever is in it is in the network's too
+        }
+      }),
   )
 }
 
-/** Processes whose command line holds the marker, and processes in a network namespace without a name. */
-function processesOf(marker: string): string[] {
+/** What is left of the lab after it was taken down. */
+export function leftoversOfLab(lab: string, namespaces: ReadonlySet<string>): string[] {
+  return [
+    ...(existsSync(labPath(lab)) ? [`directory ${labPath(lab)}`] : []),
+    ...readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .flatMap((line) => {
+        const [, path = ''] = line.split(' ')
+        return path.startsWith(labPath(lab)) ? [`mount ${path}`] : []
+      }),
+    ...processesIn(namespaces),
+  ]
+}
+
+/** What `after` has and `before` had not. */
+export function newIn(before: ReadonlySet<string>, after: ReadonlySet<string>): string[] {
+  return [...after].filter((thing) => !before.has(thing)).sort()
+}
+
+function processesIn(namespaces: ReadonlySet<string>): string[] {
   return readdirSync('/proc').flatMap((pid) => {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return []
+    if (!/^\d+$/.test(pid)) return []
     try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
-      const elsewhere = readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync('/proc/self/ns/net')
-      return elsewhere || command.includes(marker) ? [`process ${pid} ${command}`] : []
+      if (!namespaces.has(readlinkSync(`/proc/${pid}/ns/net`))) return []
+      return [
+        `process ${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`,
+      ]
     } catch {
       return [] // it ended while we looked
     }

@@ -51,6 +51,8 @@ export interface PublisherOptions {
    * it cannot be said yet: it is asked again.
    */
   readonly adopt: (found: Adoption) => Promise<readonly Endpoint[]>
+  /** Commits that come within this time travel together; absent: each goes at once. */
+  readonly gatherMs?: number
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -148,7 +150,7 @@ class Worker implements Publisher {
   }
 
   async #run(): Promise<void> {
-    const { clock, random, lease } = this.#options
+    const { clock, random, lease, gatherMs = 0 } = this.#options
     const signal = this.#signal
     let failures = 0
     while (!signal.aborted) {
@@ -165,6 +167,7 @@ class Worker implements Publisher {
         waitMs = backoffMs(failures, random)
       }
       await this.#wakeup.wait(clock, waitMs, signal).catch(() => undefined)
+      if (gatherMs > 0) await clock.sleep(gatherMs, signal).catch(() => undefined)
     }
   }
 

@@ -19,7 +19,10 @@ export interface DropCounter {
 export interface Dataplane extends AsyncDisposable {
   /** Makes the kernel agree with these objects; with `full`, with these alone, and reads everything again. */
   apply(changes: readonly ObjectChange[], full: boolean): Promise<readonly Failure[]>
-  /** Compares these kinds (default: all) with the kernel and puts right what differs. */
+  /**
+   * Compares these kinds (default: all) with the kernel and puts right what differs. What there is much of
+   * is compared afterwards, a part at a time, and told to `onRepair`.
+   */
   audit(kinds?: readonly Kind[]): Promise<Repair>
   /** Is told of repairs that a change seen in the kernel brought about. */
   onRepair(listener: (repair: Repair) => void): void
@@ -32,8 +35,6 @@ export interface Dataplane extends AsyncDisposable {
 export interface DataplaneSettings {
   /** Directory on bpffs where maps and programs are pinned, without the schema number. */
   readonly bpfDirectory: string
-  /** Inside namespaces things are compared this often, a few at a time. */
-  readonly interiorPeriodMs: number
   /** A step after which the process kills itself, to prove that the next start repairs it. */
   readonly failpoint?: string
 }

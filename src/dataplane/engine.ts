@@ -1,7 +1,7 @@
 /**
  * What the dataplane's thread does, without the thread: apply, audit, and answer to the kernel's notices.
  * A notice about a thing of ours that is not as wanted brings one repair; what tells of nothing (entries of
- * maps, insides of namespaces) is compared on timers, a few at a time, so that no attach waits for it.
+ * maps, insides of namespaces) is compared when the agent asks for an audit, a few at a time.
  */
 
 import type { Kind } from '../hoststate/state.ts'
@@ -21,11 +21,12 @@ const FLOCK_MS = 50
 /** Path MTUs that the kernel learned are asked for this often, some peers at a time: it tells nobody. */
 const PATH_PERIOD_MS = 500
 const PATHS_AT_ONCE = 8
-/** Insides of namespaces compared at once. */
-const SLICE = 10
+/** Kinds of which there are many, and how many are compared at once so that no attach waits for it. */
+const SLICES: Readonly<Partial<Record<Kind, number>>> = { interior: 10, endpoint: 200 }
+const BETWEEN_SLICES_MS = 5
 
-/** Kinds that `audit` compares at once on its timer; the insides are compared in slices. */
-const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => kind !== 'interior')
+/** Kinds that are compared at once. */
+const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => SLICES[kind] === undefined)
 
 export interface EngineEvents {
   repaired(repair: Repair): void
@@ -40,7 +41,7 @@ export class Engine {
   readonly #stopped = new AbortController()
   readonly #suspects = new Set<Kind>()
   #flock: ReturnType<typeof setTimeout> | undefined
-  #slice: ReturnType<typeof setTimeout> | undefined
+  readonly #slices = new Map<Kind, ReturnType<typeof setTimeout>>()
   #synced = false
   #nextPath = 0
 
@@ -61,12 +62,10 @@ export class Engine {
     const signal = this.#stopped.signal
     void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'nft', 'tc'], signal))
     const paths = setInterval(() => this.#askPaths(), PATH_PERIOD_MS)
-    const insides = setInterval(() => this.#lookInside(), settings.interiorPeriodMs)
     signal.addEventListener('abort', () => {
       clearInterval(paths)
-      clearInterval(insides)
       clearTimeout(this.#flock)
-      clearTimeout(this.#slice)
+      for (const slice of this.#slices.values()) clearTimeout(slice)
     })
   }
 
@@ -86,9 +85,8 @@ export class Engine {
   }
 
   audit(kinds: readonly Kind[]): Repair {
-    const swept = kinds.filter((kind) => SWEPT_KINDS.includes(kind))
-    if (kinds.includes('interior')) this.#lookInside()
-    return this.#reconciler.audit({ kinds: swept })
+    for (const kind of kinds) this.#auditInSlices(kind)
+    return this.#reconciler.audit({ kinds: kinds.filter((kind) => SWEPT_KINDS.includes(kind)) })
   }
 
   drops(): readonly DropCounter[] {
@@ -193,16 +191,20 @@ export class Engine {
     )
   }
 
-  /** Compares the insides of all namespaces, in slices with a pause for messages in between. */
-  #lookInside(): void {
-    if (!this.#synced || this.#slice !== undefined) return
-    const keys = this.#reconciler.keysOf('interior')
+  /** Compares what there is much of a part at a time, with a pause for messages in between. */
+  #auditInSlices(kind: Kind): void {
+    const size = SLICES[kind]
+    if (size === undefined || !this.#synced || this.#slices.has(kind)) return
+    const keys = this.#reconciler.keysOf(kind)
     const next = (from: number): void => {
-      const slice = keys.slice(from, from + SLICE)
-      this.#slice = undefined
+      const slice = keys.slice(from, from + size)
+      this.#slices.delete(kind)
       if (slice.length === 0) return
-      this.#tell(this.#reconciler.audit({ kind: 'interior', keys: slice }))
-      this.#slice = setTimeout(() => next(from + SLICE), 5)
+      this.#tell(this.#reconciler.audit({ kind, keys: slice }))
+      this.#slices.set(
+        kind,
+        setTimeout(() => next(from + size), BETWEEN_SLICES_MS),
+      )
     }
     next(0)
   }

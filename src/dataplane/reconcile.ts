@@ -116,9 +116,9 @@ export class Reconciler {
     return { repaired, failures: [...failures, ...this.#settle(touched)] }
   }
 
-  /** What is wanted of one kind now. */
-  wanted(kind: Kind): readonly Wanted[] {
-    return [...this.#slotsOf(kind).values()].flatMap((slot) => winner(slot)?.want ?? [])
+  /** Keys of what is wanted of one kind now. */
+  keysOf(kind: Kind): readonly string[] {
+    return [...this.#slotsOf(kind).keys()]
   }
 
   /** The thing wanted at a key, if any. */
@@ -155,8 +155,7 @@ export class Reconciler {
     const differing = new Set<string>()
     const found = new Set<string>()
     const inScope = (key: string): boolean => among === undefined || among.has(key)
-    const wanted = this.wanted(kind).filter((want) => inScope(keyOf(want)))
-    for (const have of resource.list(wanted)) {
+    for (const have of resource.list(this.#wanted(kind, among), among === undefined)) {
       const key = keyOf(have)
       if (!inScope(key)) continue
       found.add(key)
@@ -171,13 +170,20 @@ export class Reconciler {
       slot.applied = same ? want : have
       if (!same) differing.add(key)
     }
-    for (const [key, slot] of slots) {
-      if (found.has(key) || !inScope(key)) continue
+    for (const key of among ?? slots.keys()) {
+      const slot = slots.get(key)
+      if (slot === undefined || found.has(key)) continue
       slot.applied = undefined
       if (slot.claims.length > 0) differing.add(key)
       else slots.delete(key)
     }
     return differing
+  }
+
+  #wanted(kind: Kind, among?: ReadonlySet<string>): readonly Wanted[] {
+    const slots = this.#slotsOf(kind)
+    const asked = among === undefined ? slots.values() : [...among].map((key) => slots.get(key))
+    return [...asked].flatMap((slot) => (slot === undefined ? [] : (winner(slot)?.want ?? [])))
   }
 
   /** Removes in reverse order of kinds, then puts in order; an object's first failure ends its part. */

@@ -8,10 +8,10 @@ export interface Resource<W extends Wanted = Wanted, Have extends W = W> {
   /** True when the kernel's object is as wanted; what cannot be read back does not count. */
   equal(want: W, have: Have): boolean
   /**
-   * What is there, ours only. Things inside other namespaces can only be looked for where they are wanted;
-   * everything else ignores `wanted` and finds leftovers too.
+   * What is there, ours only: with `whole` everything, leftovers too; else only what stands where `wanted`
+   * would. Things inside other namespaces can only be looked for where they are wanted.
    */
-  list(wanted: readonly W[]): Iterable<Have>
+  list(wanted: readonly W[], whole: boolean): Iterable<Have>
   /** Creates or corrects. Throws NetworkError. */
   put(want: W): void
   /** The same for many at once, where the kernel offers it; on failure nothing is known of any of them. */

@@ -5,7 +5,6 @@
 
 import type { MapLayout } from '../../hoststate/maps.ts'
 import type { Kind, Wanted } from '../../hoststate/state.ts'
-import { keyOf } from '../../hoststate/state.ts'
 import type { BpfMap } from '../../kernel/bpf/map.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Resource } from '../resource.ts'
@@ -27,11 +26,14 @@ interface Bytes {
   readonly value: Uint8Array
 }
 
+/** A thing and the entry it was read from. */
+type Read<W> = W & { readonly bytes: Bytes }
+
 /** The resource of a map whose entries are all ours. */
-export function mapResource<W extends Wanted, Entry>(table: MapTable<W, Entry>): Resource<W, W> {
+export function mapResource<W extends Wanted, Entry>(
+  table: MapTable<W, Entry>,
+): Resource<W, Read<W>> {
   const { layout, map } = table
-  /** What `list` read last, for `equal` and `remove`. */
-  const read = new Map<string, Bytes>()
 
   const bytesOf = (want: W): Bytes => {
     const entry = table.entryOf(want)
@@ -41,26 +43,19 @@ export function mapResource<W extends Wanted, Entry>(table: MapTable<W, Entry>):
   return {
     kind: table.kind,
     equal(want, have) {
-      const bytes = read.get(keyOf(have))
-      if (bytes === undefined) return false
-      try {
-        return same(bytesOf(want).value, bytes.value) && same(bytesOf(want).key, bytes.key)
-      } catch (error) {
-        if (isNetworkError(error, 'not-found')) return false
-        throw error
-      }
+      const bytes = bytesOrNothing(want)
+      return (
+        bytes !== undefined &&
+        Buffer.compare(bytes.key, have.bytes.key) === 0 &&
+        Buffer.compare(bytes.value, have.bytes.value) === 0
+      )
     },
-    *list() {
-      read.clear()
-      for (const { key, value } of map.entries()) {
-        const entry = layout.entryOf(key, value)
-        const wanted = entry === undefined ? undefined : table.wantedOf(entry)
-        if (wanted === undefined) {
-          if (table.array !== true) map.delete(key)
-          continue
-        }
-        read.set(keyOf(wanted), { key, value })
-        yield wanted
+    *list(wanted, whole) {
+      for (const bytes of whole ? map.entries() : entriesAt(wanted)) {
+        const entry = layout.entryOf(bytes.key, bytes.value)
+        const thing = entry === undefined ? undefined : table.wantedOf(entry)
+        if (thing !== undefined) yield { ...thing, bytes }
+        else if (table.array !== true) map.delete(bytes.key)
       }
     },
     put(want) {
@@ -71,24 +66,31 @@ export function mapResource<W extends Wanted, Entry>(table: MapTable<W, Entry>):
       map.updateMany(wants.map(bytesOf))
     },
     remove(have) {
-      const key = read.get(keyOf(have))?.key ?? keyBytes(have)
+      // What was put and never read again has no bytes.
+      const bytes: Bytes | undefined =
+        (have as W & Partial<Pick<Read<W>, 'bytes'>>).bytes ?? bytesOrNothing(have)
+      const key = bytes?.key
       if (key === undefined) return
       if (table.array === true) map.update(key, new Uint8Array(map.slotBytes))
       else map.delete(key)
     },
   }
 
-  /** Nothing when the entry's key is a device that is gone: the program never asks for it again. */
-  function keyBytes(have: W): Uint8Array | undefined {
+  function* entriesAt(wanted: readonly W[]): Generator<Bytes> {
+    for (const want of wanted) {
+      const key = bytesOrNothing(want)?.key
+      const value = key === undefined ? undefined : map.lookup(key)
+      if (key !== undefined && value !== undefined) yield { key, value }
+    }
+  }
+
+  /** Nothing while a device that the entry names is missing. */
+  function bytesOrNothing(want: W): Bytes | undefined {
     try {
-      return layout.keyOf(table.entryOf(have))
+      return bytesOf(want)
     } catch (error) {
       if (isNetworkError(error, 'not-found')) return undefined
       throw error
     }
   }
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }

@@ -28,7 +28,7 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
       const entry = resolve(want)
       return entry !== undefined && Buffer.compare(hosts.valueOf(entry), have.row) === 0
     },
-    *list(wanted) {
+    *list(wanted, whole) {
       if (used === undefined) {
         used = new Set()
         for (const { key, value } of map.entries()) {
@@ -37,7 +37,7 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
         }
       }
       for (const { index } of wanted) used.add(index)
-      for (const index of used) {
+      for (const index of whole ? used : wanted.map((want) => want.index)) {
         const key = hosts.keyOf({ index } as HostEntry) // the key of a row is its index alone
         const row = map.lookup(key)
         const entry = row === undefined ? undefined : hosts.entryOf(key, row)
