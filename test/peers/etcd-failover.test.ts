@@ -1,18 +1,30 @@
 /** Members of a real etcd die, hang and lose their quorum under our client. */
 
-import { expect, test } from 'bun:test'
+import { afterAll, expect, test } from 'bun:test'
 import { isNetworkError } from '../../src/lib/errors.ts'
 import { connectEtcd } from '../../src/store/etcd/client.ts'
 import type { Store } from '../../src/store/store.ts'
-import { startEtcd } from './etcd-fixture.ts'
+import { type EtcdCluster, startEtcd } from './etcd-fixture.ts'
 
 const TEST_TIMEOUT_MS = 90_000
 const DEADLINE_MS = 30_000
+const clusters: EtcdCluster[] = []
+
+// not at the end of each test: a test that fails from outside does not reach its end
+afterAll(async () => {
+  for (const cluster of clusters) await cluster[Symbol.asyncDispose]()
+})
+
+async function newCluster(): Promise<EtcdCluster> {
+  const cluster = await startEtcd()
+  clusters.push(cluster)
+  return cluster
+}
 
 test(
   'a member dies under a watch: the caller watches again elsewhere and misses nothing',
   async () => {
-    await using cluster = await startEtcd()
+    const cluster = await newCluster()
     const endpoints = [...cluster.endpoints]
     await using store = connectEtcd({ endpoints })
     // writes go by the other members, so that they go on while ours is dead
@@ -53,7 +65,7 @@ test(
 test(
   'a member that hangs is left for one that answers',
   async () => {
-    await using cluster = await startEtcd()
+    const cluster = await newCluster()
     await using store = connectEtcd({ endpoints: cluster.endpoints, timeoutMs: 10_000 })
     await put(store, '/k', 'before')
     cluster.signal(0, 'SIGSTOP')
@@ -68,9 +80,31 @@ test(
 )
 
 test(
+  'a watch on a member that hangs breaks by itself',
+  async () => {
+    const cluster = await newCluster()
+    const endpoints = cluster.endpoints.slice(0, 1)
+    await using store = connectEtcd({ endpoints, pingIntervalMs: 1000 })
+    const signal = AbortSignal.timeout(DEADLINE_MS)
+    let broke: unknown
+    try {
+      for await (const batch of store.watch({ range: { key: '/k' }, signal })) {
+        if (batch.kind === 'progress') cluster.signal(0, 'SIGSTOP')
+      }
+    } catch (error) {
+      broke = error
+    } finally {
+      cluster.signal(0, 'SIGCONT')
+    }
+    expect(isNetworkError(broke, 'unavailable')).toBe(true)
+  },
+  TEST_TIMEOUT_MS,
+)
+
+test(
   'without a quorum calls fail within their deadline, and the watch breaks instead of being silent',
   async () => {
-    await using cluster = await startEtcd()
+    const cluster = await newCluster()
     await using store = connectEtcd({ endpoints: cluster.endpoints.slice(2), timeoutMs: 2000 })
     const revision = await put(store, '/k', 'v')
     const signal = AbortSignal.timeout(DEADLINE_MS)
@@ -89,8 +123,13 @@ test(
       broke = error
     }
     expect(isNetworkError(broke, 'unavailable')).toBe(true)
-    for (const work of [put(store, '/k', 'w'), store.range({ key: '/k' }), store.grantLease(5)]) {
-      const error = await work.catch((thrown: unknown) => thrown)
+    const works = [
+      () => put(store, '/k', 'w'),
+      () => store.range({ key: '/k' }),
+      () => store.grantLease(5),
+    ]
+    for (const work of works) {
+      const error = await work().catch((thrown: unknown) => thrown)
       expect(isNetworkError(error, 'unavailable')).toBe(true)
     }
   },

@@ -44,7 +44,7 @@ export async function startEtcd(): Promise<EtcdCluster> {
     signal: (member, signal) => void children[member]?.kill(signal),
     async [Symbol.asyncDispose]() {
       await Promise.all(children.map(end))
-      rmSync(directory, { recursive: true })
+      rmSync(directory, { recursive: true, force: true })
     },
   }
   try {
@@ -64,7 +64,9 @@ function startMember(directory: string, member: number, args: readonly string[])
   const log = openSync(logOf(directory, member), 'w')
   try {
     const data = join(directory, `m${member}`)
-    return spawn('etcd', ['--name', `m${member}`, '--data-dir', data, ...args], {
+    // a test run that is killed takes its members with it
+    const command = ['--pdeathsig', 'KILL', 'etcd', '--name', `m${member}`, '--data-dir', data]
+    return spawn('setpriv', [...command, ...args], {
       stdio: ['ignore', log, log],
       env: { PATH: process.env['PATH'] ?? '' },
     })

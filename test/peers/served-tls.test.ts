@@ -84,6 +84,55 @@ test('the name in the certificate decides what is written', async () => {
   expect((await a.range({ prefix: '/own/' })).count).toBe(0)
 })
 
+test('a client finds a store that went away and came back', async () => {
+  const path = `${fixture.directory}/restarted.db`
+  const serve = async (port: number): Promise<AsyncDisposable & { readonly port: number }> => {
+    const embedded = openEmbeddedStore({ path })
+    const served = await serveStore({
+      engine: embedded.engine,
+      listen: { host: '127.0.0.1', port },
+      tls: fixture.server,
+      mayWrite: () => true,
+      name: 'restarted',
+      clientUrls: [],
+    })
+    return {
+      port: served.address.port,
+      async [Symbol.asyncDispose]() {
+        await served[Symbol.asyncDispose]()
+        await embedded[Symbol.asyncDispose]()
+      },
+    }
+  }
+  const first = await serve(0)
+  const endpoints = [`https://127.0.0.1:${first.port}`]
+  const tls = await fixture.member('host-a')
+  await using store = connectEtcd({ endpoints, tls, timeoutMs: 3000 })
+  await store.txn({ success: [{ kind: 'put', key: '/k', value: 'kept' }] })
+  const signal = AbortSignal.timeout(30_000)
+  let broke: unknown
+  try {
+    for await (const _ of store.watch({ range: { key: '/k' }, signal })) {
+      await first[Symbol.asyncDispose]()
+    }
+  } catch (error) {
+    broke = error
+  }
+  expect(isNetworkError(broke, 'unavailable')).toBe(true)
+  const away = await store.range({ key: '/k' }).catch((thrown: unknown) => thrown)
+  expect(isNetworkError(away, 'unavailable')).toBe(true)
+  await using _second = await serve(first.port)
+  expect((await store.range({ key: '/k' })).items[0]?.value).toBe('kept')
+}, 60_000)
+
+test('a store that was closed does not connect again', async () => {
+  const store = connectEtcd({ endpoints: [fixture.url], tls: await fixture.member('host-a') })
+  await store.range({ prefix: '/' })
+  await store[Symbol.asyncDispose]()
+  const error = await store.range({ prefix: '/' }).catch((thrown: unknown) => thrown)
+  expect(String(error)).toContain('it was closed')
+})
+
 test('a watcher that does not read for a while gets everything, from the history', async () => {
   const a = fixture.connect(await fixture.member('host-a'))
   const value = 'z'.repeat(60_000)

@@ -23,6 +23,7 @@ import { rangeRequest, rangeResult, revisionOf, txnRequest, txnResult } from './
 import { watchStore } from './watch.ts'
 
 const TIMEOUT_MS = 5000
+const PING_INTERVAL_MS = 15_000
 
 export interface EtcdOptions {
   /** `http://host:port` or `https://host:port` of one or more members; see parseEtcdUrl(). */
@@ -31,6 +32,8 @@ export interface EtcdOptions {
   readonly tls?: TlsMaterial
   /** Deadline of every call; 5 s when absent. */
   readonly timeoutMs?: number
+  /** How often a connection with a silent watch is pinged; 15 s when absent, servers forbid below 5. */
+  readonly pingIntervalMs?: number
 }
 
 /**
@@ -38,7 +41,7 @@ export interface EtcdOptions {
  * certificates.
  */
 export function connectEtcd(options: EtcdOptions): Store {
-  const { endpoints, tls, timeoutMs = TIMEOUT_MS } = options
+  const { endpoints, tls, timeoutMs = TIMEOUT_MS, pingIntervalMs = PING_INTERVAL_MS } = options
   if (endpoints.length === 0) {
     throw new NetworkError('invalid', 'Cannot use a store without address')
   }
@@ -46,7 +49,7 @@ export function connectEtcd(options: EtcdOptions): Store {
   if (secure !== undefined && tls === undefined) {
     throw new NetworkError('invalid', `Cannot use the store at ${secure}: TLS needs certificates`)
   }
-  return new EtcdStore(new Connection(endpoints, tls, timeoutMs), timeoutMs)
+  return new EtcdStore(new Connection({ endpoints, tls, timeoutMs, pingIntervalMs }), timeoutMs)
 }
 
 class EtcdStore implements Store {

@@ -12,16 +12,13 @@ import {
   ConnectError,
   createClient,
 } from '@connectrpc/connect'
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
-import { isNetworkError, NetworkError } from '../../lib/errors.ts'
+import { createGrpcTransport } from '@connectrpc/connect-node'
+import { isNetworkError, messageOf, NetworkError } from '../../lib/errors.ts'
 import type { TlsMaterial } from '../../pki/files.ts'
 import { type REFUSALS, reasonOfText, refusal } from '../reasons.ts'
 import { KV, Lease, Watch } from './gen/etcdserverpb/rpc_pb.js'
+import { Session } from './session.ts'
 
-/** Pings more often than every 5 s get a stream cut; etcd --grpc-keepalive-min-time. */
-const PING_INTERVAL_MS = 15_000
-const PING_TIMEOUT_MS = 5000
-const CONNECT_TIMEOUT_MS = 2000
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 800
 /** Makes a member refuse, or end a stream, when it has lost its leader. etcd rpctypes.MetadataHasLeader */
@@ -29,7 +26,7 @@ export const REQUIRE_LEADER = { hasleader: 'true' } as const
 
 export interface Member {
   readonly url: string
-  readonly session: Http2SessionManager
+  readonly session: Session
   readonly kv: Client<typeof KV>
   readonly lease: Client<typeof Lease>
   readonly watch: Client<typeof Watch>
@@ -37,15 +34,22 @@ export interface Member {
 
 type Call<T> = (member: Member, options: CallOptions) => Promise<T>
 
+export interface ConnectionOptions {
+  readonly endpoints: readonly string[]
+  readonly tls: TlsMaterial | undefined
+  readonly timeoutMs: number
+  readonly pingIntervalMs: number
+}
+
 export class Connection {
   readonly #members: readonly Member[]
   readonly #timeoutMs: number
   #current = 0
   #closed = false
 
-  constructor(urls: readonly string[], tls: TlsMaterial | undefined, timeoutMs: number) {
-    this.#members = urls.map((url) => memberAt(url, tls))
-    this.#timeoutMs = timeoutMs
+  constructor(options: ConnectionOptions) {
+    this.#members = options.endpoints.map((url) => memberAt(url, options))
+    this.#timeoutMs = options.timeoutMs
   }
 
   /** Asks something that may be asked twice. */
@@ -63,7 +67,7 @@ export class Connection {
     const deadlineMs = performance.now() + this.#timeoutMs
     for (let tries = 0; ; tries++) {
       const member = this.#pick()
-      const problem = await connect(member, deadlineMs)
+      const problem = await connect(member)
       if (problem === undefined) return member
       this.distrust(member)
       await this.#pause(tries, deadlineMs, problem)
@@ -77,20 +81,21 @@ export class Connection {
 
   close(): void {
     this.#closed = true
-    for (const { session } of this.#members) session.abort()
+    for (const { session } of this.#members) session.close()
   }
 
   async #attempt<T>(call: Call<T>, repeatable: boolean): Promise<T> {
     const deadlineMs = performance.now() + this.#timeoutMs
     for (let tries = 0; ; tries++) {
       const member = this.#pick()
-      let problem = await connect(member, deadlineMs)
+      let problem = await connect(member)
       if (problem === undefined) {
         const left = Math.max(1, Math.ceil(deadlineMs - performance.now()))
         const timeoutMs = repeatable ? Math.max(Math.min(1000, left), Math.ceil(left / 2)) : left
         try {
           return await call(member, { timeoutMs, headers: REQUIRE_LEADER })
         } catch (error) {
+          if (ConnectError.from(error).code === Code.DeadlineExceeded) member.session.verify()
           problem = storeError(error, member.url)
           if (!isNetworkError(problem, 'unavailable')) throw problem
           if (!repeatable && !surelyRefused(problem)) {
@@ -105,6 +110,7 @@ export class Connection {
   }
 
   #pick(): Member {
+    if (this.#closed) throw closedError()
     const member = this.#members[this.#current]
     if (member === undefined)
       throw new NetworkError('invalid', 'Cannot use a store without address')
@@ -113,12 +119,10 @@ export class Connection {
 
   /** Waits before the next try, after each round longer; throws `problem` when time is up. */
   async #pause(tries: number, deadlineMs: number, problem: NetworkError): Promise<void> {
-    if (this.#closed) throw closedError(problem)
     const round = Math.floor((tries + 1) / this.#members.length)
     const pauseMs = round === 0 ? 0 : Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (round - 1))
     if (performance.now() + pauseMs >= deadlineMs) throw problem
     if (pauseMs > 0) await sleep(pauseMs)
-    if (this.#closed) throw closedError(problem)
   }
 }
 
@@ -148,13 +152,8 @@ export function storeError(error: unknown, url: string): NetworkError {
   }
 }
 
-function memberAt(url: string, tls: TlsMaterial | undefined): Member {
-  const credentials = tls && { ca: tls.ca, cert: tls.certificate, key: tls.key }
-  const session = new Http2SessionManager(
-    url,
-    { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS, pingIdleConnection: true },
-    credentials ?? {},
-  )
+function memberAt(url: string, options: ConnectionOptions): Member {
+  const session = new Session(url, options.tls, options.pingIntervalMs)
   const transport = createGrpcTransport({
     baseUrl: url,
     sessionManager: session,
@@ -169,26 +168,15 @@ function memberAt(url: string, tls: TlsMaterial | undefined): Member {
   }
 }
 
-/** Connects within the time a connection may take; the problem, if it could not be done. */
-async function connect(member: Member, deadlineMs: number): Promise<NetworkError | undefined> {
-  const { session } = member
-  if (session.state() === 'open' || session.state() === 'idle') return undefined
-  const timer = new AbortController()
-  const timeoutMs = Math.max(1, Math.min(CONNECT_TIMEOUT_MS, deadlineMs - performance.now()))
-  const late = sleep(timeoutMs, 'late' as const, { signal: timer.signal }).catch(
-    () => 'late' as const,
-  )
-  const state = await Promise.race([session.connect(), late])
-  timer.abort()
-  if (state === 'open' || state === 'idle') return undefined
-  const found = state === 'late' ? 'no connection in time' : causeOf(session.error())
-  if (state === 'late') session.abort()
-  const text = `Cannot reach the store at ${member.url}: ${found}`
-  return new NetworkError('unavailable', text, { details: { store: member.url } })
-}
-
-function causeOf(error: unknown): string {
-  return ConnectError.from(error).rawMessage
+/** Connects; the problem, if it could not be done. */
+async function connect(member: Member): Promise<NetworkError | undefined> {
+  try {
+    await member.session.connect()
+    return undefined
+  } catch (error) {
+    const text = `Cannot reach the store at ${member.url}: ${messageOf(error)}`
+    return new NetworkError('unavailable', text, { details: { store: member.url }, cause: error })
+  }
 }
 
 /** The member answered, before it did anything, that it cannot. */
@@ -196,6 +184,6 @@ function surelyRefused(problem: NetworkError): boolean {
   return problem.details['reason'] === ('no-leader' satisfies keyof typeof REFUSALS)
 }
 
-function closedError(cause: NetworkError): NetworkError {
-  return new NetworkError('unavailable', 'Cannot use the store: it was closed', { cause })
+function closedError(): NetworkError {
+  return new NetworkError('unavailable', 'Cannot use the store: it was closed')
 }

@@ -41,6 +41,7 @@ export async function* watchStore(
     throw new NetworkError('unavailable', `The store at ${member.url} ended the watch`)
   } catch (error) {
     signal.throwIfAborted()
+    if (stop.signal.aborted) member.session.verify()
     const problem = stop.signal.aborted
       ? new NetworkError(
           'unavailable',
