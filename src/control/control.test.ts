@@ -246,3 +246,45 @@ for (const { spec, message } of [
     assert.equal(a.ports.held.size, 0)
   })
 }
+
+test('a removal that was interrupted is finished by the id', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  const network = await create(a, 'blue', '10.9.0.0/24')
+  await scene.clock.advance(1_000)
+  await b.attach('blue')
+  await scene.clock.advance(3_000)
+  b.cut()
+  await scene.clock.advance(60_000)
+  await a.agent.store.txn({ success: [{ kind: 'delete', range: { key: keys.host(b.hostId) } }] })
+  await scene.clock.advance(1_000)
+  await drive(scene, a.control.removeHost(b.hostId))
+  for (const prefix of [keys.endpoints(network.id), keys.blocks(network.id)]) {
+    assert.equal((await a.agent.store.range({ prefix })).count, 0)
+  }
+  await scene.clock.advance(1_000)
+  await assert.rejects(drive(scene, a.control.removeHost(b.hostId)), refused('not-found', /host/))
+})
+
+test('after the store was restored nobody claims before every host has said what it has', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  await create(a, 'blue', '192.0.2.0/28')
+  await scene.clock.advance(1_000)
+  const before = scene.cluster.snapshot()
+  const { endpoint } = await b.attach('blue')
+  await a.attach('blue')
+  await scene.clock.advance(3_000)
+  b.cut()
+  scene.cluster.restore(before)
+  await scene.clock.advance(10_000)
+  const more = []
+  for (let i = 0; i < 4; i++) more.push(a.attach('blue').catch((error: unknown) => error))
+  const errors = (await Promise.all(more)).filter((result) => result instanceof NetworkError)
+  assert.ok(errors.length > 0)
+  for (const error of errors) refused('unavailable', /store was restored/)(error)
+  await b.heal()
+  const after = await a.attach('blue')
+  assert.notDeepEqual(after.endpoint.addresses, endpoint.addresses)
+  const { items } = await a.agent.store.range({ prefix: '/carrick/ipam/restore/' })
+  assert.deepEqual(items, [])
+  assert.deepEqual(b.control.status().failures, [])
+})

@@ -9,7 +9,7 @@ import type { Log } from '../../lib/log.ts'
 import { keys } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { IP } from '../../net/ip.ts'
-import { type Prefix, prefixAround } from '../../net/prefix.ts'
+import { type Prefix, prefixAround, prefixContains } from '../../net/prefix.ts'
 import type { Replica } from '../../store/replica/replica.ts'
 import type { Store, Transaction } from '../../store/store.ts'
 import type { Fence } from '../fence.ts'
@@ -132,8 +132,17 @@ export class Claimer {
       this.#enterBlock(network, block, outcome.revision)
       return true
     }
+    if (await this.#isOurs(network, outcome.blocks, address)) return true
     const single = await this.claimAddress(network, prefix, address, endpointId, true)
     return single.kind === 'won'
+  }
+
+  /** True when one of the blocks covers the address and is this host's after all: an event was lost. */
+  async #isOurs(network: Network, blocks: readonly Prefix[], address: IP): Promise<boolean> {
+    const covering = blocks.find((block) => prefixContains(block, address))
+    if (covering === undefined) return false
+    const { items } = await this.#deps.store.range({ key: keys.block(network.id, covering) })
+    return items[0] !== undefined && ownerIn(items[0].value) === this.#deps.hostId
   }
 
   async #claim(
