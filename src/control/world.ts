@@ -71,8 +71,11 @@ export class World {
   }
 
   async end(): Promise<void> {
-    for (const { member } of this.places) await member.stop()
-    this.scene[Symbol.dispose]()
+    try {
+      for (const { member } of this.places) await member.stop()
+    } finally {
+      this.scene[Symbol.dispose]()
+    }
   }
 
   place(n: number): Place {
