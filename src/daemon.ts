@@ -219,6 +219,7 @@ async function runParts(
         failures: () => [...loop.failures, ...unpublished()],
         warnings: () => dataplane.warnings,
       },
+      caughtUp: publisher.ready,
       distrust: () => lease.distrust() ?? publisher.distrust(),
       createToken: ({ ttlSeconds }) => shared.createToken(ttlSeconds),
       readDrops: async () => {

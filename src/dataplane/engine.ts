@@ -19,7 +19,7 @@ import { allResources } from './resources/all.ts'
 /** Notices come in flocks: one repair answers all of a flock. */
 const FLOCK_MS = 50
 /** Path MTUs that the kernel learned are asked for this often, some peers at a time: it tells nobody. */
-const PATH_PERIOD_MS = 500
+const PATH_PERIOD_MS = 1_000
 const PATHS_AT_ONCE = 8
 /** Kinds of which there are many, and how many are compared at once so that no attach waits for it. */
 const SLICES: Readonly<Partial<Record<Kind, number>>> = { interior: 10, endpoint: 200 }

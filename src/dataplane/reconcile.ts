@@ -58,7 +58,7 @@ export class Reconciler {
 
   readonly #onStep: (step: string) => void
 
-  /** `onStep` is told of every single change, `put veth` or `remove endpoint`, once it was made. */
+  /** `onStep` is told of every change, `put veth` or `remove endpoint`, once it was made. */
   constructor(resources: Resources, onStep: (step: string) => void = () => {}) {
     this.#resources = resources
     this.#onStep = onStep
@@ -233,6 +233,7 @@ export class Reconciler {
       try {
         resource.putMany(due.map(({ want }) => want))
         for (const { slot, want } of due) slot.applied = want
+        this.#onStep(`put ${kind}`)
         return
       } catch (error) {
         if (!isNetworkError(error)) throw error

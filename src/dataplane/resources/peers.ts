@@ -6,10 +6,9 @@
 
 import { type HostEntry, hosts } from '../../hoststate/maps.ts'
 import type { Peer } from '../../hoststate/state.ts'
-import type { Link } from '../../kernel/kernel.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import { parseIP } from '../../net/ip.ts'
-import { parseMac } from '../../net/mac.ts'
+import { type Mac, parseMac } from '../../net/mac.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
 
@@ -21,6 +20,8 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
   const map = datapath.map(hosts)
   /** Rows that may hold something; undefined until the whole array was read once. */
   let used: Set<number> | undefined
+  /** MACs of underlay devices by index, asked for anew at every whole comparison. */
+  const deviceMacs = new Map<number, Mac>()
 
   return {
     kind: 'peer',
@@ -29,6 +30,7 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
       return entry !== undefined && Buffer.compare(hosts.valueOf(entry), have.row) === 0
     },
     *list(wanted, whole) {
+      if (whole) deviceMacs.clear()
       if (used === undefined) {
         used = new Set()
         for (const { key, value } of map.entries()) {
@@ -65,6 +67,15 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
     },
   }
 
+  function macOf(device: number): Mac | undefined {
+    const known = deviceMacs.get(device)
+    if (known !== undefined) return known
+    const text = kernel.links.get(device)?.mac
+    const mac = text === undefined ? undefined : parseMac(text)
+    if (mac !== undefined) deviceMacs.set(device, mac)
+    return mac
+  }
+
   function clear(index: number): void {
     const key = hosts.keyOf({ index } as HostEntry) // as above
     map.update(key, new Uint8Array(map.slotBytes))
@@ -72,8 +83,7 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
 
   function resolve(want: Peer): HostEntry | undefined {
     const route = kernel.routes.lookup(want.remote, { source: want.local })
-    const link = route === undefined ? undefined : kernel.links.get(route.device)
-    const deviceMac = link === undefined ? undefined : macOf(link)
+    const deviceMac = route === undefined ? undefined : macOf(route.device)
     if (route === undefined || deviceMac === undefined) return undefined
     const nextHop =
       (route.gateway === undefined ? undefined : parseIP(route.gateway)) ?? want.remote
@@ -91,10 +101,6 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
       vxlanPort: want.vxlanPort,
     }
   }
-}
-
-function macOf(link: Link): ReturnType<typeof parseMac> {
-  return link.mac === undefined ? undefined : parseMac(link.mac)
 }
 
 function peerOf(entry: HostEntry): Peer {
