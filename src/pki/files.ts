@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { NetworkError } from '../lib/errors.ts'
+import { type ErrorCode, NetworkError } from '../lib/errors.ts'
 import { checkCertificate, type Identity } from './certificates.ts'
 
 /** What TLS needs to speak as a member: all PEM. */
@@ -59,11 +59,32 @@ export function readTlsMaterial(
   return { ca, ...identity }
 }
 
-/** Replaces a file by one that only its owner may read; makes its directory. */
+/** What keeps a file from being written, as far as a user can do something about it. */
+const REFUSALS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  ENOSPC: ['exhausted', 'the disk is full'],
+  EDQUOT: ['exhausted', 'the disk quota is used up'],
+  EROFS: ['forbidden', 'the file system may not be written'],
+  EACCES: ['forbidden', 'the file may not be written'],
+}
+
+/**
+ * Replaces a file by one that only its owner may read; makes its directory. Throws `exhausted` or
+ * `forbidden`; the old file is then as it was.
+ */
 export function writeSecret(path: string, text: string): void {
-  const directory = dirname(path)
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
   const temporary = `${path}.new`
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    replaceFile(path, temporary, text)
+  } catch (cause) {
+    rmSync(temporary, { force: true })
+    const errno = String((cause as NodeJS.ErrnoException).code)
+    const [code, found] = REFUSALS[errno] ?? (['kernel', errno] as const)
+    throw new NetworkError(code, `Cannot write ${path}: ${found}`, { cause })
+  }
+}
+
+function replaceFile(path: string, temporary: string, text: string): void {
   rmSync(temporary, { force: true })
   const fd = openSync(temporary, 'wx', 0o600)
   try {
@@ -73,7 +94,7 @@ export function writeSecret(path: string, text: string): void {
     closeSync(fd)
   }
   renameSync(temporary, path)
-  const parent = openSync(directory, 'r')
+  const parent = openSync(dirname(path), 'r')
   try {
     fsyncSync(parent)
   } finally {

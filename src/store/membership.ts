@@ -28,8 +28,7 @@ export interface Membership {
 export function readMembership(stateDir: string, now: Date): Membership | undefined {
   const path = join(stateDir, 'cluster.json')
   if (!existsSync(path)) return undefined
-  const record: unknown = JSON.parse(readFileSync(path, 'utf8'))
-  const { schema, hostId, clusterId, storeEndpoints } = record as Record<string, unknown> // JSON of ours
+  const { schema, hostId, clusterId, storeEndpoints } = readRecord(path)
   if (typeof schema === 'number' && schema > SCHEMA) {
     throw new NetworkError(
       'unsupported',
@@ -42,7 +41,7 @@ export function readMembership(stateDir: string, now: Date): Membership | undefi
     typeof clusterId !== 'string' ||
     !Array.isArray(storeEndpoints)
   ) {
-    throw new NetworkError('invalid', `Cannot read ${path}: it is not what a join writes`)
+    throw notOurs(path)
   }
   if (tls === undefined) {
     throw new NetworkError(
@@ -65,6 +64,22 @@ export function writeMembership(stateDir: string, membership: Membership): void 
     join(stateDir, 'cluster.json'),
     `${JSON.stringify({ schema: SCHEMA, hostId, clusterId, storeEndpoints })}\n`,
   )
+}
+
+function readRecord(path: string): Readonly<Record<string, unknown>> {
+  try {
+    const record: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (typeof record === 'object' && record !== null) return record as Record<string, unknown>
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw notOurs(path, cause)
+  }
+  throw notOurs(path)
+}
+
+function notOurs(path: string, cause?: unknown): NetworkError {
+  const message = `Cannot read ${path}: it is not what a join writes`
+  return new NetworkError('invalid', message, { cause, hint: 'put a backup in its place' })
 }
 
 function certificatesOf(stateDir: string): string {

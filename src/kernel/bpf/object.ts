@@ -5,7 +5,7 @@
  */
 
 import { ptr } from 'bun:ffi'
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { NetworkError } from '../../lib/errors.ts'
 import { bpfError, cString, type Handle, type Libbpf } from './libbpf.ts'
@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly maxEntries?: Readonly<Record<string, number>>
 }
 
+/** linux/magic.h BPF_FS_MAGIC */
+const BPF_FS_MAGIC = 0xcafe4a11
 /** Bytes of the verifier's log that are kept; its end tells what was refused. */
 const LOG_BYTES = 1 << 20
 
@@ -44,10 +46,11 @@ export class BpfObject implements Disposable {
 
   /**
    * Loads the object in `image`. Refused programs are `kernel` with the verifier's words in
-   * `details.log`; pinned maps of another shape are `conflict`; a kernel without BPF or one of its helpers is
-   * `unsupported`; without the right to load it is `forbidden`.
+   * `details.log`; pinned maps of another shape are `conflict`; a kernel without BPF or one of its helpers,
+   * or a pin directory on no bpffs, is `unsupported`; without the right to load it is `forbidden`.
    */
   static load(bpf: Libbpf, image: Uint8Array, options: LoadOptions = {}): BpfObject {
+    if (options.pinDirectory !== undefined) makePinDirectory(options.pinDirectory)
     const log = new Uint8Array(LOG_BYTES)
     const object = open(bpf, image, log)
     try {
@@ -102,6 +105,33 @@ function open(bpf: Libbpf, image: Uint8Array, log: Uint8Array): Handle {
   throw bpfError('open the BPF object', Number(bpf.libbpf_get_error(null)))
 }
 
+/** Looks at what is mounted there first, so that nothing is made where nothing can be pinned. */
+function makePinDirectory(directory: string): void {
+  let standing = directory
+  while (!existsSync(standing)) standing = dirname(standing)
+  if (statfsSync(standing).type !== BPF_FS_MAGIC) {
+    throw new NetworkError(
+      'unsupported',
+      `Cannot pin BPF maps in ${directory}: it is on no bpffs`,
+      {
+        details: { pinDirectory: directory },
+        hint: 'mount -t bpf bpf /sys/fs/bpf',
+      },
+    )
+  }
+  try {
+    mkdirSync(directory, { recursive: true })
+  } catch (cause) {
+    const errno = String((cause as NodeJS.ErrnoException).code)
+    const refused = ['EROFS', 'EACCES', 'EPERM'].includes(errno)
+    throw new NetworkError(
+      refused ? 'forbidden' : 'kernel',
+      `Cannot pin BPF maps in ${directory}: ${errno}`,
+      { details: { errno, pinDirectory: directory }, cause },
+    )
+  }
+}
+
 function prepare(bpf: Libbpf, map: Handle, shape: MapShape, options: LoadOptions): void {
   const maxEntries = options.maxEntries?.[shape.name]
   if (maxEntries !== undefined) {
@@ -109,7 +139,6 @@ function prepare(bpf: Libbpf, map: Handle, shape: MapShape, options: LoadOptions
     if (result < 0) throw bpfError(`size map ${shape.name}`, result)
   }
   if (options.pinDirectory !== undefined) {
-    mkdirSync(options.pinDirectory, { recursive: true })
     const path = `${options.pinDirectory}/${shape.name}`
     const result = bpf.bpf_map__set_pin_path(map, cString(path))
     if (result < 0) throw bpfError(`choose the pin of map ${shape.name}`, result)
