@@ -9,7 +9,7 @@ import type { ObjectChange, Repair } from '../dataplane/reconcile.ts'
 import type { ObjectKey } from '../hoststate/state.ts'
 import type { Log } from '../lib/log.ts'
 import type { Host, ObjectFailure } from '../model/host.ts'
-import { planAll, planBase, planEndpoint, planHost, planNetwork } from '../plan/plan.ts'
+import { planBase, planEndpoint, planHost, planNetwork, planObjects } from '../plan/plan.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 import { Backlog } from './backlog.ts'
 import { Waiters } from './waiters.ts'
@@ -38,6 +38,7 @@ export class Loop {
   readonly #hostInputs = new Map<string, string>()
   #everything = false
   #scheduled = false
+  #resyncing = false
   #started = false
   #sent = 0
   #done = 0
@@ -152,36 +153,43 @@ export class Loop {
   }
 
   async #flush(): Promise<void> {
+    // A resync goes out in parts; whatever changes meanwhile is planned anew when it is through.
+    if (this.#resyncing) return
+    const { dataplane, log } = this.#options
     const full = this.#everything
-    const changes = full ? this.#planEverything() : this.#planDirty()
+    this.#resyncing = full
+    const changes = full ? [] : this.#planDirty()
     this.#everything = false
     this.#dirty.clear()
     const sequence = this.#options.sequence()
     this.#sent++
     try {
-      const failures = await this.#options.dataplane.apply(changes, full)
-      const objects = full ? undefined : changes.map(({ object }) => object)
-      this.#backlog.record(objects, failures, this.#options.log)
+      const failures = full
+        ? await dataplane.resync(this.#planEverything())
+        : await dataplane.apply(changes)
+      this.#backlog.record(full ? undefined : changes.map(({ object }) => object), failures, log)
     } finally {
       this.#sent--
+      if (full) this.#resyncing = false
     }
+    if (full && (this.#everything || this.#dirty.size > 0)) this.#schedule()
     // A commit that changed no plan is settled as soon as nothing is under way.
     this.#done = this.#idle ? this.#options.sequence() : Math.max(this.#done, sequence)
     this.#waiters.resolve(this.#done)
   }
 
-  #planEverything(): ObjectChange[] {
+  *#planEverything(): Generator<ObjectChange> {
     const { replica, self, underlayDevices } = this.#options
     const byId = <T extends { readonly id: string }>(items: Iterable<T>): Map<string, T> =>
       new Map(Array.from(items, (item) => [item.id, item]))
-    const state = planAll({
+    const snapshot = {
       self: self(),
       underlayDevices,
       networks: byId(replica.networks()),
       hosts: byId(replica.hosts()),
       endpoints: byId(replica.endpoints()),
-    })
-    return Array.from(state, ([object, wanted]) => ({ object, wanted }))
+    }
+    for (const [object, wanted] of planObjects(snapshot)) yield { object, wanted }
   }
 
   #planDirty(): ObjectChange[] {

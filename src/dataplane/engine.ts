@@ -70,14 +70,19 @@ export class Engine {
   }
 
   /** `held`: namespaces that requests under way keep open, by inode. */
-  apply(
-    changes: readonly ObjectChange[],
-    full: boolean,
-    held: ReadonlyMap<number, number>,
-  ): readonly Failure[] {
+  apply(changes: readonly ObjectChange[], held: ReadonlyMap<number, number>): readonly Failure[] {
     this.#context.sandboxes.replace(held)
-    if (!full) return this.#reconciler.apply(changes)
-    const { failures } = this.#reconciler.resync(changes)
+    return this.#reconciler.apply(changes)
+  }
+
+  /** A part of everything there should be; nothing is done before `resync`. */
+  announce(changes: readonly ObjectChange[]): void {
+    this.#reconciler.announce(changes)
+  }
+
+  resync(held: ReadonlyMap<number, number>): readonly Failure[] {
+    this.#context.sandboxes.replace(held)
+    const { failures } = this.#reconciler.resync()
     // Links that an earlier run had put aside and not yet deleted.
     if (this.#context.kernel.links.list({ group: MARK.dyingGroup }).length > 0) this.#events.dying()
     this.#synced = true

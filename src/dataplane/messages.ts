@@ -9,10 +9,13 @@ export type Request =
   | {
       readonly kind: 'apply'
       readonly changes: readonly ObjectChange[]
-      readonly full: boolean
       /** Namespaces held open by requests under way: inode and descriptor. */
       readonly held: readonly (readonly [number, number])[]
     }
+  /** A part of everything; nothing is done before `resync`. */
+  | { readonly kind: 'announce'; readonly changes: readonly ObjectChange[] }
+  /** Everything was announced. */
+  | { readonly kind: 'resync'; readonly held: readonly (readonly [number, number])[] }
   | { readonly kind: 'audit'; readonly kinds: readonly Kind[] }
   | { readonly kind: 'drops' }
   | { readonly kind: 'stop' }
@@ -20,6 +23,8 @@ export type Request =
 export interface Answers {
   readonly start: { readonly warnings: readonly string[] }
   readonly apply: { readonly failures: readonly Failure[] }
+  readonly announce: null
+  readonly resync: { readonly failures: readonly Failure[] }
   readonly audit: Repair
   readonly drops: readonly DropCounter[]
   readonly stop: null

@@ -129,8 +129,11 @@ test('a resync removes what nobody claims and repairs what differs', () => {
   for (const wanted of container('ckleft', '10.0.0.9'))
     kernel.of(wanted.kind).set(keyOf(wanted), wanted)
   const reconciler = new Reconciler(kernel.resources())
-  const repair = reconciler.resync([{ object: 'endpoint/a', wanted: container('cka', '10.0.0.1') }])
-  expect(repair.repaired).toEqual({ veth: 2, endpoint: 2 })
+  reconciler.apply([{ object: 'endpoint/b', wanted: container('ckb', '10.0.0.2') }])
+  reconciler.announce([{ object: 'endpoint/a', wanted: container('cka', '10.0.0.1') }])
+  expect(kernel.all().map(keyOf)).not.toContain('cka')
+  const repair = reconciler.resync()
+  expect(repair.repaired).toEqual({ veth: 3, endpoint: 3 })
   expect(kernel.all()).toEqual([...container('cka', '10.0.0.1')])
 })
 

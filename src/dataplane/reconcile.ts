@@ -4,7 +4,7 @@
  * the greater object key wins, so that the outcome does not depend on the order of events.
  *
  * `apply` trusts what was put before and touches only what changed; `audit` reads the kernel again, puts
- * right what differs and removes what nobody claims; `resync` takes over all claims and audits.
+ * right what differs and removes what nobody claims; `announce` and `resync` replace all claims and audit.
  */
 
 import type { Kind, ObjectKey, Wanted } from '../hoststate/state.ts'
@@ -44,9 +44,12 @@ interface Claim {
   readonly want: Wanted
 }
 
+/** One `(kind, key)`. There are tens of thousands, nearly all claimed by one object: no list for one. */
 interface Slot {
-  /** Who wants what at this key: nearly always one object. */
-  claims: readonly Claim[]
+  /** The claim of the greatest object key; undefined when nobody claims it any more. */
+  claim: Claim | undefined
+  /** The claims of the others. */
+  others: readonly Claim[] | undefined
   /** What was last put and is believed to be there. */
   applied: Wanted | undefined
 }
@@ -55,6 +58,7 @@ export class Reconciler {
   readonly #resources: Resources
   readonly #slots = new Map<Kind, Map<string, Slot>>(KIND_ORDER.map((kind) => [kind, new Map()]))
   readonly #objects = new Map<ObjectKey, readonly Wanted[]>()
+  readonly #announced = new Set<ObjectKey>()
 
   readonly #onStep: (step: string) => void
 
@@ -71,21 +75,32 @@ export class Reconciler {
     return this.#settle(touched)
   }
 
-  /** Takes over what these objects want, forgets all others, and compares everything with the kernel. */
-  resync(changes: readonly ObjectChange[]): Repair {
-    const touched = new Map<Kind, Set<string>>()
-    const named = new Set(changes.map(({ object }) => object))
-    for (const object of [...this.#objects.keys()]) {
-      if (!named.has(object)) this.#claim({ object, wanted: [] }, touched)
+  /**
+   * Takes over what these objects want without touching the kernel: parts of everything, which `resync`
+   * completes.
+   */
+  announce(changes: readonly ObjectChange[]): void {
+    const unapplied = new Map<Kind, Set<string>>()
+    for (const change of changes) {
+      this.#claim(change, unapplied)
+      this.#announced.add(change.object)
     }
-    for (const change of changes) this.#claim(change, touched)
+  }
+
+  /** Forgets every object that was not announced, and compares everything with the kernel. */
+  resync(): Repair {
+    const touched = new Map<Kind, Set<string>>()
+    for (const object of [...this.#objects.keys()]) {
+      if (!this.#announced.has(object)) this.#claim({ object, wanted: [] }, touched)
+    }
+    this.#announced.clear()
     return this.audit({ kinds: KIND_ORDER })
   }
 
   /** Puts everything again that the object wants who wants the thing at this key. */
   reapply(kind: Kind, key: string): readonly Failure[] {
     const slot = this.#slotsOf(kind).get(key)
-    const object = slot === undefined ? undefined : winner(slot)?.object
+    const object = slot?.claim?.object
     if (object === undefined) return []
     const touched = new Map<Kind, Set<string>>()
     for (const want of this.#objects.get(object) ?? []) {
@@ -124,24 +139,22 @@ export class Reconciler {
   /** The thing wanted at a key, if any. */
   wantedAt(kind: Kind, key: string): Wanted | undefined {
     const slot = this.#slotsOf(kind).get(key)
-    return slot === undefined ? undefined : winner(slot)?.want
+    return slot?.claim?.want
   }
 
   #claim({ object, wanted }: ObjectChange, touched: Map<Kind, Set<string>>): void {
     for (const old of this.#objects.get(object) ?? []) {
       const slot = this.#slotsOf(old.kind).get(keyOf(old))
-      if (slot !== undefined) slot.claims = slot.claims.filter((claim) => claim.object !== object)
+      if (slot !== undefined) withdraw(slot, object)
       touch(touched, old.kind, keyOf(old))
     }
     for (const want of wanted) {
       const slots = this.#slotsOf(want.kind)
       const key = keyOf(want)
       const slot = slots.get(key)
-      if (slot === undefined) {
-        slots.set(key, { claims: [{ object, want }], applied: undefined })
-      } else {
-        slot.claims = [...slot.claims, { object, want }]
-      }
+      const claim = { object, want }
+      if (slot === undefined) slots.set(key, { claim, others: undefined, applied: undefined })
+      else enter(slot, claim)
       touch(touched, want.kind, key)
     }
     if (wanted.length === 0) this.#objects.delete(object)
@@ -161,11 +174,11 @@ export class Reconciler {
       found.add(key)
       const slot = slots.get(key)
       if (slot === undefined) {
-        slots.set(key, { claims: [], applied: have })
+        slots.set(key, { claim: undefined, others: undefined, applied: have })
         differing.add(key)
         continue
       }
-      const want = winner(slot)?.want
+      const want = slot.claim?.want
       const same = want !== undefined && resource.equal(want, have)
       slot.applied = same ? want : have
       if (!same) differing.add(key)
@@ -174,7 +187,7 @@ export class Reconciler {
       const slot = slots.get(key)
       if (slot === undefined || found.has(key)) continue
       slot.applied = undefined
-      if (slot.claims.length > 0) differing.add(key)
+      if (slot.claim !== undefined) differing.add(key)
       else slots.delete(key)
     }
     return differing
@@ -183,7 +196,7 @@ export class Reconciler {
   #wanted(kind: Kind, among?: ReadonlySet<string>): readonly Wanted[] {
     const slots = this.#slotsOf(kind)
     const asked = among === undefined ? slots.values() : [...among].map((key) => slots.get(key))
-    return [...asked].flatMap((slot) => (slot === undefined ? [] : (winner(slot)?.want ?? [])))
+    return [...asked].flatMap((slot) => (slot === undefined ? [] : (slot.claim?.want ?? [])))
   }
 
   /** Removes in reverse order of kinds, then puts in order; an object's first failure ends its part. */
@@ -202,7 +215,7 @@ export class Reconciler {
     const slots = this.#slotsOf(kind)
     for (const key of touched.get(kind) ?? []) {
       const slot = slots.get(key)
-      if (slot === undefined || slot.claims.length > 0) continue
+      if (slot === undefined || slot.claim !== undefined) continue
       try {
         if (slot.applied !== undefined) {
           this.#resource(kind).remove(slot.applied)
@@ -224,7 +237,7 @@ export class Reconciler {
     const due: { slot: Slot; want: Wanted; object: ObjectKey }[] = []
     for (const key of touched.get(kind) ?? []) {
       const slot = this.#slotsOf(kind).get(key)
-      const claim = slot === undefined ? undefined : winner(slot)
+      const claim = slot?.claim
       if (slot === undefined || claim === undefined || failures.has(claim.object)) continue
       if (slot.applied !== undefined && sameData(slot.applied, claim.want)) continue
       due.push({ slot, ...claim })
@@ -264,12 +277,25 @@ export class Reconciler {
   }
 }
 
-/** The claim of the greatest object key. */
-function winner(slot: Slot): Claim | undefined {
-  let best = slot.claims[0]
-  for (const claim of slot.claims)
-    if (best === undefined || claim.object > best.object) best = claim
-  return best
+/** Adds a claim; the greatest object key stands first. */
+function enter(slot: Slot, claim: Claim): void {
+  const { claim: first, others } = slot
+  if (first === undefined) {
+    slot.claim = claim
+  } else {
+    const [winner, loser] = claim.object > first.object ? [claim, first] : [first, claim]
+    slot.claim = winner
+    slot.others = [...(others ?? []), loser]
+  }
+}
+
+function withdraw(slot: Slot, object: ObjectKey): void {
+  const { claim: first, others } = slot
+  slot.claim = undefined
+  slot.others = undefined
+  for (const claim of first === undefined ? [] : [first, ...(others ?? [])]) {
+    if (claim.object !== object) enter(slot, claim)
+  }
 }
 
 function touch(touched: Map<Kind, Set<string>>, kind: Kind, key: string): void {

@@ -13,6 +13,11 @@ interface Pending {
   readonly reject: (reason: unknown) => void
 }
 
+/** Objects announced in one message. */
+const CHUNK = 500
+/** A thread costs some megabytes: the reaper's ends when nothing was detached for this long. */
+const REAPER_REST_MS = 10_000
+
 /** Starts both threads and loads the datapath. `held` tells which namespaces are open now. */
 export async function startDataplane(
   settings: DataplaneSettings,
@@ -20,11 +25,10 @@ export async function startDataplane(
   log: Log,
 ): Promise<Dataplane> {
   const worker = new Worker(threadUrl('worker.ts'))
-  const reaper = new Worker(threadUrl('reaper.ts'))
   const pending = new Map<number, Pending>()
   const listeners: ((repair: Repair) => void)[] = []
   let next = 1
-  let reaping: 'no' | 'yes' | 'again' = 'no'
+  const reaper = new Reaper(log)
 
   const ask = <K extends Request['kind']>(request: Request & { kind: K }): Promise<Answers[K]> =>
     new Promise((resolve, reject) => {
@@ -35,16 +39,11 @@ export async function startDataplane(
       worker.postMessage(message)
     })
 
-  const reap = (): void => {
-    reaping = reaping === 'no' ? 'yes' : 'again'
-    if (reaping === 'yes') reaper.postMessage({})
-  }
-
   worker.onmessage = ({ data }: { data: Reply }) => {
     if (data.kind === 'repair') {
       for (const listener of listeners) listener(data.repair)
     } else if (data.kind === 'dying') {
-      reap()
+      reaper.reap()
     } else {
       const waiting = pending.get(data.id)
       pending.delete(data.id)
@@ -52,24 +51,17 @@ export async function startDataplane(
       else waiting?.reject(errorOf(data.error))
     }
   }
-  reaper.onmessage = ({ data }: { data: { readonly error?: string } }) => {
-    if (data.error !== undefined) log.warn('links not deleted', { error: data.error })
-    const again = reaping === 'again'
-    reaping = 'no'
-    if (again) reap()
-  }
-  // A broken invariant in a thread ends the process: restarting is safe, going on is not.
-  const broken = (event: { readonly message: string }): void => {
-    throw new Error(`a dataplane thread broke: ${event.message}`)
-  }
   worker.onerror = broken
-  reaper.onerror = broken
 
   const { warnings } = await ask({ kind: 'start', settings })
   return {
     warnings,
-    apply: async (changes, full) =>
-      (await ask({ kind: 'apply', changes, full, held: held() })).failures,
+    apply: async (changes) => (await ask({ kind: 'apply', changes, held: held() })).failures,
+    async resync(everything) {
+      // In parts: whole, it would stand in memory three times over.
+      for (const changes of chunksOf(everything, CHUNK)) await ask({ kind: 'announce', changes })
+      return (await ask({ kind: 'resync', held: held() })).failures
+    },
     audit: (kinds: readonly Kind[] = KIND_ORDER) => ask({ kind: 'audit', kinds }),
     onRepair: (listener) => {
       listeners.push(listener)
@@ -78,9 +70,66 @@ export async function startDataplane(
     async [Symbol.asyncDispose]() {
       await ask({ kind: 'stop' })
       worker.terminate()
-      reaper.terminate()
+      reaper[Symbol.dispose]()
     },
   }
+}
+
+/** A broken invariant in a thread ends the process: restarting is safe, going on is not. */
+function broken(event: { readonly message: string }): void {
+  throw new Error(`a dataplane thread broke: ${event.message}`)
+}
+
+/** The thread that deletes links put aside: started when there are some, ended when there are none for long. */
+class Reaper implements Disposable {
+  readonly #log: Log
+  #worker: Worker | undefined
+  #state: 'idle' | 'reaping' | 'again' = 'idle'
+  #rest: ReturnType<typeof setTimeout> | undefined
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  reap(): void {
+    clearTimeout(this.#rest)
+    this.#state = this.#state === 'idle' ? 'reaping' : 'again'
+    if (this.#state === 'reaping') this.#start().postMessage({})
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#rest)
+    this.#worker?.terminate()
+    this.#worker = undefined
+  }
+
+  #start(): Worker {
+    if (this.#worker !== undefined) return this.#worker
+    const worker = new Worker(threadUrl('reaper.ts'))
+    worker.onmessage = ({ data }: { data: { readonly error?: string } }) => this.#reaped(data)
+    worker.onerror = broken
+    this.#worker = worker
+    return worker
+  }
+
+  #reaped({ error }: { readonly error?: string }): void {
+    if (error !== undefined) this.#log.warn('links not deleted', { error })
+    const again = this.#state === 'again'
+    this.#state = 'idle'
+    if (again) this.reap()
+    else this.#rest = setTimeout(() => this[Symbol.dispose](), REAPER_REST_MS)
+  }
+}
+
+function* chunksOf<T>(items: Iterable<T>, size: number): Generator<readonly T[]> {
+  let chunk: T[] = []
+  for (const item of items) {
+    chunk.push(item)
+    if (chunk.length < size) continue
+    yield chunk
+    chunk = []
+  }
+  if (chunk.length > 0) yield chunk
 }
 
 /**

@@ -23,28 +23,24 @@ export interface Snapshot {
   readonly endpoints: ReadonlyMap<string, Endpoint | PublishedEndpoint>
 }
 
-/** Everything, planned at once: at start, on the timer, after a resync. */
+/** Everything, planned at once. */
 export function planAll(snapshot: Snapshot): HostState {
-  const state = new Map<ObjectKey, readonly Wanted[]>()
-  state.set('base', planBase(snapshot.self, snapshot.underlayDevices, snapshot.networks.values()))
-  for (const network of snapshot.networks.values()) {
-    state.set(`network/${network.id}`, planNetwork(network))
+  return new Map(planObjects(snapshot))
+}
+
+/** Everything, one object after the other: at start, on the timer, after a resync. */
+export function* planObjects(
+  snapshot: Snapshot,
+): Generator<readonly [ObjectKey, readonly Wanted[]]> {
+  const { self, underlayDevices, networks, hosts, endpoints } = snapshot
+  yield ['base', planBase(self, underlayDevices, networks.values())]
+  for (const network of networks.values()) yield [`network/${network.id}`, planNetwork(network)]
+  for (const host of hosts.values()) yield [`host/${host.id}`, planHost(host, self)]
+  for (const endpoint of endpoints.values()) {
+    const network = networks.get(endpoint.networkId)
+    const host = hosts.get(endpoint.hostId)
+    yield [`endpoint/${endpoint.id}`, planEndpoint(endpoint, network, host, self)]
   }
-  for (const host of snapshot.hosts.values()) {
-    state.set(`host/${host.id}`, planHost(host, snapshot.self))
-  }
-  for (const endpoint of snapshot.endpoints.values()) {
-    state.set(
-      `endpoint/${endpoint.id}`,
-      planEndpoint(
-        endpoint,
-        snapshot.networks.get(endpoint.networkId),
-        snapshot.hosts.get(endpoint.hostId),
-        snapshot.self,
-      ),
-    )
-  }
-  return state
 }
 
 /** What every packet needs: programs, the slow path's device, the belt. */
@@ -127,15 +123,10 @@ export function planEndpoint(
     return planVeth(endpoint, network, networkMtuBytes(network, self))
   }
   if (host === undefined || host.id === self.id || network.carrier === 'local') return []
-  return endpoint.addresses.map(
-    (address): Wanted => ({
-      kind: 'endpoint',
-      vni: network.vni,
-      address,
-      mac: endpoint.mac,
-      at: { hostIndex: host.index },
-    }),
-  )
+  const { vni } = network
+  const { mac } = endpoint
+  const at = { hostIndex: host.index }
+  return endpoint.addresses.map((address): Wanted => ({ kind: 'endpoint', vni, address, mac, at }))
 }
 
 /** The MTU inside containers: as set, else the underlay's less what the carrier adds. */
