@@ -24,6 +24,13 @@ const BPF_FS_MAGIC = 0xcafe4a11
 /** Bytes of the verifier's log that are kept; its end tells what was refused. */
 const LOG_BYTES = 1 << 20
 
+/**
+ * The verifier gives up with EAGAIN when a signal is pending, and the runtime's threads send each other
+ * some; libbpf tries five times by itself. kernel/bpf/verifier.c do_check()
+ */
+const EAGAIN = -11
+const MOST_ATTEMPTS = 20
+
 /** A loaded object. */
 export class BpfObject implements Disposable {
   readonly maps: ReadonlyMap<string, BpfMap>
@@ -51,16 +58,19 @@ export class BpfObject implements Disposable {
    */
   static load(bpf: Libbpf, image: Uint8Array, options: LoadOptions = {}): BpfObject {
     if (options.pinDirectory !== undefined) makePinDirectory(options.pinDirectory)
-    const log = new Uint8Array(LOG_BYTES)
-    const object = open(bpf, image, log)
-    try {
-      for (const { map, shape } of mapsOf(bpf, object)) prepare(bpf, map, shape, options)
-      const result = bpf.bpf_object__load(object)
-      if (result < 0) throw loadError(result, log, options)
-      return new BpfObject(bpf, object)
-    } catch (error) {
+    for (let attempt = 1; ; attempt++) {
+      const log = new Uint8Array(LOG_BYTES)
+      const object = open(bpf, image, log)
+      try {
+        for (const { map, shape } of mapsOf(bpf, object)) prepare(bpf, map, shape, options)
+        const result = bpf.bpf_object__load(object)
+        if (result >= 0) return new BpfObject(bpf, object)
+        if (result !== EAGAIN || attempt === MOST_ATTEMPTS) throw loadError(result, log, options)
+      } catch (error) {
+        bpf.bpf_object__close(object)
+        throw error
+      }
       bpf.bpf_object__close(object)
-      throw error
     }
   }
 
