@@ -126,7 +126,7 @@ export interface Ports {
       readonly path: string
       readonly inode: number
     }
-    /** Lets go of what `hold` kept; content when nothing is held. */
+    /** Lets go of what one `hold` kept; content when nothing is held. */
     release(inode: number): void
   }
   readonly settler: {

@@ -89,7 +89,8 @@ export class Endpoints {
       using _place = own.claimPlace(sandbox.inode, checked.ifname, attempted)
       return await this.#attachTo(network, checked, sandbox)
     } finally {
-      if (!own.needsSandbox(sandbox.inode)) ports.sandboxes.release(sandbox.inode)
+      // Held any longer it would outlive its container; from here on its inode tells whether it is the same.
+      ports.sandboxes.release(sandbox.inode)
     }
   }
 
@@ -221,15 +222,13 @@ export class Endpoints {
   }
 
   async #remove(endpoint: Endpoint): Promise<void> {
-    const { journal, ports, own } = this.#deps
+    const { journal, own } = this.#deps
     own.leaving(endpoint)
     try {
       const revision = journal.commit([{ kind: 'delete', key: keyOf(endpoint) }])
       await this.#settle(endpoint, revision)
     } finally {
       own.left(endpoint.id)
-      const { inode } = endpoint.sandbox
-      if (!own.needsSandbox(inode)) ports.sandboxes.release(inode)
     }
   }
 }

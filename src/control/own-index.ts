@@ -26,8 +26,6 @@ export class OwnIndex implements Disposable {
   readonly #devices = new Set<string>()
   /** `<inode> <ifname>` to the endpoint there, or to a word for one being attached. */
   readonly #places = new Map<string, string>()
-  /** Number of endpoints, and of attaches under way, per sandbox. */
-  readonly #sandboxUsers = new Map<number, number>()
   readonly #perNetwork = new Map<string, number>()
   /** Endpoints whose record is gone and whose number the kernel may still use. */
   readonly #leaving = new Map<string, number>()
@@ -76,11 +74,6 @@ export class OwnIndex implements Disposable {
     }
   }
 
-  /** True while an endpoint, or an attach under way, needs the sandbox kept open. */
-  needsSandbox(inode: number): boolean {
-    return (this.#sandboxUsers.get(inode) ?? 0) > 0
-  }
-
   /**
    * Keeps an interface name of a sandbox for an attach; disposing lets it go, unless the endpoint's record
    * stands by then. Throws `already-exists` when an endpoint has it.
@@ -98,10 +91,8 @@ export class OwnIndex implements Disposable {
       )
     }
     this.#places.set(place, 'an endpoint being attached')
-    this.#use(inode, 1)
     return {
       [Symbol.dispose]: () => {
-        this.#use(inode, -1)
         if (!this.#endpoints.has(this.#places.get(place) ?? '')) this.#places.delete(place)
       },
     }
@@ -134,7 +125,6 @@ export class OwnIndex implements Disposable {
     this.#byNumber.set(number, id)
     this.#devices.add(device)
     this.#places.set(`${sandbox.inode} ${ifname}`, id)
-    this.#use(sandbox.inode, 1)
     this.#perNetwork.set(networkId, this.countIn(networkId) + 1)
   }
 
@@ -143,7 +133,6 @@ export class OwnIndex implements Disposable {
     this.#devices.delete(device)
     const place = `${sandbox.inode} ${ifname}`
     if (this.#places.get(place) === id) this.#places.delete(place)
-    this.#use(sandbox.inode, -1)
     const left = this.countIn(networkId) - 1
     if (left > 0) this.#perNetwork.set(networkId, left)
     else this.#perNetwork.delete(networkId)
@@ -154,11 +143,5 @@ export class OwnIndex implements Disposable {
     if (this.#byNumber.get(number) !== id) return
     this.#byNumber.delete(number)
     this.#lowestFree = Math.min(this.#lowestFree, number)
-  }
-
-  #use(inode: number, change: 1 | -1): void {
-    const users = (this.#sandboxUsers.get(inode) ?? 0) + change
-    if (users > 0) this.#sandboxUsers.set(inode, users)
-    else this.#sandboxUsers.delete(inode)
   }
 }
