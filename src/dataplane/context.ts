@@ -27,6 +27,7 @@ export class DeviceIndexes {
   readonly #kernel: Kernel
   readonly #indexes = new Map<string, number>()
   readonly #names = new Map<number, string>()
+  readonly #peers = new Map<string, number>()
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel
@@ -56,9 +57,19 @@ export class DeviceIndexes {
     this.#names.set(index, name)
   }
 
+  /** The other end's number, in its own namespace. */
+  setPeer(name: string, index: number): void {
+    this.#peers.set(name, index)
+  }
+
+  peerOf(name: string): number | undefined {
+    return this.#peers.get(name)
+  }
+
   forget(name: string): void {
     const index = this.#indexes.get(name)
     this.#indexes.delete(name)
+    this.#peers.delete(name)
     if (index !== undefined) this.#names.delete(index)
   }
 
@@ -66,6 +77,7 @@ export class DeviceIndexes {
   clear(): void {
     this.#indexes.clear()
     this.#names.clear()
+    this.#peers.clear()
   }
 }
 

@@ -12,6 +12,7 @@ import { killAt } from '../lib/failpoint.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 import { Reconciler } from './reconcile.ts'
 import { allResources } from './resources/all.ts'
@@ -40,6 +41,8 @@ export class Engine {
   readonly #events: EngineEvents
   readonly #stopped = new AbortController()
   readonly #suspects = new Set<Kind>()
+  /** Pairs marked as dying since somebody was told. */
+  readonly #dying: Aside[] = []
   #flock: ReturnType<typeof setTimeout> | undefined
   readonly #slices = new Map<Kind, ReturnType<typeof setTimeout>>()
   #synced = false
@@ -56,7 +59,7 @@ export class Engine {
       sandboxes: new HeldSandboxes(kernel),
     }
     this.#reconciler = new Reconciler(
-      allResources(this.#context, () => events.dying()),
+      allResources(this.#context, (aside) => this.#dying.push(aside)),
       killAt(settings.failpoint),
     )
     const signal = this.#stopped.signal
@@ -70,9 +73,13 @@ export class Engine {
   }
 
   /** `held`: namespaces that requests under way keep open, by inode. */
-  apply(changes: readonly ObjectChange[], held: ReadonlyMap<number, number>): readonly Failure[] {
+  apply(
+    changes: readonly ObjectChange[],
+    held: ReadonlyMap<number, number>,
+  ): { failures: readonly Failure[]; asides: readonly Aside[] } {
     this.#context.sandboxes.replace(held)
-    return this.#reconciler.apply(changes)
+    const failures = this.#reconciler.apply(changes)
+    return { failures, asides: this.#dying.splice(0) }
   }
 
   /** A part of everything there should be; nothing is done before `resync`. */
@@ -84,14 +91,19 @@ export class Engine {
     this.#context.sandboxes.replace(held)
     const { failures } = this.#reconciler.resync()
     // Links that an earlier run had put aside and not yet deleted.
-    if (this.#context.kernel.links.list({ group: MARK.dyingGroup }).length > 0) this.#events.dying()
+    this.#events.dying()
+    this.#dying.length = 0
     this.#synced = true
     return failures
   }
 
   audit(kinds: readonly Kind[]): Repair {
     for (const kind of kinds) this.#auditInSlices(kind)
-    return this.#reconciler.audit({ kinds: kinds.filter((kind) => SWEPT_KINDS.includes(kind)) })
+    const repair = this.#reconciler.audit({
+      kinds: kinds.filter((kind) => SWEPT_KINDS.includes(kind)),
+    })
+    if (this.#dying.splice(0).length > 0) this.#events.dying()
+    return repair
   }
 
   drops(): readonly DropCounter[] {
@@ -215,6 +227,7 @@ export class Engine {
   }
 
   #tell(repair: Repair): void {
+    if (this.#dying.splice(0).length > 0) this.#events.dying()
     if (Object.keys(repair.repaired).length > 0 || repair.failures.length > 0) {
       this.#events.repaired(repair)
     }

@@ -2,6 +2,7 @@
 
 import type { Kind } from '../hoststate/state.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 
 export type Request =
@@ -22,7 +23,8 @@ export type Request =
 
 export interface Answers {
   readonly start: { readonly warnings: readonly string[] }
-  readonly apply: { readonly failures: readonly Failure[] }
+  /** With the pairs that the reaper has to put aside before the change counts as made. */
+  readonly apply: { readonly failures: readonly Failure[]; readonly asides: readonly Aside[] }
   readonly announce: null
   readonly resync: { readonly failures: readonly Failure[] }
   readonly audit: Repair
@@ -48,5 +50,5 @@ export type Reply =
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
   /** Drift that a notice of the kernel brought to light was put right. */
   | { readonly kind: 'repair'; readonly repair: Repair }
-  /** Links wait in the dying group. */
+  /** Pairs are marked as dying, and nobody waits for them. */
   | { readonly kind: 'dying' }

@@ -1,27 +1,59 @@
 /**
- * The reaper's thread: deletes the links that detaching has put aside, all in one message, because that
- * waits for the kernel's grace period and would hold an attach up for tens of milliseconds (R22).
+ * The reaper's thread: what of a detach would hold an attach up (R22). Each request puts pairs aside and is
+ * answered; the pairs are deleted a little later, many in one message, because each deletion waits for the
+ * kernel's grace period, however many it is for.
  */
 
-import { MARK } from '../hoststate/state.ts'
 import { openKernel } from '../kernel/real.ts'
 import { isNetworkError } from '../lib/errors.ts'
+import { type Aside, putAside, reap } from './put-aside.ts'
 
-declare const self: {
-  onmessage: (() => void) | null
-  postMessage(message: { readonly error?: string }): void
+export interface ReaperRequest {
+  readonly id: number
+  /** Empty: only delete what is marked. */
+  readonly asides: readonly Aside[]
 }
 
-const kernel = openKernel()
+export type ReaperReply =
+  | { readonly kind: 'done'; readonly id: number; readonly error?: string }
+  /** Marked pairs were deleted, or could not be. */
+  | { readonly kind: 'reaped'; readonly error?: string }
 
-self.onmessage = () => {
+declare const self: {
+  onmessage: ((event: { readonly data: ReaperRequest }) => void) | null
+  postMessage(message: ReaperReply): void
+}
+
+/** Detaches come in rows: the deletion waits until the row ends, or is this long. */
+const PAUSE_MS = 100
+const MOST_WAITING = 256
+
+const kernel = openKernel()
+let waiting = 0
+let timer: ReturnType<typeof setTimeout> | undefined
+
+self.onmessage = ({ data: { id, asides } }) => {
+  const error = attempt(() => {
+    for (const aside of asides) putAside(kernel, aside)
+  })
+  self.postMessage({ kind: 'done', id, ...error })
+  waiting += asides.length
+  clearTimeout(timer)
+  if (waiting >= MOST_WAITING) reapNow()
+  else timer = setTimeout(reapNow, PAUSE_MS)
+}
+
+function reapNow(): void {
+  waiting = 0
+  self.postMessage({ kind: 'reaped', ...attempt(() => reap(kernel)) })
+}
+
+function attempt(work: () => void): { readonly error?: string } {
   try {
-    if (kernel.links.list({ group: MARK.dyingGroup }).length > 0) {
-      kernel.links.removeGroup(MARK.dyingGroup)
-    }
-    self.postMessage({})
+    work()
+    return {}
   } catch (error) {
     if (!isNetworkError(error)) throw error
-    self.postMessage({ error: error.message })
+    return { error: error.message }
   }
 }

@@ -6,6 +6,8 @@ import { ERROR_CODES, type ErrorCode, NetworkError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Dataplane, DataplaneSettings } from './dataplane.ts'
 import type { Answers, ErrorData, Numbered, Reply, Request } from './messages.ts'
+import type { Aside } from './put-aside.ts'
+import type { ReaperReply, ReaperRequest } from './reaper.ts'
 import type { Repair } from './reconcile.ts'
 
 interface Pending {
@@ -43,7 +45,7 @@ export async function startDataplane(
     if (data.kind === 'repair') {
       for (const listener of listeners) listener(data.repair)
     } else if (data.kind === 'dying') {
-      reaper.reap()
+      void reaper.putAside([])
     } else {
       const waiting = pending.get(data.id)
       pending.delete(data.id)
@@ -56,7 +58,11 @@ export async function startDataplane(
   const { warnings } = await ask({ kind: 'start', settings })
   return {
     warnings,
-    apply: async (changes) => (await ask({ kind: 'apply', changes, held: held() })).failures,
+    async apply(changes) {
+      const { failures, asides } = await ask({ kind: 'apply', changes, held: held() })
+      if (asides.length > 0) await reaper.putAside(asides)
+      return failures
+    },
     async resync(everything) {
       // In parts: whole, it would stand in memory three times over.
       for (const changes of chunksOf(everything, CHUNK)) await ask({ kind: 'announce', changes })
@@ -80,21 +86,26 @@ function broken(event: { readonly message: string }): void {
   throw new Error(`a dataplane thread broke: ${event.message}`)
 }
 
-/** The thread that deletes links put aside: started when there are some, ended when there are none for long. */
+/** The reaper behind its thread: started when there is something to do, ended when there is nothing for long. */
 class Reaper implements Disposable {
   readonly #log: Log
+  readonly #pending = new Map<number, () => void>()
   #worker: Worker | undefined
-  #state: 'idle' | 'reaping' | 'again' = 'idle'
+  #next = 1
   #rest: ReturnType<typeof setTimeout> | undefined
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  reap(): void {
+  /** Resolves when the containers' ends are out of the way; the pairs are deleted later. */
+  putAside(asides: readonly Aside[]): Promise<void> {
     clearTimeout(this.#rest)
-    this.#state = this.#state === 'idle' ? 'reaping' : 'again'
-    if (this.#state === 'reaping') this.#start().postMessage({})
+    return new Promise((resolve) => {
+      const request: ReaperRequest = { id: this.#next++, asides }
+      this.#pending.set(request.id, resolve)
+      this.#start().postMessage(request)
+    })
   }
 
   [Symbol.dispose](): void {
@@ -106,18 +117,21 @@ class Reaper implements Disposable {
   #start(): Worker {
     if (this.#worker !== undefined) return this.#worker
     const worker = new Worker(threadUrl('reaper.ts'))
-    worker.onmessage = ({ data }: { data: { readonly error?: string } }) => this.#reaped(data)
+    worker.onmessage = ({ data }: { data: ReaperReply }) => this.#heard(data)
     worker.onerror = broken
     this.#worker = worker
     return worker
   }
 
-  #reaped({ error }: { readonly error?: string }): void {
-    if (error !== undefined) this.#log.warn('links not deleted', { error })
-    const again = this.#state === 'again'
-    this.#state = 'idle'
-    if (again) this.reap()
-    else this.#rest = setTimeout(() => this[Symbol.dispose](), REAPER_REST_MS)
+  #heard(reply: ReaperReply): void {
+    if (reply.error !== undefined) this.#log.warn('pair not put aside', { error: reply.error })
+    if (reply.kind === 'done') {
+      this.#pending.get(reply.id)?.()
+      this.#pending.delete(reply.id)
+    } else if (this.#pending.size === 0) {
+      clearTimeout(this.#rest)
+      this.#rest = setTimeout(() => this[Symbol.dispose](), REAPER_REST_MS)
+    }
   }
 }
 

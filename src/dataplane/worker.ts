@@ -40,7 +40,7 @@ function answer(request: Request): (Reply & { kind: 'answer' })['answer'] {
     throw new Error(`the dataplane was asked to ${request.kind} before its start`)
   switch (request.kind) {
     case 'apply':
-      return { failures: engine.apply(request.changes, new Map(request.held)) }
+      return engine.apply(request.changes, new Map(request.held))
     case 'announce':
       engine.announce(request.changes)
       return null

@@ -1,6 +1,7 @@
 /** One resource per kind: the whole of what this program may make in a kernel. */
 
 import type { Context } from '../context.ts'
+import type { Aside } from '../put-aside.ts'
 import type { Resources } from '../resource.ts'
 import { blocks } from './block.ts'
 import { interiors } from './interiors.ts'
@@ -17,8 +18,8 @@ import {
 import { veths } from './veths.ts'
 import { vxlanDevices } from './vxlan-device.ts'
 
-/** `onDying` is called when a link was put aside for the reaper. */
-export function allResources(context: Context, onDying: () => void): Resources {
+/** `onDying` is told of every pair that is left to the reaper. */
+export function allResources(context: Context, onDying: (aside: Aside) => void): Resources {
   return {
     ruleset: rulesets(context.kernel),
     'vxlan-device': vxlanDevices(context.kernel, context.devices),

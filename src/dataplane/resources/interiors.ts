@@ -5,7 +5,7 @@
 
 import type { Interior } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
-import type { KernelView, Link, Netns } from '../../kernel/kernel.ts'
+import type { Batch, KernelView, Link, Netns } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import { familyOf, parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
@@ -17,14 +17,14 @@ interface Have extends Interior {
   readonly up: boolean
 }
 
-export function interiors({ kernel, sandboxes }: Context): Resource<Interior, Have> {
+export function interiors({ kernel, devices, sandboxes }: Context): Resource<Interior, Have> {
   return {
     kind: 'interior',
     equal,
     list: (wanted) => wanted.flatMap((want) => look(want) ?? []),
     put(want) {
       using netns = sandboxes.open(want.sandbox)
-      kernel.inNetns(netns, (inside) => configure(inside, want))
+      kernel.inNetns(netns, (inside) => configure(inside, want, devices.peerOf(want.device)))
     },
     // The interface takes everything with it.
     remove() {},
@@ -43,47 +43,53 @@ export function interiors({ kernel, sandboxes }: Context): Resource<Interior, Ha
   }
 }
 
-function configure(inside: KernelView, want: Interior): void {
-  const link = inside.links.get(want.ifname)
-  if (link === undefined || link.mac !== want.mac) {
-    throw new NetworkError(
-      'not-found',
-      `Cannot configure ${want.ifname} in ${want.sandbox.path}: the interface is not there`,
-      { details: { netns: want.sandbox.path, ifname: want.ifname } },
-    )
+/** `index`: the interface's number, where it was just made. */
+function configure(inside: KernelView, want: Interior, index = indexOf(inside, want)): void {
+  try {
+    inside.batch((batch) => fill(batch, want, index))
+  } catch (error) {
+    const ipv6 = want.addresses.some(({ address }) => familyOf(address) === 6)
+    if (!isNetworkError(error, 'kernel') || !ipv6 || !enableIPv6(inside, want.ifname)) throw error
+    inside.batch((batch) => fill(batch, want, index))
   }
-  if (want.addresses.some(({ address }) => familyOf(address) === 6)) enableIPv6(inside, want.ifname)
-  inside.batch((batch) => {
-    batch.links.set('lo', { up: true })
-    batch.links.set(link.index, { up: true, mtuBytes: want.mtuBytes })
-    for (const { address, length } of want.addresses) {
-      batch.addresses.put({
-        device: link.index,
-        address,
-        prefixLength: length,
-        noDad: true,
-        noPrefixRoute: true,
-      })
-    }
-    for (const { address, mac } of want.neighbours) {
-      batch.neighbours.put({ device: link.index, address, mac })
-    }
-    for (const { to, via } of want.routes) {
-      batch.routes.put({
-        destination: to,
-        gateway: via,
-        device: link.index,
-        onlink: true,
-        protocol: MARK.routeProtocol,
-      })
-    }
-  })
 }
 
-/** Runtimes switch IPv6 off in new namespaces (Docker does); an address needs it. */
-function enableIPv6(inside: KernelView, ifname: string): void {
+function indexOf(inside: KernelView, want: Interior): number {
+  const link = inside.links.get(want.ifname)
+  if (link !== undefined && link.mac === want.mac) return link.index
+  throw new NetworkError(
+    'not-found',
+    `Cannot configure ${want.ifname} in ${want.sandbox.path}: the interface is not there`,
+    { details: { netns: want.sandbox.path, ifname: want.ifname } },
+  )
+}
+
+function fill(batch: Batch, want: Interior, device: number): void {
+  batch.links.set('lo', { up: true })
+  batch.links.set(device, { up: true, mtuBytes: want.mtuBytes })
+  for (const { address, length: prefixLength } of want.addresses) {
+    batch.addresses.put({ device, address, prefixLength, noDad: true, noPrefixRoute: true })
+  }
+  for (const { address, mac } of want.neighbours) batch.neighbours.put({ device, address, mac })
+  for (const { to, via } of want.routes) {
+    batch.routes.put({
+      destination: to,
+      gateway: via,
+      device,
+      onlink: true,
+      protocol: MARK.routeProtocol,
+    })
+  }
+}
+
+/**
+ * Runtimes switch IPv6 off in new namespaces (Docker does); an address needs it. False when it was not off.
+ */
+function enableIPv6(inside: KernelView, ifname: string): boolean {
   const path = ['net', 'ipv6', 'conf', ifname, 'disable_ipv6']
-  if (inside.sysctl.read(path) === '1') inside.sysctl.write(path, '0')
+  if (inside.sysctl.read(path) !== '1') return false
+  inside.sysctl.write(path, '0')
+  return true
 }
 
 function read(inside: KernelView, want: Interior): Have | undefined {

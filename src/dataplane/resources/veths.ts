@@ -1,15 +1,15 @@
 /**
  * The pair of an endpoint. The peer is born inside the container's namespace under its final name; the
- * host's end joins the block where the program already sits, and only then goes up. Removal puts the pair
- * aside: renamed, down, in the dying group, for the reaper to delete (R22).
+ * host's end joins the block where the program already sits, and only then goes up. Removal marks the pair
+ * as dying and leaves the rest to the reaper's thread: taking a device down waits for the kernel (R22).
  */
 
-import { createHash } from 'node:crypto'
 import { MARK, type Veth } from '../../hoststate/state.ts'
 import type { Link } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import { parseMac } from '../../net/mac.ts'
 import type { Context } from '../context.ts'
+import { type Aside, dyingName } from '../put-aside.ts'
 import type { Resource } from '../resource.ts'
 
 interface Have extends Veth {
@@ -17,7 +17,8 @@ interface Have extends Veth {
   readonly block: number | undefined
 }
 
-export function veths(context: Context, onDying: () => void): Resource<Veth, Have> {
+/** `onDying` is told of every pair that was marked. */
+export function veths(context: Context, onDying: (aside: Aside) => void): Resource<Veth, Have> {
   const { kernel, devices, sandboxes } = context
 
   const blockOf = (index: number): number | undefined =>
@@ -43,7 +44,17 @@ export function veths(context: Context, onDying: () => void): Resource<Veth, Hav
     },
     put(want) {
       devices.forget(want.name)
-      const link = kernel.links.get(want.name) ?? create(want)
+      const link = standing(want.name)
+      if (link === undefined) {
+        const { index, peer } = create(want)
+        devices.set(want.name, index)
+        if (peer !== undefined) devices.setPeer(want.name, peer)
+        kernel.batch((batch) => {
+          batch.qdiscs.put({ device: index, ingressBlock: MARK.endpointBlock })
+          batch.links.set(index, { up: true })
+        })
+        return
+      }
       devices.set(want.name, link.index)
       if (blockOf(link.index) !== MARK.endpointBlock) {
         kernel.qdiscs.put({ device: link.index, ingressBlock: MARK.endpointBlock })
@@ -60,11 +71,18 @@ export function veths(context: Context, onDying: () => void): Resource<Veth, Hav
       const link = kernel.links.get(have.name)
       devices.forget(have.name)
       if (link === undefined) return
-      if ('sandbox' in have && have.sandbox.inode !== 0) freeName(have)
-      kernel.links.set(link.index, { up: false })
-      kernel.links.set(link.index, { name: dyingName(link), group: MARK.dyingGroup })
-      onDying()
+      kernel.links.set(link.index, { group: MARK.dyingGroup })
+      onDying({ sandbox: have.sandbox, peer: have.peer })
     },
+  }
+
+  /** The device of this name, unless it is one that was marked and not deleted yet. */
+  function standing(name: string): Link | undefined {
+    const link = kernel.links.get(name)
+    if (link?.group !== MARK.dyingGroup) return link
+    kernel.links.set(link.index, { up: false })
+    kernel.links.set(link.index, { name: dyingName(link) })
+    return undefined
   }
 
   function create(want: Veth): Link {
@@ -88,22 +106,6 @@ export function veths(context: Context, onDying: () => void): Resource<Veth, Hav
       )
     }
   }
-
-  /** Takes the container's end out of the way, so that its name can be used again at once. */
-  function freeName(have: Veth): void {
-    try {
-      using netns = sandboxes.open(have.sandbox)
-      kernel.inNetns(netns, (inside) => {
-        const link = inside.links.get(have.peer.name)
-        if (link === undefined || link.mac !== have.peer.mac) return
-        inside.links.set(link.index, { up: false })
-        inside.links.set(link.index, { name: dyingName(link) })
-      })
-    } catch (error) {
-      // The namespace is gone or was replaced, and the container's end with it.
-      if (!isNetworkError(error, 'not-found')) throw error
-    }
-  }
 }
 
 function haveOf(link: Link, block: number | undefined): Have {
@@ -121,10 +123,4 @@ function haveOf(link: Link, block: number | undefined): Have {
     up: link.up,
     block,
   }
-}
-
-/** A name that no endpoint has: 15 bytes at most, unique while both ends live. */
-function dyingName(link: Link): string {
-  const hash = createHash('sha256').update(`${link.name} ${link.index}`).digest('hex')
-  return `ckx${hash.slice(0, 11)}`
 }
