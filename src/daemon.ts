@@ -38,7 +38,7 @@ import { joinCluster } from './store/served/join-client.ts'
 import { openSharedStore } from './store/shared.ts'
 
 const CLUSTER = 'membership.cluster-id'
-/** A first start needs the shared store; it is asked again for this long. */
+/** A first start needs the shared store; it is asked again for this long. Later starts can wait for it. */
 const REGISTER_MS = 30_000
 /** Long enough that an attach has answered, short enough that nobody waits for the news. */
 const GATHER_MS = 20
@@ -62,6 +62,9 @@ export async function runDaemon(settings: Settings, log: Log): Promise<number> {
     await using door = await RestDoor.open({ path: settings.socket, group: settings.socketGroup })
     while (!stop.signal.aborted) await runParts(settings, log, door, stop.signal)
     return 0
+  } catch (error) {
+    if (error instanceof Stopped) return 0 // while it waited for something
+    throw error
   } finally {
     process.off('SIGTERM', stopped).off('SIGINT', stopped)
   }
@@ -84,6 +87,7 @@ async function runParts(
   stop.addEventListener('abort', () => parts.abort(stop.reason), { once: true })
   if (stop.aborted) return
   parts.signal.addEventListener('abort', () => ended.resolve())
+  ended.promise.catch(() => undefined) // told to whoever waits for it, at the latest when all is built
   const signal = parts.signal
   const clock = systemClock()
   const now = (): Date => new Date(clock.wallMs())
@@ -144,12 +148,15 @@ async function runParts(
   const base = { store, journal, hostId, clock, random, signal }
   const register = (): Promise<Host> =>
     registerHost({ ...base, description, log: log.child('identity') })
-  const self = describeHost(journal, hostId, description) ?? (await persist(register, signal))
+  const self =
+    describeHost(journal, hostId, description) ?? (await persist(register, signal, REGISTER_MS))
   if (shared.kind === 'embedded') {
     await register()
     await shared.openDoor()
   } else {
-    void persist(register, signal).catch(fail)
+    persist(register, signal, Number.POSITIVE_INFINITY).catch((error: unknown) => {
+      if (!signal.aborted) fail(error)
+    })
   }
   const instance = randomBytes(8).toString('hex')
   const lease = cleanup.use(
@@ -161,7 +168,9 @@ async function runParts(
 
   // What is known, and what of it is told to others.
   const replica = cleanup.use(createReplica({ ...base, log: log.child('replica') }))
-  await untilAborted(replica.ready, signal)
+  if (!replica.complete) log.info('waiting for the shared store', { store: shared.address })
+  await Promise.race([replica.ready, ended.promise])
+  if (signal.aborted) return
   const publisher = cleanup.use(
     startPublisher({
       ...base,
@@ -319,9 +328,13 @@ function openHostJournal(stateDir: string, membership: Membership | undefined, l
 }
 
 /** Tries until it works or is refused for another reason than the store being away. */
-async function persist(attempt: () => Promise<Host>, signal: AbortSignal): Promise<Host> {
+async function persist(
+  attempt: () => Promise<Host>,
+  signal: AbortSignal,
+  patienceMs: number,
+): Promise<Host> {
   const clock = systemClock()
-  const deadline = clock.monotonicMs() + REGISTER_MS
+  const deadline = clock.monotonicMs() + patienceMs
   for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
     try {
       return await attempt()
@@ -331,13 +344,6 @@ async function persist(attempt: () => Promise<Host>, signal: AbortSignal): Promi
       await clock.sleep(pauseMs, signal)
     }
   }
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    promise.then(resolve, reject)
-  })
 }
 
 function machineId(): string {

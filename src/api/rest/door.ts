@@ -1,10 +1,16 @@
 /**
  * The socket of the REST API, which stays while what stands behind it is built again: requests that come in
- * between wait for the new parts.
+ * between wait for the new parts, and are told so when that takes long.
  */
 
+import { randomUUID } from 'node:crypto'
+import { NetworkError } from '../../lib/errors.ts'
 import type { RestApi } from './api.ts'
+import { problemOf, problemResponse } from './problem.ts'
 import { type RestServer, serveRest } from './serve.ts'
+
+/** Longer than parts take to start by themselves; then they wait for something, which is the shared store. */
+const PATIENCE_MS = 5_000
 
 export class RestDoor implements AsyncDisposable {
   #api = Promise.withResolvers<RestApi>()
@@ -16,7 +22,7 @@ export class RestDoor implements AsyncDisposable {
     door.#server = await serveRest({
       path: options.path,
       group: options.group,
-      api: { fetch: async (request) => (await door.#api.promise).fetch(request) },
+      api: { fetch: (request) => door.#fetch(request) },
     })
     return door
   }
@@ -34,7 +40,28 @@ export class RestDoor implements AsyncDisposable {
     this.#api = Promise.withResolvers<RestApi>()
   }
 
+  async #fetch(request: Request): Promise<Response> {
+    const late = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => late.resolve(undefined), PATIENCE_MS)
+    try {
+      const api = await Promise.race([this.#api.promise, late.promise])
+      return api === undefined ? notYet(request) : await api.fetch(request)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server?.[Symbol.asyncDispose]()
   }
+}
+
+function notYet(request: Request): Response {
+  const error = new NetworkError(
+    'unavailable',
+    'Cannot answer yet: the daemon is starting and waits for the shared store',
+    { hint: 'journalctl -u carrick   # what it waits for' },
+  )
+  const instance = new URL(request.url).pathname
+  return problemResponse(problemOf(error, { instance, requestId: randomUUID(), ifMatch: false }))
 }
