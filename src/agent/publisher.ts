@@ -38,6 +38,9 @@ import { Wakeup } from './wakeup.ts'
 /** Sequence up to which publishing was ever tried from this journal: the store cannot honestly have more. */
 const INTENT = 'publisher.intent'
 
+/** While commits keep coming they wait at most this many times `gatherMs`. */
+const LONGEST_GATHERING = 8
+
 export interface PublisherOptions {
   readonly store: Store
   readonly journal: Journal
@@ -51,7 +54,7 @@ export interface PublisherOptions {
    * it cannot be said yet: it is asked again.
    */
   readonly adopt: (found: Adoption) => Promise<readonly Endpoint[]>
-  /** Commits that come within this time travel together; absent: each goes at once. */
+  /** Commits that follow each other within this time travel together; absent: each goes at once. */
   readonly gatherMs?: number
   readonly clock: Clock
   readonly random: Random
@@ -167,7 +170,18 @@ class Worker implements Publisher {
         waitMs = backoffMs(failures, random)
       }
       await this.#wakeup.wait(clock, waitMs, signal).catch(() => undefined)
-      if (gatherMs > 0) await clock.sleep(gatherMs, signal).catch(() => undefined)
+      await this.#gather(gatherMs).catch(() => undefined)
+    }
+  }
+
+  /** Lets commits that come one after the other travel together, up to a bound. */
+  async #gather(quietMs: number): Promise<void> {
+    const { clock, journal } = this.#options
+    const startMs = clock.monotonicMs()
+    for (let before = -1; quietMs > 0 && journal.sequence !== before; ) {
+      if (clock.monotonicMs() - startMs > LONGEST_GATHERING * quietMs) return
+      before = journal.sequence
+      await clock.sleep(quietMs, this.#signal)
     }
   }
 
