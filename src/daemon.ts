@@ -43,6 +43,9 @@ const REGISTER_MS = 30_000
 /** Long enough that an attach has answered, short enough that nobody waits for the news. */
 const GATHER_MS = 20
 
+/** A store that does not answer is given up this long after the daemon was told to stop. */
+const FAREWELL_MS = 500
+
 /** Runs until SIGTERM or SIGINT and gives the exit code; throws NetworkError when it cannot start. */
 export async function runDaemon(settings: Settings, log: Log): Promise<number> {
   if (process.getuid?.() !== 0) {
@@ -144,6 +147,7 @@ async function runParts(
       log: log.child('store'),
     }),
   )
+  signal.addEventListener('abort', () => setTimeout(() => shared.hangUp(), FAREWELL_MS).unref())
   const { store } = shared
   const base = { store, journal, hostId, clock, random, signal }
   const register = (): Promise<Host> =>

@@ -62,6 +62,8 @@ export interface SharedStore extends AsyncDisposable {
   openDoor(): Promise<void>
   /** Makes a join token; `unsupported` with an etcd of the operator's own. */
   createToken(ttlSeconds: number): Promise<{ id: string; text: string; expiresAt: string }>
+  /** Gives up what a store elsewhere has not answered yet; every later call fails at once. */
+  hangUp(): void
 }
 
 export async function openSharedStore(options: SharedStoreOptions): Promise<SharedStore> {
@@ -99,6 +101,7 @@ function openEtcd(etcd: NonNullable<SharedStoreOptions['etcd']>): SharedStore {
         { hint: 'start the other hosts with the same --store' },
       )
     },
+    hangUp: () => void store[Symbol.asyncDispose](),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   }
 }
@@ -111,6 +114,7 @@ function openJoined(options: SharedStoreOptions, membership: Membership): Shared
     store,
     async openDoor() {},
     createToken: (ttlSeconds) => tokenOf(store, membership.tls.ca, ttlSeconds, options.now()),
+    hangUp: () => void store[Symbol.asyncDispose](),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   }
 }
@@ -159,6 +163,7 @@ async function openOwn(options: SharedStoreOptions): Promise<SharedStore> {
         doors.push(door)
       },
       createToken: (ttlSeconds) => tokenOf(embedded, authority.certificate, ttlSeconds, now()),
+      hangUp() {},
       async [Symbol.asyncDispose]() {
         for (const door of doors) await door[Symbol.asyncDispose]()
         await served[Symbol.asyncDispose]()
