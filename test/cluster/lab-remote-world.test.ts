@@ -44,7 +44,11 @@ test('RemoteWorld fills a store that hosts can reach, and changes what is in it'
   const watch = ['etcdctl', '--endpoints', 'http://192.0.2.2:2379', 'watch', '--prefix', prefix]
   const watcher = lab.spawn('h1', ['env', 'ETCDCTL_API=3', ...watch])
   const changed = new Promise<string>((resolve) => {
-    watcher.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString()))
+    let text = ''
+    watcher.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      if (text.split('\n').length > 2) resolve(text)
+    })
   })
   await world.ask({ ask: 'churn', changesPerSecond: 20 })
   assert.match(await changed, /^PUT\n\/carrick\/endpoints\/n1\/benchhost/)
