@@ -6,8 +6,7 @@ import { runSteps } from './steps.ts'
 await runSteps([
   ...checks,
   { name: 'build', command: ['bun', 'scripts/build.ts'], budgetSeconds: 60 },
-  { name: 'bpf', command: ['sh', 'bpf/build', '--check'], budgetSeconds: 60 },
   { name: 'kernel', command: ['bun', 'test', './test/kernel'], budgetSeconds: 300 },
   { name: 'peers', command: ['bun', 'test', './test/peers'], budgetSeconds: 300 },
-  { name: 'cluster', command: ['bun', 'test', './test/cluster'], budgetSeconds: 480 },
+  { name: 'cluster', command: ['bun', 'test', './test/cluster'], budgetSeconds: 600 },
 ])
