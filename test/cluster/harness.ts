@@ -10,7 +10,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Cluster, type DaemonOptions } from '../../src/lab/cluster.ts'
-import { createLab, type Lab, removeLab } from '../../src/lab/lab.ts'
+import { createLab, type Lab, listLabs, removeLab } from '../../src/lab/lab.ts'
 import type { RunResult } from '../../src/lab/processes.ts'
 import type { LabRequest } from '../../src/lab/spec.ts'
 import { messageOf } from '../../src/lib/errors.ts'
@@ -166,6 +166,7 @@ export async function shell(cluster: Cluster, host: string, command: string): Pr
 
 function makeLab({ daemon, members, ...request }: Shape): Promise<Lab> {
   buildExecutable()
+  cleanUpWhenStopped()
   const serial = Math.floor(performance.now())
   return createLab({ ...request, hosts: request.hosts ?? 2, name: `ckt-${process.pid}-${serial}` })
 }
@@ -197,6 +198,17 @@ async function tellingLogs(lab: Lab, body: () => Promise<void>): Promise<void> {
   } catch (error) {
     const logs = lab.hosts.map(({ name }) => `--- ${name}\n${cluster.log(name).slice(-LOG_TAIL)}`)
     throw new Error(`${messageOf(error)}\n${logs.join('\n')}`, { cause: error })
+  }
+}
+
+/** A run over its budget is told to stop: its labs go with it. */
+function cleanUpWhenStopped(): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    if (process.listenerCount(signal) > 0) continue
+    process.once(signal, () => {
+      const ours = listLabs().filter(({ name }) => name.startsWith(`ckt-${process.pid}-`))
+      void Promise.all(ours.map(({ name }) => removeLab(name))).finally(() => process.exit(1))
+    })
   }
 }
 
