@@ -98,8 +98,10 @@ static __always_inline int send_remote(struct __sk_buff *skb, void *frame, struc
 
 	if (!host || !(host->flags & HOST_VALID) || carrier == CARRIER_LOCAL)
 		return drop(skb, vni, skb->ifindex, IP_AT, DROP_NO_CARRIER);
-	direct = carrier == CARRIER_DIRECT ||
-		 (carrier == CARRIER_AUTO && (host->flags & HOST_ON_LINK));
+	direct = carrier != CARRIER_VXLAN && (host->flags & HOST_ON_LINK);
+	/* A router in between would not know where the network is. */
+	if (carrier == CARRIER_DIRECT && !direct)
+		return drop(skb, vni, skb->ifindex, IP_AT, DROP_NO_CARRIER);
 	limit = host->mtu;
 	if (!direct)
 		limit -= host->flags & HOST_IPV6 ? OUTER6_BYTES : OUTER4_BYTES;

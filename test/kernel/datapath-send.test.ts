@@ -165,7 +165,7 @@ for (const family of [4, 6] as const) {
       }
     })
 
-    test('auto goes direct on a link and by VXLAN behind a router; local goes nowhere', () => {
+    test('auto goes direct on a link and by VXLAN behind a router, direct only on a link, local nowhere', () => {
       const length = (carrier: maps.CarrierName, onLink: boolean) => {
         const [host] = fx.HOSTS
         if (host === undefined) throw new Error('no host')
@@ -178,6 +178,8 @@ for (const family of [4, 6] as const) {
       try {
         expect(length('auto', true)).toBe(0)
         expect(length('auto', false)).toBe(50)
+        expect(length('direct', true)).toBe(0)
+        expect(length('direct', false)).toBeUndefined()
         expect(length('local', true)).toBeUndefined()
         expect(
           fabric.verdict(

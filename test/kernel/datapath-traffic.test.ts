@@ -98,15 +98,13 @@ test('an absent address is unreachable at once', () => {
 }, 20_000)
 
 for (const outer of [4, 6] as const) {
-  for (const carrier of ['vxlan', 'direct'] as const) {
-    test(`a hop of 1,400 bytes hurts nobody once the path is known: ${carrier} over IPv${outer}`, () => {
-      using pair = new Pair({ outer, carrier, routerMtuBytes: 1400 })
-      for (const host of pair.hosts) host.setPathMtu(1400)
-      for (const inner of [4, 6] as const) {
-        const [source, target] = [end(pair.a, inner), end(pair.c, inner)]
-        expect(streamBytes(source, target, 8 * MIB)).toBe(8 * MIB)
-        expect(exchangeDatagrams(source, target, 1390, 3)).toBe(3)
-      }
-    }, 60_000)
-  }
+  test(`a hop of 1,400 bytes hurts nobody once the path is known: vxlan over IPv${outer}`, () => {
+    using pair = new Pair({ outer, carrier: 'vxlan', routerMtuBytes: 1400 })
+    for (const host of pair.hosts) host.setPathMtu(1400)
+    for (const inner of [4, 6] as const) {
+      const [source, target] = [end(pair.a, inner), end(pair.c, inner)]
+      expect(streamBytes(source, target, 8 * MIB)).toBe(8 * MIB)
+      expect(exchangeDatagrams(source, target, 1390, 3)).toBe(3)
+    }
+  }, 60_000)
 }
