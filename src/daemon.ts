@@ -34,7 +34,6 @@ import type { Journal } from './store/journal/journal.ts'
 import { openJournal } from './store/journal/sqlite-journal.ts'
 import { type Membership, readMembership, writeMembership } from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
-import { joinCluster } from './store/served/join-client.ts'
 import { openSharedStore } from './store/shared.ts'
 
 const CLUSTER = 'membership.cluster-id'
@@ -303,6 +302,7 @@ async function runParts(
         { hint: 'remove its networks and hosts first: carrick network ls; carrick host ls' },
       )
     }
+    const { joinCluster } = await import('./store/served/join-client.ts')
     const joined = await joinCluster({ ...request, name: settings.hostName, hostId, now: now() })
     writeMembership(settings.stateDir, joined)
     log.info('joined', { host: joined.hostId, store: joined.storeEndpoints.join(',') })

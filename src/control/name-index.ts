@@ -1,15 +1,17 @@
 /** Which endpoint has which name in which network, for all the replica knows: one look-up per attach. */
 
 import { NetworkError } from '../lib/errors.ts'
+import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Network } from '../model/network.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 
+type Named = Endpoint | PublishedEndpoint
+
 export class NameIndex implements Disposable {
   readonly #replica: Replica
-  /** `<network> <name>` to endpoint id. */
-  readonly #byName = new Map<string, string>()
-  /** Endpoint id to its entry above. */
-  readonly #entries = new Map<string, string>()
+  /** Network id and name to endpoint. The records are the replica's: an entry costs little more than its place. */
+  readonly #byName = new Map<string, Map<string, Named>>()
+  readonly #byId = new Map<string, Named>()
   /** Names of attaches under way. */
   readonly #claimed = new Set<string>()
   readonly #stop: () => void
@@ -25,14 +27,14 @@ export class NameIndex implements Disposable {
   }
 
   find(networkId: string, name: string): string | undefined {
-    return this.#byName.get(`${networkId} ${name}`)
+    return this.#byName.get(networkId)?.get(name)?.id
   }
 
   /** Keeps the name for an attach; disposing lets it go. Throws `already-exists` when it is taken. */
   claim(network: Network, name: string | undefined): Disposable {
     if (name === undefined) return { [Symbol.dispose]() {} }
     const entry = `${network.id} ${name}`
-    const holder = this.#byName.get(entry)
+    const holder = this.find(network.id, name)
     if (holder !== undefined || this.#claimed.has(entry)) {
       const endpoint = holder === undefined ? undefined : this.#replica.endpoint(holder)
       const host = endpoint === undefined ? undefined : this.#replica.host(endpoint.hostId)?.name
@@ -51,7 +53,7 @@ export class NameIndex implements Disposable {
 
   #readAll(): void {
     this.#byName.clear()
-    this.#entries.clear()
+    this.#byId.clear()
     for (const { id } of this.#replica.endpoints()) this.#read(id)
   }
 
@@ -63,15 +65,16 @@ export class NameIndex implements Disposable {
   }
 
   #read(id: string): void {
-    const before = this.#entries.get(id)
-    if (before !== undefined) {
-      this.#entries.delete(id)
-      if (this.#byName.get(before) === id) this.#byName.delete(before)
+    const before = this.#byId.get(id)
+    if (before?.name !== undefined) {
+      this.#byId.delete(id)
+      const names = this.#byName.get(before.networkId)
+      if (names?.get(before.name)?.id === id) names.delete(before.name)
     }
     const endpoint = this.#replica.endpoint(id)
     if (endpoint?.name === undefined) return
-    const entry = `${endpoint.networkId} ${endpoint.name}`
-    this.#entries.set(id, entry)
-    this.#byName.set(entry, id)
+    const names = this.#byName.get(endpoint.networkId) ?? new Map<string, Named>()
+    this.#byName.set(endpoint.networkId, names.set(endpoint.name, endpoint))
+    this.#byId.set(id, endpoint)
   }
 }

@@ -7,14 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isNetworkError } from '../lib/errors.ts'
 import {
-  caHash,
-  checkCertificate,
   commonNameOf,
   createAuthority,
   createRequest,
   issueCertificate,
   signRequest,
 } from './certificates.ts'
+import { caHash, checkCertificate } from './check.ts'
 import {
   readAuthority,
   readTlsMaterial,

@@ -5,23 +5,17 @@
  */
 
 import 'reflect-metadata'
-import { createHash, createPublicKey, webcrypto, X509Certificate } from 'node:crypto'
+import { webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
 import { messageOf, NetworkError } from '../lib/errors.ts'
+import type { Identity } from './check.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 /** Clocks of hosts differ; a new certificate is valid a little before now. */
 const BACKDATE_MS = 5 * 60_000
 const DAY_MS = 86_400_000
 const AUTHORITY_DAYS = 3650
-
-/** A certificate and its private key, both as PEM. */
-export interface Identity {
-  readonly certificate: string
-  /** PKCS #8. */
-  readonly key: string
-}
 
 export type Role = 'server' | 'client'
 
@@ -101,41 +95,10 @@ export async function signRequest(
   return certify(authority, publicKey, wishes, now)
 }
 
-/** SHA-256 of the certificate's public key (its SPKI), base64url: what a join token carries. */
-export function caHash(certificate: string): string {
-  const spki = createPublicKey(certificate).export({ type: 'spki', format: 'der' })
-  return createHash('sha256').update(spki).digest('base64url')
-}
-
-/** Throws `unauthenticated`, naming `file` and the date, when the certificate is not valid at `now`. */
-export function checkCertificate(certificate: string, file: string, now: Date): void {
-  let parsed: X509Certificate
-  try {
-    parsed = new X509Certificate(certificate)
-  } catch (error) {
-    throw new NetworkError('invalid', `Cannot use ${file}: it holds no certificate`, {
-      cause: error,
-    })
-  }
-  const notBefore = new Date(parsed.validFrom)
-  const notAfter = new Date(parsed.validTo)
-  if (now > notAfter) throw invalidNow(file, `the certificate expired at ${notAfter.toISOString()}`)
-  if (now < notBefore) {
-    throw invalidNow(file, `the certificate is valid from ${notBefore.toISOString()} only`)
-  }
-}
-
 /** The common name of a certificate's subject, '' when it has none. */
 export function commonNameOf(certificate: string): string {
   const [name = ''] = new x509.X509Certificate(certificate).subjectName.getField('CN')
   return name
-}
-
-function invalidNow(file: string, found: string): NetworkError {
-  return new NetworkError('unauthenticated', `Cannot use ${file}: ${found}`, {
-    details: { file },
-    hint: 'Join the cluster again with a new token',
-  })
 }
 
 async function certify(

@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type ErrorCode, NetworkError } from '../lib/errors.ts'
-import { checkCertificate, type Identity } from './certificates.ts'
+import { checkCertificate, type Identity } from './check.ts'
 
 /** What TLS needs to speak as a member: all PEM. */
 export interface TlsMaterial extends Identity {

@@ -1,7 +1,7 @@
 /**
  * The shared store this host uses: etcd where the settings name one, the first host's store where this host
  * joined it, else its own, which it also serves to those that will join. Whoever asks gets a Store and
- * cannot tell which.
+ * cannot tell which. Only the packages of the one that is used are loaded: they cost megabytes.
  */
 
 import { readFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { NetworkError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { keys, ownerOf } from '../model/keys.ts'
 import type { IP } from '../net/ip.ts'
-import { caHash, createAuthority, issueCertificate } from '../pki/certificates.ts'
+import { caHash, type Identity } from '../pki/check.ts'
 import {
   readAuthority,
   readTlsMaterial,
@@ -19,12 +19,7 @@ import {
   writeAuthorityCertificate,
   writeIdentity,
 } from '../pki/files.ts'
-import { createToken, formatToken } from '../pki/token.ts'
-import { connectEtcd } from './etcd/client.ts'
 import type { Membership } from './membership.ts'
-import { openJoinDoor } from './served/join.ts'
-import { serveStore } from './served/server.ts'
-import { openEmbeddedStore } from './sqlite/embedded.ts'
 import type { Store } from './store.ts'
 
 const SERVER_DAYS = 397
@@ -72,7 +67,8 @@ export async function openSharedStore(options: SharedStoreOptions): Promise<Shar
   return openOwn(options)
 }
 
-function openEtcd(etcd: NonNullable<SharedStoreOptions['etcd']>): SharedStore {
+async function openEtcd(etcd: NonNullable<SharedStoreOptions['etcd']>): Promise<SharedStore> {
+  const { connectEtcd } = await import('./etcd/client.ts')
   const { caFile, certFile, keyFile } = etcd
   const files = [caFile, certFile, keyFile].filter((file) => file !== undefined)
   if (files.length !== 0 && files.length !== 3) {
@@ -106,7 +102,11 @@ function openEtcd(etcd: NonNullable<SharedStoreOptions['etcd']>): SharedStore {
   }
 }
 
-function openJoined(options: SharedStoreOptions, membership: Membership): SharedStore {
+async function openJoined(
+  options: SharedStoreOptions,
+  membership: Membership,
+): Promise<SharedStore> {
+  const { connectEtcd } = await import('./etcd/client.ts')
   const store = connectEtcd({ endpoints: membership.storeEndpoints, tls: membership.tls })
   return {
     kind: 'joined',
@@ -120,6 +120,11 @@ function openJoined(options: SharedStoreOptions, membership: Membership): Shared
 }
 
 async function openOwn(options: SharedStoreOptions): Promise<SharedStore> {
+  const [{ openEmbeddedStore }, { serveStore }, { openJoinDoor }] = await Promise.all([
+    import('./sqlite/embedded.ts'),
+    import('./served/server.ts'),
+    import('./served/join.ts'),
+  ])
   const { stateDir, hostId, hostName, underlay, listen, joinListen, now, log } = options
   const directory = join(stateDir, 'tls')
   const authority = readAuthority(directory, now()) ?? (await makeAuthority(directory, now()))
@@ -182,7 +187,8 @@ async function openOwn(options: SharedStoreOptions): Promise<SharedStore> {
   }
 }
 
-async function makeAuthority(directory: string, now: Date): ReturnType<typeof createAuthority> {
+async function makeAuthority(directory: string, now: Date): Promise<Identity> {
+  const { createAuthority } = await import('../pki/certificates.ts')
   const authority = await createAuthority(now)
   writeIdentity(directory, 'ca', authority)
   writeAuthorityCertificate(directory, authority.certificate)
@@ -193,13 +199,14 @@ async function makeAuthority(directory: string, now: Date): ReturnType<typeof cr
 async function ownCertificate(
   { hostId, hostName, underlay, now }: SharedStoreOptions,
   directory: string,
-  authority: Awaited<ReturnType<typeof createAuthority>>,
+  authority: Identity,
 ): Promise<TlsMaterial> {
   const wishes = {
     dnsNames: [hostName, 'localhost'],
     ipAddresses: [...underlay, '127.0.0.1', '::1'].filter((address) => isIP(address) !== 0),
     notAfter: new Date(now().getTime() + SERVER_DAYS * DAY_MS),
   }
+  const { issueCertificate } = await import('../pki/certificates.ts')
   const store = await issueCertificate(
     authority,
     { ...wishes, commonName: hostName, roles: ['server', 'client'] },
@@ -224,6 +231,7 @@ async function tokenOf(
   ttlSeconds: number,
   now: Date,
 ): Promise<{ id: string; text: string; expiresAt: string }> {
+  const { createToken, formatToken } = await import('../pki/token.ts')
   const expiresAt = new Date(now.getTime() + ttlSeconds * 1000)
   const token = await createToken(store, { caHash: caHash(ca), expiresAt })
   return { id: token.id, text: formatToken(token), expiresAt: expiresAt.toISOString() }

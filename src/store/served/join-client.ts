@@ -6,7 +6,8 @@
 
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { ERROR_CODES, messageOf, NetworkError } from '../../lib/errors.ts'
-import { caHash, checkCertificate, createRequest } from '../../pki/certificates.ts'
+import { createRequest } from '../../pki/certificates.ts'
+import { caHash, checkCertificate } from '../../pki/check.ts'
 import type { TlsMaterial } from '../../pki/files.ts'
 import { formatToken, parseToken } from '../../pki/token.ts'
 

@@ -9,13 +9,8 @@ import { type ErrorCode, NetworkError } from '../../lib/errors.ts'
 import { isId } from '../../lib/ids.ts'
 import { silentLog } from '../../lib/log.ts'
 import { keys } from '../../model/keys.ts'
-import {
-  caHash,
-  commonNameOf,
-  createAuthority,
-  type Identity,
-  issueCertificate,
-} from '../../pki/certificates.ts'
+import { commonNameOf, createAuthority, issueCertificate } from '../../pki/certificates.ts'
+import { caHash, type Identity } from '../../pki/check.ts'
 import { createToken, formatToken } from '../../pki/token.ts'
 import { openEmbeddedStore } from '../sqlite/embedded.ts'
 import { BadTokens } from './bad-tokens.ts'
