@@ -15,7 +15,7 @@ import { Backlog } from './backlog.ts'
 import { Waiters } from './waiters.ts'
 
 export interface LoopOptions {
-  readonly replica: Replica
+  readonly replica: Replica & { onListed(listener: () => void): () => void }
   readonly dataplane: Dataplane
   /** This host's record; read anew at every flush. */
   readonly self: () => Host
@@ -39,6 +39,7 @@ export class Loop {
   #everything = false
   #scheduled = false
   #resyncing = false
+  #fromCopy = false
   #started = false
   #sent = 0
   #done = 0
@@ -56,8 +57,14 @@ export class Loop {
     const { replica, dataplane, signal } = this.#options
     if (!replica.complete) throw new Error('the loop started before the first full sync')
     const stop = replica.subscribe((changes) => this.#changed(changes))
+    const stopListed = replica.onListed(() => {
+      if (!this.#fromCopy) return
+      this.#everything = true
+      this.#schedule()
+    })
     signal.addEventListener('abort', () => {
       stop()
+      stopListed()
       this.#waiters.rejectAll(signal.reason)
     })
     dataplane.onRepair((repair) => this.#repaired(repair))
@@ -155,7 +162,7 @@ export class Loop {
   async #flush(): Promise<void> {
     // A resync goes out in parts; whatever changes meanwhile is planned anew when it is through.
     if (this.#resyncing) return
-    const { dataplane, log } = this.#options
+    const { replica, dataplane, log } = this.#options
     const full = this.#everything
     this.#resyncing = full
     const changes = full ? [] : this.#planDirty()
@@ -164,8 +171,11 @@ export class Loop {
     const sequence = this.#options.sequence()
     this.#sent++
     try {
+      // Until the store itself was listed the replica may be older than the kernel's entries.
+      const fromCopy = !replica.connected
+      if (full) this.#fromCopy = fromCopy
       const failures = full
-        ? await dataplane.resync(this.#planEverything())
+        ? await dataplane.resync(this.#planEverything(), fromCopy)
         : await dataplane.apply(changes)
       this.#backlog.record(full ? undefined : changes.map(({ object }) => object), failures, log)
     } finally {

@@ -19,8 +19,11 @@ export interface DropCounter {
 export interface Dataplane extends AsyncDisposable {
   /** Makes the kernel agree with these objects; the others stay as they are. */
   apply(changes: readonly ObjectChange[]): Promise<readonly Failure[]>
-  /** Makes the kernel agree with these objects and no others, and reads everything again. */
-  resync(everything: Iterable<ObjectChange>): Promise<readonly Failure[]>
+  /**
+   * Makes the kernel agree with these objects and no others, and reads everything again. With
+   * `spareOthers` what stands for other hosts stays, though nobody asked for it.
+   */
+  resync(everything: Iterable<ObjectChange>, spareOthers: boolean): Promise<readonly Failure[]>
   /**
    * Compares these kinds (default: all) with the kernel and puts right what differs. What there is much of
    * is compared afterwards, a part at a time, and told to `onRepair`.

@@ -87,9 +87,9 @@ export class Engine {
     this.#reconciler.announce(changes)
   }
 
-  resync(held: ReadonlyMap<number, number>): readonly Failure[] {
+  resync(held: ReadonlyMap<number, number>, spareOthers: boolean): readonly Failure[] {
     this.#context.sandboxes.replace(held)
-    const { failures } = this.#reconciler.resync()
+    const { failures } = this.#reconciler.resync(spareOthers)
     // Links that an earlier run had put aside and not yet deleted.
     this.#events.dying()
     this.#dying.length = 0

@@ -16,7 +16,11 @@ export type Request =
   /** A part of everything; nothing is done before `resync`. */
   | { readonly kind: 'announce'; readonly changes: readonly ObjectChange[] }
   /** Everything was announced. */
-  | { readonly kind: 'resync'; readonly held: readonly (readonly [number, number])[] }
+  | {
+      readonly kind: 'resync'
+      readonly held: readonly (readonly [number, number])[]
+      readonly spareOthers: boolean
+    }
   | { readonly kind: 'audit'; readonly kinds: readonly Kind[] }
   | { readonly kind: 'drops' }
   | { readonly kind: 'stop' }

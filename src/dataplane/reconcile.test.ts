@@ -137,6 +137,20 @@ test('a resync removes what nobody claims and repairs what differs', () => {
   expect(kernel.all()).toEqual([...container('cka', '10.0.0.1')])
 })
 
+test('a resync from an old copy spares what stands for other hosts', () => {
+  const kernel = new ScriptedKernel()
+  for (const wanted of [...container('ckleft', '10.0.0.9'), ...remote('10.0.0.8', 2)]) {
+    kernel.of(wanted.kind).set(keyOf(wanted), wanted)
+  }
+  const reconciler = new Reconciler(kernel.resources())
+  reconciler.announce([{ object: 'endpoint/a', wanted: container('cka', '10.0.0.1') }])
+  reconciler.resync(true)
+  expect(kernel.all().map(keyOf).sort()).toEqual(['1/10.0.0.1', '1/10.0.0.8', 'cka'])
+  reconciler.announce([{ object: 'endpoint/a', wanted: container('cka', '10.0.0.1') }])
+  reconciler.resync()
+  expect(kernel.all().map(keyOf).sort()).toEqual(['1/10.0.0.1', 'cka'])
+})
+
 test('reapplying puts everything again that the owner of a thing wants', () => {
   const kernel = new ScriptedKernel()
   const reconciler = new Reconciler(kernel.resources())

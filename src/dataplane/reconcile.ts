@@ -87,14 +87,17 @@ export class Reconciler {
     }
   }
 
-  /** Forgets every object that was not announced, and compares everything with the kernel. */
-  resync(): Repair {
+  /**
+   * Forgets every object that was not announced, and compares everything with the kernel. With
+   * `spareOthers` leftovers about other hosts stay: what was announced may be older than they are.
+   */
+  resync(spareOthers = false): Repair {
     const touched = new Map<Kind, Set<string>>()
     for (const object of [...this.#objects.keys()]) {
       if (!this.#announced.has(object)) this.#claim({ object, wanted: [] }, touched)
     }
     this.#announced.clear()
-    return this.audit({ kinds: KIND_ORDER })
+    return this.audit({ kinds: KIND_ORDER }, spareOthers)
   }
 
   /** Puts everything again that the object wants who wants the thing at this key. */
@@ -112,14 +115,15 @@ export class Reconciler {
   }
 
   /** Reads things from the kernel again and puts right what differs. */
-  audit(scope: AuditScope): Repair {
+  audit(scope: AuditScope, spareOthers = false): Repair {
     const repaired: Partial<Record<Kind, number>> = {}
     const failures: Failure[] = []
     const touched = new Map<Kind, Set<string>>()
     const kinds = 'kinds' in scope ? scope.kinds : [scope.kind]
     for (const kind of KIND_ORDER.filter((each) => kinds.includes(each))) {
       try {
-        const differing = this.#refresh(kind, 'keys' in scope ? new Set(scope.keys) : undefined)
+        const among = 'keys' in scope ? new Set(scope.keys) : undefined
+        const differing = this.#refresh(kind, among, spareOthers)
         if (differing.size > 0) {
           repaired[kind] = differing.size
           touched.set(kind, differing)
@@ -162,7 +166,11 @@ export class Reconciler {
   }
 
   /** Believes the kernel, not memory, and tells the keys where they differed. */
-  #refresh(kind: Kind, among?: ReadonlySet<string>): Set<string> {
+  #refresh(
+    kind: Kind,
+    among: ReadonlySet<string> | undefined,
+    spareOthers: boolean,
+  ): Set<string> {
     const slots = this.#slotsOf(kind)
     const resource = this.#resource(kind)
     const differing = new Set<string>()
@@ -174,6 +182,7 @@ export class Reconciler {
       found.add(key)
       const slot = slots.get(key)
       if (slot === undefined) {
+        if (spareOthers && isAboutOthers(have)) continue
         slots.set(key, { claim: undefined, others: undefined, applied: have })
         differing.add(key)
         continue
@@ -275,6 +284,12 @@ export class Reconciler {
   #resource(kind: Kind): Resource {
     return this.#resources[kind] as unknown as Resource
   }
+}
+
+/** What stands in the kernel for the sake of other hosts. */
+function isAboutOthers(have: Wanted): boolean {
+  if (have.kind === 'endpoint') return 'hostIndex' in have.at
+  return have.kind === 'network' || have.kind === 'direct-prefix' || have.kind === 'peer'
 }
 
 /** Adds a claim; the greatest object key stands first. */

@@ -63,10 +63,10 @@ export async function startDataplane(
       if (asides.length > 0) await reaper.putAside(asides)
       return failures
     },
-    async resync(everything) {
+    async resync(everything, spareOthers) {
       // In parts: whole, it would stand in memory three times over.
       for (const changes of chunksOf(everything, CHUNK)) await ask({ kind: 'announce', changes })
-      return (await ask({ kind: 'resync', held: held() })).failures
+      return (await ask({ kind: 'resync', held: held(), spareOthers })).failures
     },
     audit: (kinds: readonly Kind[] = KIND_ORDER) => ask({ kind: 'audit', kinds }),
     onRepair: (listener) => {

@@ -45,7 +45,7 @@ function answer(request: Request): (Reply & { kind: 'answer' })['answer'] {
       engine.announce(request.changes)
       return null
     case 'resync':
-      return { failures: engine.resync(new Map(request.held)) }
+      return { failures: engine.resync(new Map(request.held), request.spareOthers) }
     case 'audit':
       return engine.audit(request.kinds)
     case 'drops':
