@@ -16,6 +16,7 @@ import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
 import { createRestApi } from './api/rest/api.ts'
 import { RestDoor } from './api/rest/door.ts'
+import type { DaemonOptions } from './cli/daemon-command.ts'
 import type { Settings } from './cli/settings.ts'
 import { createControl } from './control/create-control.ts'
 import { deviceNameOf } from './control/own-index.ts'
@@ -32,7 +33,12 @@ import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
 import type { Journal } from './store/journal/journal.ts'
 import { openJournal } from './store/journal/sqlite-journal.ts'
-import { type Membership, readMembership, writeMembership } from './store/membership.ts'
+import {
+  type Membership,
+  readMembership,
+  setStateAside,
+  writeMembership,
+} from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
 import { openSharedStore } from './store/shared.ts'
 
@@ -46,7 +52,11 @@ const GATHER_MS = 20
 const FAREWELL_MS = 500
 
 /** Runs until SIGTERM or SIGINT and gives the exit code; throws NetworkError when it cannot start. */
-export async function runDaemon(settings: Settings, log: Log): Promise<number> {
+export async function runDaemon(
+  settings: Settings,
+  options: DaemonOptions,
+  log: Log,
+): Promise<number> {
   if (process.getuid?.() !== 0) {
     throw new NetworkError(
       'forbidden',
@@ -57,6 +67,10 @@ export async function runDaemon(settings: Settings, log: Log): Promise<number> {
     )
   }
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
+  if (options.newIdentity) {
+    const place = setStateAside(settings.stateDir, new Date())
+    log.warn('old state put aside', { place })
+  }
   const stop = new AbortController()
   const stopped = (signal: NodeJS.Signals): void => stop.abort(new Stopped(signal))
   process.on('SIGTERM', stopped).on('SIGINT', stopped)

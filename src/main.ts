@@ -5,13 +5,14 @@
 
 import { runCliHere } from './cli/main.ts'
 
-const code = await runCliHere(process.argv.slice(2), async (settings) => {
+const code = await runCliHere(process.argv.slice(2), async (settings, options) => {
   const [{ runDaemon }, { createLog }] = await Promise.all([
     import('./daemon.ts'),
     import('./lib/log-pino.ts'),
   ])
   return runDaemon(
     settings,
+    options,
     createLog({
       level: settings.logLevel,
       style: process.stderr.isTTY === true ? 'text' : 'json',

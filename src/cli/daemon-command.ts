@@ -13,7 +13,12 @@ import { aboutSetting, defaultSettings, SETTING_NAMES, type Settings } from './s
 import { flagOf, type ResolvedSettings, resolveSettings } from './settings-sources.ts'
 import { formatTable } from './table.ts'
 
-export type RunDaemon = (settings: Settings) => Promise<number>
+export interface DaemonOptions {
+  /** Gives up what this host was: for a machine that was cloned, or whose state is not to be trusted. */
+  readonly newIdentity: boolean
+}
+
+export type RunDaemon = (settings: Settings, options: DaemonOptions) => Promise<number>
 
 /** Fills the command whose name and sentence the program already shows. */
 export function completeDaemonCommand(command: Command, io: Io, runDaemon: RunDaemon): void {
@@ -28,6 +33,10 @@ export function completeDaemonCommand(command: Command, io: Io, runDaemon: RunDa
   addOutputOptions(command)
     .option('--root <directory>', 'put all default paths below this directory')
     .option('--check-config', 'print every setting with its source, and end')
+    .option(
+      '--new-identity',
+      'put the old state aside and begin as a new host: on a cloned machine',
+    )
   explain(
     command,
     command.description(),
@@ -37,7 +46,10 @@ export function completeDaemonCommand(command: Command, io: Io, runDaemon: RunDa
   onRun(command, io, async (context) => {
     const resolved = resolve(context, command.parent?.getOptionValueSource('socket') === 'cli')
     if (context.options['checkConfig'] === true) await printSettings(context, resolved)
-    else throw new ExitWith(await runDaemon(resolved.settings))
+    else {
+      const newIdentity = context.options['newIdentity'] === true
+      throw new ExitWith(await runDaemon(resolved.settings, { newIdentity }))
+    }
   })
 }
 

@@ -4,7 +4,7 @@
  * rename, so that a join happened whole or not at all.
  */
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { NetworkError } from '../lib/errors.ts'
 import {
@@ -14,6 +14,7 @@ import {
   writeIdentity,
   writeSecret,
 } from '../pki/files.ts'
+import { discardJournal } from './journal/sqlite-journal.ts'
 
 const SCHEMA = 1
 
@@ -80,6 +81,22 @@ function readRecord(path: string): Readonly<Record<string, unknown>> {
 function notOurs(path: string, cause?: unknown): NetworkError {
   const message = `Cannot read ${path}: it is not what a join writes`
   return new NetworkError('invalid', message, { cause, hint: 'put a backup in its place' })
+}
+
+/**
+ * Begins anew: what this host was stays beside it, and nothing of it is read again. Gives the place.
+ * `conflict` while a daemon runs on it.
+ */
+export function setStateAside(stateDir: string, now: Date): string {
+  const journal = join(stateDir, 'state', 'journal.db')
+  if (existsSync(journal)) discardJournal(journal)
+  const place = join(stateDir, `aside-${now.toISOString().replaceAll(':', '-')}`)
+  mkdirSync(place, { mode: 0o700 })
+  // The membership first: without it the certificates mean nothing.
+  for (const name of ['cluster.json', 'state', 'store', 'tls']) {
+    if (existsSync(join(stateDir, name))) renameSync(join(stateDir, name), join(place, name))
+  }
+  return place
 }
 
 function certificatesOf(stateDir: string): string {
