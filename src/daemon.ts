@@ -211,6 +211,7 @@ async function runParts(
     await startDataplane(
       {
         bpfDirectory: settings.bpfDir,
+        auditPeriodMs: settings.reconcilePeriodMs,
         ...(failpoint === undefined ? {} : { failpoint }),
       },
       () => sandboxes.list(),

@@ -12,6 +12,7 @@ import type { Host, ObjectFailure } from '../model/host.ts'
 import { planBase, planEndpoint, planHost, planNetwork, planObjects } from '../plan/plan.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 import { Backlog } from './backlog.ts'
+import { Progress } from './progress.ts'
 import { Waiters } from './waiters.ts'
 
 export interface LoopOptions {
@@ -32,6 +33,7 @@ export interface LoopOptions {
 export class Loop {
   readonly #options: LoopOptions
   readonly #dirty = new Set<ObjectKey>()
+  readonly #progress = new Progress()
   readonly #waiters = new Waiters()
   readonly #backlog: Backlog
   readonly #drift = new Map<string, number>()
@@ -41,8 +43,6 @@ export class Loop {
   #resyncing = false
   #fromCopy = false
   #started = false
-  #sent = 0
-  #done = 0
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -76,10 +76,17 @@ export class Loop {
     signal.addEventListener('abort', () => clearInterval(timer))
   }
 
-  /** Resolves with the present failures once everything known up to the journal's `sequence` was applied. */
-  settled(sequence: number, timeoutMs: number): Promise<readonly ObjectFailure[]> {
-    if (this.settledSequence >= sequence) return Promise.resolve(this.failures)
-    return this.#waiters.wait(sequence, timeoutMs).then(() => this.failures)
+  /** Resolves with the present failures once this commit of the journal was applied. */
+  async settled(sequence: number, timeoutMs: number): Promise<readonly ObjectFailure[]> {
+    const holds = (): boolean => this.#idle || this.#progress.has(sequence)
+    await this.#waiters.wait(`change ${sequence}`, holds, timeoutMs)
+    return this.failures
+  }
+
+  /** Resolves once every commit up to this one was applied. */
+  async allSettled(sequence: number, timeoutMs: number): Promise<void> {
+    const holds = (): boolean => this.settledSequence >= sequence
+    await this.#waiters.wait(`everything up to change ${sequence}`, holds, timeoutMs)
   }
 
   get failures(): readonly ObjectFailure[] {
@@ -88,7 +95,8 @@ export class Loop {
 
   /** Journal sequence that the kernel reflects. */
   get settledSequence(): number {
-    return this.#idle ? this.#options.sequence() : this.#done
+    // A commit that changed no plan is settled as soon as nothing is under way.
+    return this.#idle ? this.#options.sequence() : this.#progress.upTo
   }
 
   /** Things found missing or changed in the kernel and put right since the start, by kind. */
@@ -97,7 +105,7 @@ export class Loop {
   }
 
   get #idle(): boolean {
-    return this.#started && !this.#scheduled && this.#sent === 0 && this.#dirty.size === 0
+    return this.#started && !this.#scheduled && this.#progress.isIdle && this.#dirty.size === 0
   }
 
   #changed(changes: readonly ReplicaChange[]): void {
@@ -168,8 +176,7 @@ export class Loop {
     const changes = full ? [] : this.#planDirty()
     this.#everything = false
     this.#dirty.clear()
-    const sequence = this.#options.sequence()
-    this.#sent++
+    const flush = this.#progress.begin(this.#options.sequence())
     try {
       // Until the store itself was listed the replica may be older than the kernel's entries.
       const fromCopy = !replica.connected
@@ -179,13 +186,11 @@ export class Loop {
         : await dataplane.apply(changes)
       this.#backlog.record(full ? undefined : changes.map(({ object }) => object), failures, log)
     } finally {
-      this.#sent--
+      this.#progress.end(flush)
       if (full) this.#resyncing = false
     }
     if (full && (this.#everything || this.#dirty.size > 0)) this.#schedule()
-    // A commit that changed no plan is settled as soon as nothing is under way.
-    this.#done = this.#idle ? this.#options.sequence() : Math.max(this.#done, sequence)
-    this.#waiters.resolve(this.#done)
+    this.#waiters.check()
   }
 
   *#planEverything(): Generator<ObjectChange> {

@@ -1,9 +1,9 @@
-/** Callers that wait until a sequence number has been reached, each with a deadline. */
+/** Callers that wait until something holds, each with a deadline. Whoever changes it calls `check`. */
 
 import { NetworkError } from '../lib/errors.ts'
 
 interface Waiter {
-  readonly sequence: number
+  readonly holds: () => boolean
   readonly resolve: () => void
   readonly reject: (reason: unknown) => void
   readonly timer: ReturnType<typeof setTimeout>
@@ -12,28 +12,29 @@ interface Waiter {
 export class Waiters {
   readonly #waiting = new Set<Waiter>()
 
-  /** Rejects with `timeout` when the number is not reached in time. */
-  wait(sequence: number, timeoutMs: number): Promise<void> {
+  /** Rejects with `timeout`, saying that `what` did not happen, when it does not hold in time. */
+  wait(what: string, holds: () => boolean, timeoutMs: number): Promise<void> {
+    if (holds()) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(waiter)
         reject(
           new NetworkError(
             'timeout',
-            `Cannot wait for the kernel any longer: change ${sequence} was not applied within ${timeoutMs} ms`,
+            `Cannot wait for the kernel any longer: ${what} was not applied within ${timeoutMs} ms`,
             { hint: 'carrick status' },
           ),
         )
       }, timeoutMs)
-      const waiter: Waiter = { sequence, resolve, reject, timer }
+      const waiter: Waiter = { holds, resolve, reject, timer }
       this.#waiting.add(waiter)
     })
   }
 
-  /** Lets go of everybody who waits for `reached` or less. */
-  resolve(reached: number): void {
+  /** Lets go of everybody whose condition holds. */
+  check(): void {
     for (const waiter of this.#waiting) {
-      if (waiter.sequence > reached) continue
+      if (!waiter.holds()) continue
       this.#waiting.delete(waiter)
       clearTimeout(waiter.timer)
       waiter.resolve()

@@ -118,7 +118,7 @@ export function defaultSettings(
     vxlanPort: '4789',
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',
-    reconcilePeriodMs: '30s',
+    reconcilePeriodMs: '5m',
   }
 }
 

@@ -131,9 +131,11 @@ export interface Ports {
   }
   readonly settler: {
     /**
-     * Resolves when the kernel reflects the journal up to `sequence`, with what failed on the way;
-     * throws `timeout` after `timeoutMs`.
+     * Resolves when the kernel reflects this commit of the journal, with what failed on the way; commits
+     * before it may still be under way. Throws `timeout` after `timeoutMs`.
      */
     settled(sequence: number, timeoutMs: number): Promise<readonly ObjectFailure[]>
+    /** The same for every commit up to this one. */
+    allSettled(sequence: number, timeoutMs: number): Promise<void>
   }
 }

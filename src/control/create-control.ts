@@ -124,7 +124,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
     createToken: deps.createToken,
     status,
     waitSettled: async (timeoutMs) => {
-      await ports.settler.settled(journal.sequence, timeoutMs)
+      await ports.settler.allSettled(journal.sequence, timeoutMs)
       return status()
     },
     listDrops: async (options = {}) => {

@@ -36,6 +36,7 @@ export class FakePorts implements Ports {
   }
 
   readonly settler: Ports['settler'] = {
+    allSettled: async () => {},
     settled: async () => {
       const { refusal } = this
       this.refusal = undefined

@@ -40,6 +40,8 @@ export interface Dataplane extends AsyncDisposable {
 export interface DataplaneSettings {
   /** Directory on bpffs where maps and programs are pinned, without the schema number. */
   readonly bpfDirectory: string
+  /** The agent asks for an audit this often; what there is much of is compared spread over this time. */
+  readonly auditPeriodMs: number
   /** A step after which the process kills itself, to prove that the next start repairs it. */
   readonly failpoint?: string
 }

@@ -22,12 +22,13 @@ const FLOCK_MS = 50
 /** Path MTUs that the kernel learned are asked for this often, some peers at a time: it tells nobody. */
 const PATH_PERIOD_MS = 1_000
 const PATHS_AT_ONCE = 8
-/** Kinds of which there are many, and how many are compared at once so that no attach waits for it. */
-const SLICES: Readonly<Partial<Record<Kind, number>>> = { interior: 10, endpoint: 200 }
-const BETWEEN_SLICES_MS = 5
+/** Kinds of which there are many: compared a few at a time, spread over the period between two audits. */
+const SPREAD_KINDS: readonly Kind[] = ['interior', 'endpoint']
+const STEPS_PER_PERIOD = 10
+const LONGEST_STEP_MS = 250
 
 /** Kinds that are compared at once. */
-const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => SLICES[kind] === undefined)
+const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => !SPREAD_KINDS.includes(kind))
 
 export interface EngineEvents {
   repaired(repair: Repair): void
@@ -44,14 +45,16 @@ export class Engine {
   /** Pairs marked as dying since somebody was told. */
   readonly #dying: Aside[] = []
   #flock: ReturnType<typeof setTimeout> | undefined
-  readonly #slices = new Map<Kind, ReturnType<typeof setTimeout>>()
+  readonly #steps = new Map<Kind, ReturnType<typeof setTimeout>>()
   #synced = false
+  readonly #auditPeriodMs: number
   #nextPath = 0
 
   constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
     const { kernel } = datapath
     this.#datapath = datapath
     this.#events = events
+    this.#auditPeriodMs = settings.auditPeriodMs
     this.#context = {
       kernel,
       datapath,
@@ -68,7 +71,7 @@ export class Engine {
     signal.addEventListener('abort', () => {
       clearInterval(paths)
       clearTimeout(this.#flock)
-      for (const slice of this.#slices.values()) clearTimeout(slice)
+      for (const step of this.#steps.values()) clearTimeout(step)
     })
   }
 
@@ -98,7 +101,7 @@ export class Engine {
   }
 
   audit(kinds: readonly Kind[]): Repair {
-    for (const kind of kinds) this.#auditInSlices(kind)
+    for (const kind of kinds) this.#auditInSteps(kind)
     const repair = this.#reconciler.audit({
       kinds: kinds.filter((kind) => SWEPT_KINDS.includes(kind)),
     })
@@ -208,19 +211,20 @@ export class Engine {
     )
   }
 
-  /** Compares what there is much of a part at a time, with a pause for messages in between. */
-  #auditInSlices(kind: Kind): void {
-    const size = SLICES[kind]
-    if (size === undefined || !this.#synced || this.#slices.has(kind)) return
+  /** Compares what there is much of a part at a time, so that it is through once in a period. */
+  #auditInSteps(kind: Kind): void {
+    if (!SPREAD_KINDS.includes(kind) || !this.#synced || this.#steps.has(kind)) return
+    const stepMs = Math.min(LONGEST_STEP_MS, this.#auditPeriodMs / STEPS_PER_PERIOD)
     const keys = this.#reconciler.keysOf(kind)
+    const size = Math.ceil((keys.length * stepMs) / this.#auditPeriodMs)
     const next = (from: number): void => {
-      const slice = keys.slice(from, from + size)
-      this.#slices.delete(kind)
-      if (slice.length === 0) return
-      this.#tell(this.#reconciler.audit({ kind, keys: slice }))
-      this.#slices.set(
+      const part = keys.slice(from, from + size)
+      this.#steps.delete(kind)
+      if (part.length === 0) return
+      this.#tell(this.#reconciler.audit({ kind, keys: part }))
+      this.#steps.set(
         kind,
-        setTimeout(() => next(from + size), BETWEEN_SLICES_MS),
+        setTimeout(() => next(from + size), stepMs),
       )
     }
     next(0)

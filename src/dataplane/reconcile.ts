@@ -166,11 +166,7 @@ export class Reconciler {
   }
 
   /** Believes the kernel, not memory, and tells the keys where they differed. */
-  #refresh(
-    kind: Kind,
-    among: ReadonlySet<string> | undefined,
-    spareOthers: boolean,
-  ): Set<string> {
+  #refresh(kind: Kind, among: ReadonlySet<string> | undefined, spareOthers: boolean): Set<string> {
     const slots = this.#slotsOf(kind)
     const resource = this.#resource(kind)
     const differing = new Set<string>()
