@@ -4,7 +4,7 @@
  * maps, insides of namespaces) is compared when the agent asks for an audit, a few at a time.
  */
 
-import type { Kind } from '../hoststate/state.ts'
+import type { Kind, Veth } from '../hoststate/state.ts'
 import { KIND_ORDER, MARK } from '../hoststate/state.ts'
 import type { Link } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
@@ -29,6 +29,9 @@ const LONGEST_STEP_MS = 250
 
 /** Kinds that are compared at once. */
 const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => !SPREAD_KINDS.includes(kind))
+
+/** Every device that goes up brings these; none of them leads to another host. */
+const LINK_ROUTES: readonly string[] = ['ff00::/8', 'fe80::/64']
 
 export interface EngineEvents {
   repaired(repair: Repair): void
@@ -131,11 +134,13 @@ export class Engine {
   #heard(notice: Notice): void {
     switch (notice.kind) {
       case 'link':
-        this.#heardOfLink(notice.change, notice.link)
+        this.#heardOfLink(notice.link)
         break
       case 'address':
-      case 'route':
         this.#suspect(['peer'])
+        break
+      case 'route':
+        if (!LINK_ROUTES.includes(notice.route.destination)) this.#suspect(['peer'])
         break
       case 'nft':
         if (notice.table === undefined || notice.table === MARK.table) this.#suspect(['ruleset'])
@@ -151,31 +156,34 @@ export class Engine {
     }
   }
 
-  #heardOfLink(change: 'put' | 'remove', link: Link): void {
+  #heardOfLink(link: Link): void {
     const veth = this.#reconciler.wantedAt('veth', link.name)
-    if (veth === undefined) {
-      if (link.name.startsWith(MARK.devicePrefix) || change === 'remove') {
-        this.#suspect(['vxlan-device', 'config', 'block', 'program'])
+    if (veth?.kind !== 'veth') {
+      if (this.#carriesOurs(link.name)) {
+        this.#suspect(['vxlan-device', 'config', 'block', 'program', 'peer'])
       }
-      this.#suspect(['peer'])
       return
     }
-    const now = this.#context.kernel.links.get(link.name)
-    const sound = now?.up === true && now.group === MARK.endpointGroup
-    if (sound && veth.kind === 'veth' && now.mtuBytes === veth.mtuBytes) return
+    if (isSound(veth, link) || isSound(veth, this.#context.kernel.links.get(link.name))) return
     this.#restore(link.name)
   }
 
   /** A hook or filter went: that of a device that is being removed is none of ours any more. */
   #heardOfLostHook(device: number | undefined): void {
     const name = device === undefined ? undefined : this.#context.devices.nameOf(device)
-    if (device !== undefined && name === undefined) return
-    const veth = name === undefined ? undefined : this.#reconciler.wantedAt('veth', name)
-    if (name === undefined || veth === undefined) {
+    if (device === undefined || (name !== undefined && this.#carriesOurs(name))) {
       this.#suspect(['block', 'program'])
-      return
+    } else if (name !== undefined && this.#reconciler.wantedAt('veth', name) !== undefined) {
+      this.#restore(name)
     }
-    this.#restore(name)
+  }
+
+  /** True for devices, endpoints' apart, on which something of ours stands. */
+  #carriesOurs(name: string): boolean {
+    const ours: readonly string[] = [MARK.vxlanDevice, MARK.anchorDevice]
+    return (
+      ours.includes(name) || this.#reconciler.wantedAt('program', `device ${name}`) !== undefined
+    )
   }
 
   /** Puts a pair and all that hangs on it again. A pair made anew leaves an entry of its old number. */
@@ -236,4 +244,8 @@ export class Engine {
       this.#events.repaired(repair)
     }
   }
+}
+
+function isSound(want: Veth, link: Link | undefined): boolean {
+  return link?.up === true && link.group === MARK.endpointGroup && link.mtuBytes === want.mtuBytes
 }
