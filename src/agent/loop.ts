@@ -41,7 +41,10 @@ export class Loop {
   #everything = false
   #scheduled = false
   #resyncing = false
+  /** The last resync was made from a copy that may be older than the kernel's entries. */
   #fromCopy = false
+  /** The store was listed since. */
+  #listed = false
   #started = false
 
   constructor(options: LoopOptions) {
@@ -58,9 +61,8 @@ export class Loop {
     if (!replica.complete) throw new Error('the loop started before the first full sync')
     const stop = replica.subscribe((changes) => this.#changed(changes))
     const stopListed = replica.onListed(() => {
-      if (!this.#fromCopy) return
-      this.#everything = true
-      this.#schedule()
+      this.#listed = true
+      if (this.#fromCopy && !this.#resyncing) void this.#sweep()
     })
     signal.addEventListener('abort', () => {
       stop()
@@ -180,7 +182,10 @@ export class Loop {
     try {
       // Until the store itself was listed the replica may be older than the kernel's entries.
       const fromCopy = !replica.connected
-      if (full) this.#fromCopy = fromCopy
+      if (full) {
+        this.#fromCopy = fromCopy
+        this.#listed = false
+      }
       const failures = full
         ? await dataplane.resync(this.#planEverything(), fromCopy)
         : await dataplane.apply(changes)
@@ -189,6 +194,7 @@ export class Loop {
       this.#progress.end(flush)
       if (full) this.#resyncing = false
     }
+    if (full && this.#fromCopy && this.#listed) void this.#sweep()
     if (full && (this.#everything || this.#dirty.size > 0)) this.#schedule()
     this.#waiters.check()
   }
@@ -227,6 +233,20 @@ export class Loop {
       const [network, host] = [replica.network(endpoint.networkId), replica.host(endpoint.hostId)]
       return { object, wanted: planEndpoint(endpoint, network, host, self()) }
     })
+  }
+
+  /** Now that the store was listed, what it does not have may go. */
+  async #sweep(): Promise<void> {
+    const { dataplane, log, signal } = this.#options
+    this.#fromCopy = false
+    try {
+      const { repaired, failures } = await dataplane.sweep()
+      for (const [kind, count] of Object.entries(repaired))
+        log.info('leftovers removed', { kind, count })
+      this.#backlog.add(failures, log)
+    } catch (error) {
+      if (!signal.aborted) log.error('sweep failed', { error })
+    }
   }
 
   async #audit(): Promise<void> {

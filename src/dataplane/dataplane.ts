@@ -29,6 +29,8 @@ export interface Dataplane extends AsyncDisposable {
    * is compared afterwards, a part at a time, and told to `onRepair`.
    */
   audit(kinds?: readonly Kind[]): Promise<Repair>
+  /** Removes what stands for other hosts and nobody asks for: what `spareOthers` had spared. */
+  sweep(): Promise<Repair>
   /** Is told of repairs that a change seen in the kernel brought about. */
   onRepair(listener: (repair: Repair) => void): void
   drops(): Promise<readonly DropCounter[]>

@@ -103,13 +103,21 @@ export class Engine {
     return failures
   }
 
+  /** Before the first resync nothing is known to be wanted, and nothing is compared. */
   audit(kinds: readonly Kind[]): Repair {
+    if (!this.#synced) return { repaired: {}, failures: [] }
     for (const kind of kinds) this.#auditInSteps(kind)
     const repair = this.#reconciler.audit({
       kinds: kinds.filter((kind) => SWEPT_KINDS.includes(kind)),
     })
     if (this.#dying.splice(0).length > 0) this.#events.dying()
     return repair
+  }
+
+  /** Compares everything that may stand for other hosts, leftovers included. */
+  sweep(): Repair {
+    if (!this.#synced) return { repaired: {}, failures: [] }
+    return this.#reconciler.audit({ kinds: ['network', 'direct-prefix', 'peer', 'endpoint'] })
   }
 
   drops(): readonly DropCounter[] {

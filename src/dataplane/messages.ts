@@ -22,6 +22,7 @@ export type Request =
       readonly spareOthers: boolean
     }
   | { readonly kind: 'audit'; readonly kinds: readonly Kind[] }
+  | { readonly kind: 'sweep' }
   | { readonly kind: 'drops' }
   | { readonly kind: 'stop' }
 
@@ -32,6 +33,7 @@ export interface Answers {
   readonly announce: null
   readonly resync: { readonly failures: readonly Failure[] }
   readonly audit: Repair
+  readonly sweep: Repair
   readonly drops: readonly DropCounter[]
   readonly stop: null
 }

@@ -64,11 +64,18 @@ export async function startDataplane(
       return failures
     },
     async resync(everything, spareOthers) {
-      // In parts: whole, it would stand in memory three times over.
-      for (const changes of chunksOf(everything, CHUNK)) await ask({ kind: 'announce', changes })
+      // In parts: whole, it would stand in memory three times over. One part is planned while the last is read.
+      let before: Promise<null> = Promise.resolve(null)
+      for (const changes of chunksOf(everything, CHUNK)) {
+        const now = ask({ kind: 'announce', changes })
+        await before
+        before = now
+      }
+      await before
       return (await ask({ kind: 'resync', held: held(), spareOthers })).failures
     },
     audit: (kinds: readonly Kind[] = KIND_ORDER) => ask({ kind: 'audit', kinds }),
+    sweep: () => ask({ kind: 'sweep' }),
     onRepair: (listener) => {
       listeners.push(listener)
     },

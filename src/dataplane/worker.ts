@@ -48,6 +48,8 @@ function answer(request: Request): (Reply & { kind: 'answer' })['answer'] {
       return { failures: engine.resync(new Map(request.held), request.spareOthers) }
     case 'audit':
       return engine.audit(request.kinds)
+    case 'sweep':
+      return engine.sweep()
     case 'drops':
       return engine.drops()
     case 'stop':

@@ -46,15 +46,15 @@ export function mapResource<W extends Wanted, Entry>(
       const bytes = bytesOrNothing(want)
       return (
         bytes !== undefined &&
-        Buffer.compare(bytes.key, have.bytes.key) === 0 &&
-        Buffer.compare(bytes.value, have.bytes.value) === 0
+        Buffer.compare(bytes.value, have.bytes.value) === 0 &&
+        Buffer.compare(bytes.key, have.bytes.key) === 0
       )
     },
     *list(wanted, whole) {
       for (const bytes of whole ? map.entries() : entriesAt(wanted)) {
         const entry = layout.entryOf(bytes.key, bytes.value)
         const thing = entry === undefined ? undefined : table.wantedOf(entry)
-        if (thing !== undefined) yield { ...thing, bytes }
+        if (thing !== undefined) yield Object.assign(thing, { bytes })
         else if (table.array !== true) map.delete(bytes.key)
       }
     },
