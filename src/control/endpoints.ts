@@ -112,7 +112,7 @@ export class Endpoints {
       throw error
     }
     const durationMs = clock.monotonicMs() - startedMs
-    log.info('endpoint attached', {
+    log.debug('endpoint attached', {
       endpoint: endpoint.id,
       network: network.name,
       address: endpoint.addresses.join(' '),
@@ -208,7 +208,7 @@ export class Endpoints {
     const work = this.#remove(endpoint).finally(() => this.#detaching.delete(endpoint.id))
     this.#detaching.set(endpoint.id, work)
     await work
-    this.#deps.log.info('endpoint detached', { endpoint: endpoint.id })
+    this.#deps.log.debug('endpoint detached', { endpoint: endpoint.id })
   }
 
   /** Undefined for a whole id that names nothing: it was detached before. */

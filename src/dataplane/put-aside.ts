@@ -20,8 +20,10 @@ export function putAside(kernel: Kernel, { sandbox, peer }: Aside): void {
     kernel.inNetns(netns, (inside) => {
       const link = inside.links.get(peer.name)
       if (link === undefined || link.mac !== peer.mac) return
-      inside.links.set(link.index, { up: false })
-      inside.links.set(link.index, { name: dyingName(link) })
+      inside.batch((batch) => {
+        batch.links.set(link.index, { up: false })
+        batch.links.set(link.index, { name: dyingName(link) })
+      })
     })
   } catch (error) {
     if (!isNetworkError(error, 'not-found') && !isNetworkError(error, 'invalid')) throw error
