@@ -10,6 +10,7 @@
  */
 import type { Family } from '../net/ip.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
+import type { Filters, Qdiscs } from './traffic-control.ts'
 
 /**
  * An open network namespace, of the kernel that opened it. The handle keeps the namespace alive until it is
@@ -338,53 +339,6 @@ export interface Neighbours {
   /** A permanent entry. */
   put(neighbour: { readonly device: number; readonly address: string; readonly mac: string }): void
   remove(neighbour: Pick<Neighbour, 'device' | 'address'>): void
-}
-
-// ---- traffic control -----------------------------------------------------------------------------------
-
-/** The hook for programs on a device. Its sides may join shared blocks, whose filters count for all. */
-export interface Clsact {
-  readonly device: number
-  /** Block number from 1; numbers are the namespace's, and a block lives while some device is in it. */
-  readonly ingressBlock: number | undefined
-  readonly egressBlock: number | undefined
-}
-
-export interface Qdiscs {
-  /** Devices with a clsact qdisc. */
-  list(filter?: { readonly device?: number }): readonly Clsact[]
-  /** Corrects a device in other blocks by taking the hook away first: packets then pass without program. */
-  put(clsact: {
-    readonly device: number
-    readonly ingressBlock?: number
-    readonly egressBlock?: number
-  }): void
-  remove(clsact: { readonly device: number }): void
-}
-
-export type FilterPlace =
-  | { readonly device: number; readonly direction: 'ingress' | 'egress' }
-  | { readonly block: number }
-
-/** A program whose return value is the verdict (direct action), for packets of all protocols. */
-export interface Filter {
-  readonly place: FilterPlace
-  /** 1 to 65535; lower is asked first. */
-  readonly priority: number
-  readonly handle: number
-  readonly name: string
-  readonly programId: number
-  /** The first 8 bytes of the program's hash, in hex. */
-  readonly programTag: string
-}
-
-export interface Filters {
-  list(place: FilterPlace): readonly Filter[]
-  /** Replaces in one step what stands at that priority and handle: no packet passes without program. */
-  put(
-    filter: Pick<Filter, 'place' | 'priority' | 'handle' | 'name'> & { readonly programFd: number },
-  ): void
-  remove(filter: Pick<Filter, 'place' | 'priority' | 'handle'>): void
 }
 
 // ---- nftables, sysctl ----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
  */
 
 import { MARK, type Program } from '../../hoststate/state.ts'
-import type { FilterPlace } from '../../kernel/kernel.ts'
+import type { FilterPlace } from '../../kernel/traffic-control.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
 

@@ -3,18 +3,10 @@
  * are replaced, never changed. Here are the ties between them that the kernel keeps by itself: the two ends
  * of a veth live and die together, and with a device goes all that stands on it.
  */
-import type {
-  Address,
-  Clsact,
-  Filter,
-  FilterPlace,
-  Link,
-  Neighbour,
-  Route,
-  Rule,
-} from '../kernel.ts'
+import type { Address, Link, Neighbour, Route, Rule } from '../kernel.ts'
 import type { NoticeQueue } from '../notice-queue.ts'
 import type { Notice, NoticeGroup } from '../notices.ts'
+import type { Clsact, Filter, FilterPlace } from '../traffic-control.ts'
 
 export interface NftTable {
   readonly family: string

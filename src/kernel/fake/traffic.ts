@@ -1,6 +1,7 @@
 /** Hooks and filters of the fake kernel. A shared block lives while a device is in it. */
-import type { Clsact, Filters, Qdiscs } from '../kernel.ts'
+
 import { putFilter } from '../rtnetlink/filters.ts'
+import type { Clsact, Filters, Qdiscs } from '../traffic-control.ts'
 import { refuse } from './calls.ts'
 import { blockLives, type FakeNamespace, filterKey, forgetEmptyBlocks } from './state.ts'
 

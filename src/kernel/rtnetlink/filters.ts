@@ -3,9 +3,9 @@
  * A shared block is named by a magic device and the block's number in the parent's place.
  */
 import { NetworkError } from '../../lib/errors.ts'
-import type { Filter, FilterPlace, Filters } from '../kernel.ts'
 import { NLM_F, type Request } from '../netlink/message.ts'
 import { Attributes, viewOf } from '../netlink/reader.ts'
+import type { Filter, FilterPlace, Filters } from '../traffic-control.ts'
 import { RTM } from './protocol.ts'
 import { TC_HEADER_BYTES, tcHeader } from './qdiscs.ts'
 

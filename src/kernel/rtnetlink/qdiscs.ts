@@ -1,8 +1,9 @@
 /** The clsact qdisc on the wire: struct tcmsg and TCA attributes. linux/pkt_sched.h, linux/rtnetlink.h */
-import type { Clsact } from '../kernel.ts'
+
 import { NLM_F, type Request } from '../netlink/message.ts'
 import { Attributes, viewOf } from '../netlink/reader.ts'
 import { Writer } from '../netlink/writer.ts'
+import type { Clsact } from '../traffic-control.ts'
 import { RTM } from './protocol.ts'
 
 const TCA = { KIND: 1, INGRESS_BLOCK: 13, EGRESS_BLOCK: 14 } as const
