@@ -39,7 +39,7 @@ test('without anything, the defaults of the conventions', () => {
     vxlanPort: 4789,
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',
-    reconcilePeriodMs: 300_000,
+    reconcilePeriodMs: 600_000,
   })
 })
 

@@ -118,7 +118,7 @@ export function defaultSettings(
     vxlanPort: '4789',
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',
-    reconcilePeriodMs: '5m',
+    reconcilePeriodMs: '10m',
   }
 }
 

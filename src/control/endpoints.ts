@@ -43,6 +43,9 @@ export interface EndpointsDeps {
 export class Endpoints {
   readonly #deps: EndpointsDeps
   readonly #detaching = new Map<string, Promise<void>>()
+  /** Endpoints whose records the next commit deletes, and that commit. */
+  readonly #leavers: Endpoint[] = []
+  #removal: Promise<number> | undefined
 
   constructor(deps: EndpointsDeps) {
     this.#deps = deps
@@ -222,14 +225,35 @@ export class Endpoints {
   }
 
   async #remove(endpoint: Endpoint): Promise<void> {
-    const { journal, own } = this.#deps
+    const { own } = this.#deps
     own.leaving(endpoint)
     try {
-      const revision = journal.commit([{ kind: 'delete', key: keyOf(endpoint) }])
-      await this.#settle(endpoint, revision)
+      await this.#settle(endpoint, await this.#commitRemoval(endpoint))
     } finally {
       own.left(endpoint.id)
     }
+  }
+
+  /**
+   * Deletes the record. Detaches that come in the same turn of the event loop are one commit, so that an
+   * attach that came with them does not stand behind each.
+   */
+  #commitRemoval(endpoint: Endpoint): Promise<number> {
+    this.#leavers.push(endpoint)
+    this.#removal ??= new Promise((resolve, reject) => {
+      setImmediate(() => {
+        const changes = this.#leavers.splice(0).map((leaver) => {
+          return { kind: 'delete', key: keyOf(leaver) } as const
+        })
+        this.#removal = undefined
+        try {
+          resolve(this.#deps.journal.commit(changes))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+    return this.#removal
   }
 }
 
