@@ -25,7 +25,7 @@ const PATHS_AT_ONCE = 8
 /** Kinds of which there are many: compared a few at a time, spread over the period between two audits. */
 const SPREAD_KINDS: readonly Kind[] = ['interior', 'endpoint']
 const STEPS_PER_PERIOD = 10
-const LONGEST_STEP_MS = 250
+const LONGEST_STEP_MS = 1_000
 
 /** Kinds that are compared at once. */
 const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => !SPREAD_KINDS.includes(kind))
