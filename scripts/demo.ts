@@ -16,6 +16,7 @@ import { Story } from './demo/story.ts'
 const HOSTS = ['h1', 'h2', 'h3'] as const
 const SERVERS_PER_HOST = 2
 const CLIENTS_PER_HOST = 2
+const SPEED_ROUNDS = 5
 
 interface Facts {
   ok: boolean
@@ -204,18 +205,27 @@ async function showSpeed(
     ['across hosts', client, pick(servers, 'web1-h2').addresses[0] ?? ''],
     ['same host', client, pick(servers, 'web1-h1').addresses[0] ?? ''],
   ]
-  const rows: { path: string; gigabits: number; latencyUs: number }[] = []
-  for (const [path, from, to] of paths) {
-    const { bitsPerSecond } = await runClient<{ bitsPerSecond: number }>(
-      cluster.lab,
-      ...([from, 'stream', to, '1'] as const),
-    )
-    const { medianUs } = await runClient<{ medianUs: number }>(
-      cluster.lab,
-      ...([from, 'latency', to, '1'] as const),
-    )
-    rows.push({ path, gigabits: bitsPerSecond / 1e9, latencyUs: medianUs })
+  // Round by round, so that what disturbs one path disturbs all; the medians are told.
+  const samples = paths.map(() => ({ gigabits: [] as number[], latencyUs: [] as number[] }))
+  for (let round = 0; round < SPEED_ROUNDS; round++) {
+    for (const [i, [, from, to]] of paths.entries()) {
+      const { bitsPerSecond } = await runClient<{ bitsPerSecond: number }>(
+        cluster.lab,
+        ...([from, 'stream', to, '0.4'] as const),
+      )
+      const { medianUs } = await runClient<{ medianUs: number }>(
+        cluster.lab,
+        ...([from, 'latency', to, '0.3'] as const),
+      )
+      samples[i]?.gigabits.push(bitsPerSecond / 1e9)
+      samples[i]?.latencyUs.push(medianUs)
+    }
   }
+  const rows = paths.map(([path], i) => ({
+    path,
+    gigabits: median(samples[i]?.gigabits ?? []),
+    latencyUs: median(samples[i]?.latencyUs ?? []),
+  }))
   const [wire] = rows
   if (wire === undefined) throw new Error('no wire')
   facts.speed = rows.map(({ path, gigabits, latencyUs }) => ({
@@ -325,6 +335,10 @@ async function finish(exitCode: number | undefined): Promise<void> {
     facts.leftovers.length === 0
   if (json) process.stdout.write(`${JSON.stringify(facts)}\n`)
   process.exit(exitCode ?? (facts.ok ? 0 : 1))
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
 }
 
 function pick(containers: readonly Container[], wanted: string): Container {
