@@ -19,9 +19,8 @@ import { allResources } from './resources/all.ts'
 
 /** Notices come in flocks: one repair answers all of a flock. */
 const FLOCK_MS = 50
-/** Path MTUs that the kernel learned are asked for this often, some peers at a time: it tells nobody. */
-const PATH_PERIOD_MS = 1_000
-const PATHS_AT_ONCE = 8
+/** The kernel tells nobody of a path MTU that it learned: whether it may have is asked this often. */
+const PATH_PERIOD_MS = 500
 /** Kinds of which there are many: compared a few at a time, spread over the period between two audits. */
 const SPREAD_KINDS: readonly Kind[] = ['interior', 'endpoint']
 const STEPS_PER_PERIOD = 10
@@ -51,7 +50,7 @@ export class Engine {
   readonly #steps = new Map<Kind, ReturnType<typeof setTimeout>>()
   #synced = false
   readonly #auditPeriodMs: number
-  #nextPath = 0
+  #tooBigHints = 0
 
   constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
     const { kernel } = datapath
@@ -216,15 +215,12 @@ export class Engine {
     this.#tell(this.#reconciler.audit({ kinds }))
   }
 
-  /** Asks the routes to the next few peers again. */
+  /** Asks the routes to all peers again when a router may have told of a smaller path. */
   #askPaths(): void {
-    const keys = this.#reconciler.keysOf('peer')
-    if (!this.#synced || keys.length === 0) return
-    const from = this.#nextPath < keys.length ? this.#nextPath : 0
-    this.#nextPath = from + PATHS_AT_ONCE
-    this.#tell(
-      this.#reconciler.audit({ kind: 'peer', keys: keys.slice(from, from + PATHS_AT_ONCE) }),
-    )
+    const hints = this.#context.kernel.tooBigHints()
+    if (hints === this.#tooBigHints) return
+    this.#tooBigHints = hints
+    this.#repair(['peer'])
   }
 
   /** Compares what there is much of a part at a time, so that it is through once in a period. */

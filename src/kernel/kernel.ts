@@ -63,6 +63,11 @@ export interface KernelView {
    * the iteration. A notice `lost` says that some were missed: list again.
    */
   watch(groups: readonly NoticeGroup[], signal: AbortSignal): AsyncIterable<Notice>
+  /**
+   * A number that grows when a router may have taught the kernel a smaller path MTU: there is no notice for
+   * it, so whoever follows `routes.lookup` compares this first.
+   */
+  tooBigHints(): number
 }
 
 /** The changes that may be sent together. A qdisc named here must not exist yet. */

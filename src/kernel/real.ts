@@ -46,6 +46,7 @@ export function openKernel(): Kernel {
     sysctl: own.sysctl,
     batch: (work) => own.batch(work),
     watch: (groups, signal) => own.watch(groups, signal),
+    tooBigHints: () => own.tooBigHints(),
     openNetns: (target) => owned(openNetns(target)),
     createNetns: (path) => owned(createNetns(path, home.fd)),
     removeNetns,

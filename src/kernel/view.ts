@@ -4,6 +4,7 @@
  */
 import { NetworkError } from '../lib/errors.ts'
 import type { Family } from '../net/ip.ts'
+import { countTooBigHints } from './icmp.ts'
 import type { Batch, KernelView, Link, LinkChange, NewLink, NewVxlan } from './kernel.ts'
 import type { Request } from './netlink/message.ts'
 import { NetlinkSocket, openNetlink } from './netlink/socket.ts'
@@ -36,6 +37,10 @@ export class RealView implements KernelView, Disposable {
     this.#buffer = buffer
     this.nft = new NftRuleset(inside)
     this.sysctl = sysctlOf(inside)
+  }
+
+  tooBigHints(): number {
+    return this.#inside(countTooBigHints)
   }
 
   readonly links: KernelView['links'] = {

@@ -433,8 +433,10 @@ for (const { family, near, far, hop, other } of [
     router.view.sysctl.write(['net', 'ipv4', 'ip_forward'], '1')
     router.view.sysctl.write(['net', 'ipv6', 'conf', 'all', 'forwarding'], '1')
     assert.equal(left.view.routes.lookup(far)?.pathMtuBytes, 1500)
+    const hintsBefore = left.view.tooBigHints()
     // The first packet is too large and is answered by the router; ping then reports failure.
     assert.throws(() => run(left.name, `ping -c 1 -W 1 -M do -s 1420 ${far}`))
     assert.equal(left.view.routes.lookup(far)?.pathMtuBytes, 1400)
+    assert.ok(left.view.tooBigHints() > hintsBefore)
   })
 }

@@ -40,6 +40,7 @@ export function fakeView(own: FakeNamespace, around: FakeSurroundings): KernelVi
     ...view,
     nft: noted('nft', fakeNft(own)),
     sysctl: noted('sysctl', fakeSysctl(own)),
+    tooBigHints: () => own.learnedMtus.size,
     batch: (work) =>
       batch(work, {
         ...view,
