@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Kind, Wanted } from '../hoststate/state.ts'
 import { KIND_ORDER, keyOf } from '../hoststate/state.ts'
 import { NetworkError } from '../lib/errors.ts'
-import { ip, mac } from '../plan/testing.ts'
+import { ip, mac } from '../net/testing.ts'
 import { type ObjectChange, Reconciler } from './reconcile.ts'
 import type { Resource, Resources } from './resource.ts'
 

@@ -3,28 +3,11 @@
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Carrier, Network } from '../model/network.ts'
-import { familyOf, type IP, parseIP } from '../net/ip.ts'
-import { type Mac, macForAddress, parseMac } from '../net/mac.ts'
-import { addressAt, type Prefix, parsePrefix, prefixAround } from '../net/prefix.ts'
+import { familyOf } from '../net/ip.ts'
+import { macForAddress } from '../net/mac.ts'
+import { addressAt, prefixAround } from '../net/prefix.ts'
+import { ip, mac, prefix } from '../net/testing.ts'
 import type { Snapshot } from './plan.ts'
-
-export function ip(text: string): IP {
-  const parsed = parseIP(text)
-  if (parsed === undefined) throw new Error(`not an address: ${text}`)
-  return parsed
-}
-
-export function prefix(text: string): Prefix {
-  const parsed = parsePrefix(text)
-  if (parsed === undefined) throw new Error(`not a prefix: ${text}`)
-  return parsed
-}
-
-export function mac(text: string): Mac {
-  const parsed = parseMac(text)
-  if (parsed === undefined) throw new Error(`not a MAC address: ${text}`)
-  return parsed
-}
 
 /** A host with these underlay addresses, in /24 and /64. */
 export function hostOf(index: number, ...addresses: readonly string[]): Host {

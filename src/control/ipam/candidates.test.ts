@@ -1,6 +1,6 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
-import { ip, prefix } from '../../store/replica/fixtures.ts'
+import { ip, prefix } from '../../net/testing.ts'
 import { freeAddresses, freeBlocks, looseAddresses, type Terrain } from './candidates.ts'
 
 function terrain(fields: Partial<Terrain> = {}): Terrain {

@@ -1,7 +1,7 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
+import { ip, prefix } from '../../net/testing.ts'
 import type { Journal } from '../../store/journal/journal.ts'
-import { ip, prefix } from '../../store/replica/fixtures.ts'
 import { Ledger } from './ledger.ts'
 
 /** As much of a journal as a ledger needs. */

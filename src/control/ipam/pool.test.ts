@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { IP } from '../../net/ip.ts'
 import { type Prefix, prefixContains } from '../../net/prefix.ts'
-import { ip, prefix } from '../../store/replica/fixtures.ts'
+import { ip, prefix } from '../../net/testing.ts'
 import { AddressPool } from './pool.ts'
 
 const subnet = prefix('10.9.0.0/24')

@@ -5,22 +5,9 @@ import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Host } from '../../model/host.ts'
 import { keys } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
-import { type IP, parseIP } from '../../net/ip.ts'
 import { macForAddress } from '../../net/mac.ts'
-import { type Prefix, parsePrefix } from '../../net/prefix.ts'
+import { ip, prefix } from '../../net/testing.ts'
 import type { Operation, Store } from '../store.ts'
-
-export function ip(text: string): IP {
-  const parsed = parseIP(text)
-  if (parsed === undefined) throw new Error(`not an address: ${text}`)
-  return parsed
-}
-
-export function prefix(text: string): Prefix {
-  const parsed = parsePrefix(text)
-  if (parsed === undefined) throw new Error(`not a prefix: ${text}`)
-  return parsed
-}
 
 export function network(id: string, fields: Partial<Network> = {}): Network {
   return {
