@@ -39,9 +39,6 @@ export const DROP_REASONS = {
 } as const
 export type DropReason = keyof typeof DROP_REASONS
 
-/** Reasons that a listing hides unless asked. */
-export const HIDDEN_REASONS: readonly DropReason[] = ['ignored']
-
 /** The reason with this number, or undefined for one that this version does not know. */
 export function dropReason(number: number): DropReason | undefined {
   const found = Object.entries(DROP_REASONS).find(([, value]) => value === number)

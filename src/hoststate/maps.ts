@@ -24,18 +24,12 @@ import {
 /** Number of the layouts below; pins stand under a directory that carries it (R34). */
 export const MAPS_SCHEMA = 1
 
-/** Where maps are pinned unless told otherwise. bpffs names may hold no dot. */
-export const DEFAULT_PIN_DIRECTORY = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
-
 /** UDP port of VXLAN. RFC 7348 §5 */
 export const VXLAN_PORT = 4789
 
 /** How a network's packets reach other hosts; numbers as in bpf/maps.h `enum carrier`. */
 export const CARRIERS = { local: 0, vxlan: 1, direct: 2, auto: 3 } as const
 export type CarrierName = keyof typeof CARRIERS
-
-/** Bytes that VXLAN adds to an inner IP packet, by the family of the outer one. */
-export const VXLAN_OVERHEAD_BYTES = { 4: 50, 6: 70 } as const
 
 /** Prefixes one network may have. */
 export const MAX_PREFIXES = 4

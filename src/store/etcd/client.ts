@@ -26,7 +26,7 @@ const TIMEOUT_MS = 5000
 const PING_INTERVAL_MS = 15_000
 
 export interface EtcdOptions {
-  /** `http://host:port` or `https://host:port` of one or more members; see parseEtcdUrl(). */
+  /** `http://host:port` or `https://host:port` of one or more members. */
   readonly endpoints: readonly string[]
   /** For https: the authority of the servers, and our certificate. */
   readonly tls?: TlsMaterial
