@@ -15,6 +15,9 @@ const network: Network = {
   prefixes: [prefix('10.96.0.0/12'), prefix('fd96::/48')],
   gateways: [address('10.96.0.1'), address('fd96::1')],
   carrier: 'vxlan',
+  internal: false,
+  masquerade: true,
+  open: [],
   labels: {},
   createdAt: '2026-01-01T00:00:00.000Z',
 }

@@ -67,6 +67,7 @@ export function endpointRecord(
     name: `remote-${hostIndex}-${number}`,
     labels: { app: 'bench' },
     ifname: 'eth0',
+    order: 0,
     createdAt: CREATED_AT,
   }
   return record(keys.endpoint(network.id, hostId, endpoint.id), endpoint)

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander'
 import type { Network } from '../api/rest/schemas.ts'
-import { CARRIERS } from '../model/network.ts'
+import { CARRIERS, OPENINGS } from '../model/network.ts'
 import { path } from './client.ts'
 import {
   addListOptions,
@@ -87,6 +87,9 @@ function addCreate(network: Command, io: Io): void {
       ),
     )
     .option('--mtu <bytes>', 'MTU inside the containers (default: what fits)', parsesBytes)
+    .option('--internal', 'no gateway: nothing goes out, nothing comes in')
+    .option('--no-masquerade', "let the world outside see the containers' addresses")
+    .option('--open <what>', `open what is closed to containers: ${OPENINGS.join(', ')}`, collect)
     .option('--label <key=value>', 'label, repeatable', collectLabel)
   onRun(
     explain(
@@ -100,10 +103,18 @@ function addCreate(network: Command, io: Io): void {
     ),
     io,
     async (context, [name]) => {
-      const { subnet, gateway, carrier, mtu, label } = context.options
+      const { subnet, gateway, carrier, mtu, internal, masquerade, open, label } = context.options
       const body = {
         metadata: { name, labels: label },
-        spec: { subnets: subnet, gateways: gateway, carrier, mtuBytes: mtu },
+        spec: {
+          subnets: subnet,
+          gateways: gateway,
+          carrier,
+          mtuBytes: mtu,
+          internal,
+          masquerade: masquerade === false ? false : undefined,
+          open,
+        },
       }
       const created = await context.client.post<Network>('/v1/networks', body, waitQuery(context))
       await context.one(created, networkShape)

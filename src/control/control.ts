@@ -6,7 +6,7 @@
 
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
-import type { Carrier, Network } from '../model/network.ts'
+import type { Carrier, Network, Opening } from '../model/network.ts'
 
 export interface NetworkSpec {
   readonly name: string
@@ -16,6 +16,12 @@ export interface NetworkSpec {
   readonly gateways?: readonly string[]
   readonly carrier?: Carrier
   readonly mtuBytes?: number
+  /** Default false. */
+  readonly internal?: boolean
+  /** Default true. */
+  readonly masquerade?: boolean
+  /** Default: nothing. */
+  readonly open?: readonly Opening[]
   readonly labels?: Readonly<Record<string, string>>
 }
 

@@ -165,6 +165,7 @@ export class Endpoints {
       labels: checked.labels,
       sandbox,
       ifname: checked.ifname,
+      order: 0,
       device: own.deviceFor(id),
       number: own.freeNumber(),
       createdAt: timestamp(clock.wallMs()),

@@ -2,7 +2,7 @@
 
 import { type FieldError, NetworkError } from '../lib/errors.ts'
 import { isName, labelProblem } from '../model/names.ts'
-import { CARRIERS, type Carrier } from '../model/network.ts'
+import { CARRIERS, type Carrier, OPENINGS, type Opening } from '../model/network.ts'
 import { type IP, parseIP } from '../net/ip.ts'
 import {
   type Prefix,
@@ -21,6 +21,9 @@ export interface CheckedNetwork {
   readonly gateways: readonly IP[]
   readonly carrier: Carrier
   readonly mtuBytes?: number
+  readonly internal: boolean
+  readonly masquerade: boolean
+  readonly open: readonly Opening[]
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -53,6 +56,7 @@ export function checkNetwork(spec: NetworkSpec): CheckedNetwork {
   const prefixes = checkPrefixes(spec.subnets, wrong)
   const gateways = checkGateways(spec.gateways ?? [], prefixes, wrong)
   checkMtu(spec.mtuBytes, prefixes, wrong)
+  const open = checkOpenings(spec.open ?? [], wrong)
   checkLabels(spec.labels ?? {}, wrong)
   const [first] = fields
   if (first !== undefined || carrier === undefined) {
@@ -60,12 +64,15 @@ export function checkNetwork(spec: NetworkSpec): CheckedNetwork {
       fields,
     })
   }
-  const { name, mtuBytes, labels = {} } = spec
+  const { name, mtuBytes, internal = false, masquerade = true, labels = {} } = spec
   return {
     name,
     prefixes,
     gateways,
     carrier,
+    internal,
+    masquerade,
+    open,
     labels,
     ...(mtuBytes === undefined ? {} : { mtuBytes }),
   }
@@ -154,6 +161,15 @@ function checkGateways(
     }
   }
   return prefixes.map((prefix) => given.get(prefix) ?? defaultGateway(prefix))
+}
+
+/** Each once, in the order of OPENINGS. */
+function checkOpenings(given: readonly string[], wrong: Wrong): readonly Opening[] {
+  for (const [i, text] of given.entries()) {
+    if (OPENINGS.some((known) => known === text)) continue
+    wrong(`/open/${i}`, `"${text}" cannot be opened: choose among ${OPENINGS.join(', ')}`)
+  }
+  return OPENINGS.filter((known) => given.includes(known))
 }
 
 function checkMtu(mtuBytes: number | undefined, prefixes: readonly Prefix[], wrong: Wrong): void {

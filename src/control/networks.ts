@@ -102,6 +102,7 @@ export class Networks {
     const vni = this.#nextVni(counters[0])
     const now = clock.wallMs()
     const { name, prefixes, gateways, carrier, mtuBytes, labels } = checked
+    const { internal, masquerade, open } = checked
     const network: Network = {
       schema: 1,
       id: newId(now, random),
@@ -111,6 +112,9 @@ export class Networks {
       gateways,
       carrier,
       ...(mtuBytes === undefined ? {} : { mtuBytes }),
+      internal,
+      masquerade,
+      open,
       labels,
       createdAt: timestamp(now),
     }

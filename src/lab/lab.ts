@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openKernel } from '../kernel/real.ts'
 import { NetworkError } from '../lib/errors.ts'
+import { removeCgroups } from './cgroups.ts'
 import {
   listPins,
   makeContainers,
@@ -99,6 +100,7 @@ export async function removeLab(name: string): Promise<void> {
   checkLabName(name)
   if (!existsSync(labPath(name))) return
   await endProcesses(processesPath(name), listPins(name))
+  removeCgroups(name)
   removeLabDirectory(name)
 }
 

@@ -17,6 +17,11 @@ export interface Endpoint {
   readonly sandbox: Sandbox
   /** Name of the interface inside the sandbox. */
   readonly ifname: string
+  /**
+   * Rank among the endpoints of its sandbox: the lowest one that has a gateway gives the default route.
+   * A route of rank 0 has no metric of its own; n > 0 has 100·n (IPv4) or 1024 + 100·n (IPv6).
+   */
+  readonly order: number
   /** Name of the veth's end on the host. */
   readonly device: string
   /** Small number, unique on the host while the endpoint lives: the datapath counts by it. */

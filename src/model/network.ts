@@ -10,6 +10,13 @@ export const CARRIERS = ['auto', 'vxlan', 'direct', 'local'] as const
  */
 export type Carrier = (typeof CARRIERS)[number]
 
+export const OPENINGS = ['metadata', 'host-loopback'] as const
+/**
+ * What is closed to containers unless asked for: `metadata` the cloud's address 169.254.169.254 (and
+ * fd00:ec2::254), `host-loopback` services that listen on the host's loopback.
+ */
+export type Opening = (typeof OPENINGS)[number]
+
 export interface Network {
   readonly schema: 1
   /** Immutable and never used again; the name is only an index (R6). */
@@ -23,6 +30,17 @@ export interface Network {
   readonly carrier: Carrier
   /** MTU wanted inside the containers; absent: the underlay's less the carrier's overhead. */
   readonly mtuBytes?: number
+  /** True: no gateway, nothing goes out and nothing comes in. */
+  readonly internal: boolean
+  /** False: addresses of containers are seen outside as they are, and the world outside routes to them. */
+  readonly masquerade: boolean
+  /** What is opened to its containers, each at most once, in the order of OPENINGS. */
+  readonly open: readonly Opening[]
+  /**
+   * Only while the carrier changes: the carrier whose packets are accepted besides those of `carrier`, so
+   * that a receiver takes what a sender may already, or may still, send.
+   */
+  readonly alsoAccepts?: Carrier
   readonly labels: Readonly<Record<string, string>>
   readonly createdAt: string
 }

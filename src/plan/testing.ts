@@ -45,6 +45,9 @@ export function networkOf(
     prefixes: parsed,
     gateways: parsed.flatMap((each) => addressAt(each, 1n) ?? []),
     carrier,
+    internal: false,
+    masquerade: true,
+    open: [],
     labels: {},
     createdAt: '2026-01-01T00:00:00.000Z',
   }
@@ -67,6 +70,7 @@ export function remoteEndpointOf(
     name,
     labels: {},
     ifname: 'eth0',
+    order: 0,
     createdAt: '2026-01-01T00:00:00.000Z',
   }
 }

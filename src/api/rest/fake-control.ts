@@ -39,6 +39,9 @@ export function fakeNetwork(name: string, number = 1): Network {
     prefixes: [prefix('10.80.0.0/16'), prefix('fd80::/48')],
     gateways: [ip('10.80.0.1'), ip('fd80::1')],
     carrier: 'auto',
+    internal: false,
+    masquerade: true,
+    open: [],
     labels: { tier: name },
     createdAt: CREATED_AT,
   }
@@ -58,6 +61,7 @@ export function fakeEndpoint(number: number, fields: Partial<Endpoint> = {}): En
     labels: { app: number % 2 === 0 ? 'even' : 'odd' },
     sandbox: { path: `/run/netns/c${number}`, inode: 4_026_530_000 + number },
     ifname: 'eth0',
+    order: 0,
     device: `ck${digits}`,
     number,
     createdAt: CREATED_AT,
@@ -169,6 +173,9 @@ export function createFakeControl(): FakeControl {
         prefixes: spec.subnets.map(prefix),
         carrier: spec.carrier ?? 'auto',
         ...(spec.mtuBytes === undefined ? {} : { mtuBytes: spec.mtuBytes }),
+        internal: spec.internal ?? false,
+        masquerade: spec.masquerade ?? true,
+        open: spec.open ?? [],
         labels: spec.labels ?? {},
       }
       networks.push(network)

@@ -6,7 +6,7 @@
 
 import { z } from 'zod'
 import { ERROR_CODES } from '../../lib/errors.ts'
-import { CARRIERS } from '../../model/network.ts'
+import { CARRIERS, OPENINGS } from '../../model/network.ts'
 
 const text = z.string().max(255)
 const timestamp = z
@@ -43,10 +43,13 @@ export const CreateNetwork = z
     kind: z.literal('Network').optional(),
     metadata: z.strictObject({ name: text, labels: labels.optional() }),
     spec: z.strictObject({
-      subnets: z.array(text).max(8),
-      gateways: z.array(text).max(8).optional(),
+      subnets: z.array(text).max(16),
+      gateways: z.array(text).max(16).optional(),
       carrier: z.enum(CARRIERS).optional(),
       mtuBytes: z.int().positive().max(65_535).optional(),
+      internal: z.boolean().optional().meta({ description: 'No gateway: nothing out, nothing in' }),
+      masquerade: z.boolean().optional().meta({ description: 'Default true' }),
+      open: z.array(z.enum(OPENINGS)).max(OPENINGS.length).optional(),
     }),
   })
   .meta({ id: 'CreateNetwork' })
@@ -61,6 +64,9 @@ export const Network = z
       gateways: z.array(z.string()).readonly(),
       carrier: z.enum(CARRIERS),
       mtuBytes: z.int().optional(),
+      internal: z.boolean(),
+      masquerade: z.boolean(),
+      open: z.array(z.enum(OPENINGS)).readonly(),
     }),
     status: z.strictObject({ vni: z.int() }),
   })

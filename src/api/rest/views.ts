@@ -21,6 +21,9 @@ export function networkView(network: Network): wire.Network {
       gateways: network.gateways,
       carrier: network.carrier,
       ...(network.mtuBytes === undefined ? {} : { mtuBytes: network.mtuBytes }),
+      internal: network.internal,
+      masquerade: network.masquerade,
+      open: network.open,
     },
     status: { vni: network.vni },
   }

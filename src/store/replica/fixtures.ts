@@ -18,6 +18,9 @@ export function network(id: string, fields: Partial<Network> = {}): Network {
     prefixes: [prefix('10.80.0.0/16'), prefix('fd80::/48')],
     gateways: [ip('10.80.0.1'), ip('fd80::1')],
     carrier: 'auto',
+    internal: false,
+    masquerade: true,
+    open: [],
     labels: {},
     createdAt: '2026-01-01T00:00:00.000Z',
     ...fields,
@@ -60,6 +63,7 @@ export function published(networkId: string, hostId: string, n: number): Publish
     name: `web-${n}`,
     labels: { app: 'web' },
     ifname: 'eth0',
+    order: 0,
     createdAt: '2026-01-01T00:00:00.000Z',
   }
 }

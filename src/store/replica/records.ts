@@ -8,7 +8,13 @@ import type { AddressClaim, Block } from '../../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Alive, Host, HostFacts, HostStatus, ObjectFailure } from '../../model/host.ts'
 import { type ParsedKey, parseKey } from '../../model/keys.ts'
-import { CARRIERS, type Network } from '../../model/network.ts'
+import {
+  CARRIERS,
+  type Carrier,
+  type Network,
+  OPENINGS,
+  type Opening,
+} from '../../model/network.ts'
 import { parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { parsePrefix } from '../../net/prefix.ts'
@@ -113,15 +119,27 @@ export class RecordReader {
     const { id, name, vni, createdAt, mtuBytes } = fields
     const prefixes = listOf(fields['prefixes'], textOf(parsePrefix))
     const gateways = listOf(fields['gateways'], textOf(parseIP))
-    const carrier = CARRIERS.find((known) => known === fields['carrier'])
+    const carrier = carrierOf(fields['carrier'])
     const labels = this.#labelsOf(fields['labels'])
     if (typeof id !== 'string' || typeof name !== 'string' || typeof vni !== 'number') return
     if (prefixes === undefined || prefixes.length === 0) return
     if (gateways?.length !== prefixes.length || carrier === undefined) return
     if (labels === undefined || typeof createdAt !== 'string') return
     const common = { schema: 1, id: this.#share(id), name, vni, prefixes, gateways } as const
-    const network = { ...common, carrier, labels, createdAt }
-    return typeof mtuBytes === 'number' ? { ...network, mtuBytes } : network
+    const open = openings(fields['open'])
+    if (open === undefined) return
+    const alsoAccepts = carrierOf(fields['alsoAccepts'])
+    return {
+      ...common,
+      carrier,
+      ...(typeof mtuBytes === 'number' ? { mtuBytes } : {}),
+      internal: fields['internal'] === true,
+      masquerade: fields['masquerade'] !== false,
+      open,
+      ...(alsoAccepts === undefined ? {} : { alsoAccepts }),
+      labels,
+      createdAt,
+    }
   }
 
   #host(fields: Fields): Host | undefined {
@@ -137,7 +155,7 @@ export class RecordReader {
   }
 
   #endpoint(fields: Fields): PublishedEndpoint | undefined {
-    const { id, name, createdAt } = fields
+    const { id, name, createdAt, order = 0 } = fields
     const networkId = this.#shared(fields['networkId'])
     const hostId = this.#shared(fields['hostId'])
     const ifname = this.#shared(fields['ifname'])
@@ -145,10 +163,11 @@ export class RecordReader {
     const mac = textOf(parseMac)(fields['mac'])
     const labels = this.#labelsOf(fields['labels'])
     if (typeof id !== 'string' || typeof createdAt !== 'string') return
+    if (typeof order !== 'number' || order < 0) return
     if (networkId === undefined || hostId === undefined || ifname === undefined) return
     if (addresses === undefined || mac === undefined || labels === undefined) return
     const common = { schema: 1, id, networkId, hostId, addresses, mac, labels } as const
-    const endpoint = { ...common, ifname, createdAt }
+    const endpoint = { ...common, ifname, order, createdAt }
     return typeof name === 'string' ? { ...endpoint, name } : endpoint
   }
 
@@ -270,6 +289,17 @@ function asObject(value: unknown): Fields | undefined {
 
 function textOf<T>(parse: (text: string) => T | undefined): (value: unknown) => T | undefined {
   return (value) => (typeof value === 'string' ? parse(value) : undefined)
+}
+
+function carrierOf(value: unknown): Carrier | undefined {
+  return CARRIERS.find((known) => known === value)
+}
+
+/** Absent means none. An opening that this version does not know stays closed. */
+function openings(value: unknown): readonly Opening[] | undefined {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) return undefined
+  return OPENINGS.filter((known) => value.includes(known))
 }
 
 /** Every element parsed, or undefined when one is not what it should be. */
