@@ -18,6 +18,12 @@ export interface TrafficEnds {
   readonly clientNetns: string
   readonly serverNetns: string
   readonly serverAddress: string
+  /** Where the server is when its address and port are translated on the way. */
+  readonly translated?: {
+    readonly port: number
+    readonly bindAddress: string
+    readonly bindPort: number
+  }
 }
 
 const run = promisify(execFile)
@@ -46,11 +52,18 @@ async function generate(
   ends: TrafficEnds,
   seconds: number,
 ): Promise<number> {
+  const { translated } = ends
   const { stdout } = await run(`${root}build/bench/traffic`, [
     ...argv,
     ...['--client-netns', ends.clientNetns],
     ...['--server-netns', ends.serverNetns],
     ...['--server-address', ends.serverAddress],
+    ...(translated === undefined
+      ? []
+      : [
+          ...['--port', String(translated.port), '--bind-address', translated.bindAddress],
+          ...['--bind-port', String(translated.bindPort)],
+        ]),
     ...['--seconds', String(seconds)],
   ])
   const result: unknown = JSON.parse(stdout)

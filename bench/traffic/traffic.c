@@ -54,7 +54,7 @@ static const struct { const char *name, *metric, *unit; } modes[] = {
 static struct {
     enum mode mode;
     const char *server_netns, *client_netns;
-    struct sockaddr_storage server;
+    struct sockaddr_storage server, bind; /* where the client finds the server, and where it is */
     socklen_t server_len;
     int flows;
     double seconds;
@@ -124,7 +124,7 @@ static int listen_there(void)
 {
     int on = 1, fd = make_socket();
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (void *)&opt.server, opt.server_len)) die("cannot bind to the server address");
+    if (bind(fd, (void *)&opt.bind, opt.server_len)) die("cannot bind to the server address");
     if (!datagrams() && listen(fd, 1024)) die("listen");
     return fd;
 }
@@ -359,8 +359,23 @@ static void report(void)
 static void usage(void)
 {
     fputs("usage: traffic stream|rr|urr|crr|udp|loss --server-address A [--server-netns PATH] [--client-netns PATH]\n"
-          "               [--seconds 1] [--flows 1] [--port 5201]\n", stderr);
+          "               [--seconds 1] [--flows 1] [--port 5201] [--bind-address A] [--bind-port P]\n", stderr);
     exit(2);
+}
+
+static socklen_t read_address(const char *text, int port, struct sockaddr_storage *into)
+{
+    struct sockaddr_in *v4 = (void *)into;
+    struct sockaddr_in6 *v6 = (void *)into;
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+        return sizeof *v4;
+    }
+    if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1) usage();
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)port);
+    return sizeof *v6;
 }
 
 static void parse(int argc, char **argv)
@@ -368,10 +383,10 @@ static void parse(int argc, char **argv)
     static const struct option longs[] = {
         {"server-netns", 1, 0, 's'}, {"client-netns", 1, 0, 'c'}, {"server-address", 1, 0, 'a'},
         {"seconds", 1, 0, 't'},      {"flows", 1, 0, 'f'},        {"port", 1, 0, 'p'},
-        {0},
+        {"bind-address", 1, 0, 'A'}, {"bind-port", 1, 0, 'P'},    {0},
     };
-    const char *address = NULL;
-    int port = 5201;
+    const char *address = NULL, *bind_address = NULL;
+    int port = 5201, bind_port = 0;
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) switch (o) {
         case 's': opt.server_netns = optarg; break;
         case 'c': opt.client_netns = optarg; break;
@@ -379,6 +394,8 @@ static void parse(int argc, char **argv)
         case 't': opt.seconds = atof(optarg); break;
         case 'f': opt.flows = atoi(optarg); break;
         case 'p': port = atoi(optarg); break;
+        case 'A': bind_address = optarg; break;
+        case 'P': bind_port = atoi(optarg); break;
         default: usage();
         }
     size_t mode = 0, count = sizeof modes / sizeof *modes;
@@ -387,19 +404,10 @@ static void parse(int argc, char **argv)
     opt.mode = (enum mode)mode;
     if (opt.flows < 1 || opt.flows > (opt.mode == STREAM ? MAX_FLOWS : 1)) usage();
     if (!(opt.seconds >= 0.05 && opt.seconds <= 60)) usage();
-    struct sockaddr_in *v4 = (void *)&opt.server;
-    struct sockaddr_in6 *v6 = (void *)&opt.server;
-    if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        opt.server_len = sizeof *v4;
-    } else if (inet_pton(AF_INET6, address, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        opt.server_len = sizeof *v6;
-    } else {
-        usage();
-    }
+    opt.server_len = read_address(address, port, &opt.server);
+    /* Behind a translation the server has another address than the one it is asked at. */
+    if (!bind_address) bind_address = address;
+    if (read_address(bind_address, bind_port ? bind_port : port, &opt.bind) != opt.server_len) usage();
 }
 
 static pid_t start(void (*work)(int), int argument)
