@@ -21,6 +21,7 @@ import type { Settings } from './cli/settings.ts'
 import { createControl } from './control/create-control.ts'
 import { deviceNameOf } from './control/own-index.ts'
 import { findSandboxes } from './dataplane/find-sandboxes.ts'
+import { HostPorts } from './dataplane/host-ports.ts'
 import { Sandboxes } from './dataplane/sandboxes.ts'
 import { startDataplane } from './dataplane/threads.ts'
 import { readUnderlay } from './dataplane/underlay.ts'
@@ -207,6 +208,7 @@ async function runParts(
 
   // The kernel, and the loop that keeps it as wanted.
   const sandboxes = cleanup.use(new Sandboxes(kernel))
+  const hostPorts = cleanup.use(new HostPorts(kernel))
   const dataplane = cleanup.use(
     await startDataplane(
       {
@@ -236,7 +238,7 @@ async function runParts(
     createControl({
       ...base,
       replica,
-      ports: { sandboxes, settler: loop },
+      ports: { sandboxes, hostPorts, settler: loop },
       reports: {
         version: VERSION,
         store: { kind: shared.kind, address: shared.address },

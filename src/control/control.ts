@@ -7,6 +7,7 @@
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
+import type { HostPorts } from './host-ports.ts'
 
 export interface NetworkSpec {
   readonly name: string
@@ -135,6 +136,8 @@ export interface Ports {
     /** Lets go of what one `hold` kept; content when nothing is held. */
     release(inode: number): void
   }
+  /** Holds ports of this host for publications. */
+  readonly hostPorts: HostPorts
   readonly settler: {
     /**
      * Resolves when the kernel reflects this commit of the journal, with what failed on the way; commits

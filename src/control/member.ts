@@ -35,6 +35,24 @@ export class FakePorts implements Ports {
     release: (inode) => void this.held.delete(inode),
   }
 
+  /** Ports that are held, as `tcp 8080`; whatever is asked for is free, and 0 gets 32768 and up. */
+  readonly heldPorts = new Set<string>()
+
+  readonly hostPorts: Ports['hostPorts'] = {
+    reserve: ({ protocol, port: asked, count }) => {
+      let port = asked || 32_768
+      while (asked === 0 && this.heldPorts.has(`${protocol} ${port}`)) port++
+      const names = Array.from({ length: count }, (_, i) => `${protocol} ${port + i}`)
+      for (const name of names) this.heldPorts.add(name)
+      return {
+        port,
+        release: () => {
+          for (const name of names) this.heldPorts.delete(name)
+        },
+      }
+    },
+  }
+
   readonly settler: Ports['settler'] = {
     allSettled: async () => {},
     settled: async () => {

@@ -10,6 +10,7 @@
  */
 import type { Family } from '../net/ip.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
+import type { Ports } from './ports.ts'
 import type { Filters, Qdiscs } from './traffic-control.ts'
 
 /**
@@ -52,6 +53,7 @@ export interface KernelView {
   readonly filters: Filters
   readonly nft: Nftables
   readonly sysctl: Sysctl
+  readonly ports: Ports
   /**
    * Sends all changes that `work` names with one system call. The kernel tries every one of them in order,
    * also after a failure; then the first failure is thrown, its details with `request` (position from 0),

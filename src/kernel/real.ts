@@ -44,6 +44,7 @@ export function openKernel(): Kernel {
     filters: own.filters,
     nft: own.nft,
     sysctl: own.sysctl,
+    ports: own.ports,
     batch: (work) => own.batch(work),
     watch: (groups, signal) => own.watch(groups, signal),
     tooBigHints: () => own.tooBigHints(),

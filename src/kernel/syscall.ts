@@ -30,6 +30,7 @@ const libc = dlopen('libc.so.6', {
   close: { args: ['i32'], returns: 'i32' },
   execvpe: { args: ['ptr', 'ptr', 'ptr'], returns: 'i32' },
   fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
+  getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
   getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
   ioctl: { args: ['i32', 'u64', 'u64'], returns: 'i32' },
   mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
@@ -55,6 +56,12 @@ export function socket(family: number, type: number, protocol: number): number {
 
 export function bind(fd: number, address: Uint8Array): void {
   checked('bind a socket', libc.bind(fd, address, address.length))
+}
+
+/** Fills `address` with what the socket is bound to. */
+export function getsockname(fd: number, address: Uint8Array): void {
+  const length = new Uint32Array([address.length])
+  checked('read the address of a socket', libc.getsockname(fd, address, length))
 }
 
 export function setsockopt(fd: number, level: number, option: number, value: Uint8Array): void {

@@ -10,6 +10,7 @@ import type { Request } from './netlink/message.ts'
 import { NetlinkSocket, openNetlink } from './netlink/socket.ts'
 import { NftRuleset } from './nftables/libnftables.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
+import { portsOf } from './port-sockets.ts'
 import * as addresses from './rtnetlink/addresses.ts'
 import * as filters from './rtnetlink/filters.ts'
 import { writeMacvlan, writeVeth } from './rtnetlink/link-kinds.ts'
@@ -27,6 +28,7 @@ const NETLINK_ROUTE = 0
 export class RealView implements KernelView, Disposable {
   readonly nft: NftRuleset
   readonly sysctl
+  readonly ports
   readonly #inside: <T>(work: () => T) => T
   readonly #buffer: Uint8Array
   #socket: NetlinkSocket | undefined
@@ -37,6 +39,7 @@ export class RealView implements KernelView, Disposable {
     this.#buffer = buffer
     this.nft = new NftRuleset(inside)
     this.sysctl = sysctlOf(inside)
+    this.ports = portsOf(inside)
   }
 
   tooBigHints(): number {

@@ -6,6 +6,7 @@
 import type { Address, Link, Neighbour, Route, Rule } from '../kernel.ts'
 import type { NoticeQueue } from '../notice-queue.ts'
 import type { Notice, NoticeGroup } from '../notices.ts'
+import type { NewPortSocket } from '../ports.ts'
 import type { Clsact, Filter, FilterPlace } from '../traffic-control.ts'
 
 export interface NftTable {
@@ -26,6 +27,7 @@ export interface FakeNamespace {
   readonly nftTables: Map<string, NftTable>
   /** Path MTUs learned from the network, in bytes, by destination. */
   readonly learnedMtus: Map<string, number>
+  readonly sockets: Set<NewPortSocket>
   readonly watchers: Set<{ readonly groups: readonly NoticeGroup[]; readonly queue: NoticeQueue }>
   addresses: readonly Address[]
   routes: readonly Route[]
@@ -57,6 +59,7 @@ export function newNamespace(inode: number): FakeNamespace {
     ]),
     nftTables: new Map(),
     learnedMtus: new Map(),
+    sockets: new Set(),
     watchers: new Set(),
     addresses: [],
     routes: [],

@@ -5,6 +5,7 @@ import { NoticeQueue } from '../notice-queue.ts'
 import { type Calls, refuse } from './calls.ts'
 import { fakeLinks } from './links.ts'
 import { fakeNft } from './nft.ts'
+import { fakePorts } from './ports.ts'
 import { fakeAddresses, fakeNeighbours, fakeRoutes, fakeRules } from './routing.ts'
 import type { FakeNamespace } from './state.ts'
 import { fakeFilters, fakeQdiscs } from './traffic.ts'
@@ -40,6 +41,7 @@ export function fakeView(own: FakeNamespace, around: FakeSurroundings): KernelVi
     ...view,
     nft: noted('nft', fakeNft(own)),
     sysctl: noted('sysctl', fakeSysctl(own)),
+    ports: noted('ports', fakePorts(own)),
     tooBigHints: () => own.learnedMtus.size,
     batch: (work) =>
       batch(work, {
