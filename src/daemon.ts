@@ -233,6 +233,8 @@ async function runParts(
   })
   journal.subscribe(() => killAt(failpoint)('commit'))
 
+  dataplane.onFacts((facts) => publisher.setFacts(facts))
+
   // The use cases, and the door through which they are asked.
   const control = cleanup.use(
     createControl({

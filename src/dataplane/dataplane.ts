@@ -5,6 +5,7 @@
  */
 
 import type { Kind } from '../hoststate/state.ts'
+import type { HostFacts } from '../model/host.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 
 /** Packets dropped for one reason at one device. */
@@ -33,6 +34,8 @@ export interface Dataplane extends AsyncDisposable {
   sweep(): Promise<Repair>
   /** Is told of repairs that a change seen in the kernel brought about. */
   onRepair(listener: (repair: Repair) => void): void
+  /** Is told what the cluster needs to know of this kernel: soon, and again whenever it is different. */
+  onFacts(listener: (facts: HostFacts) => void): void
   drops(): Promise<readonly DropCounter[]>
   /** Sentences for the operator: what this kernel cannot do. */
   readonly warnings: readonly string[]

@@ -9,9 +9,11 @@ import { KIND_ORDER, MARK } from '../hoststate/state.ts'
 import type { Link } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
 import { killAt } from '../lib/failpoint.ts'
+import type { HostFacts } from '../model/host.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import { FactsWatch, isOurs } from './facts.ts'
 import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 import { Reconciler } from './reconcile.ts'
@@ -35,6 +37,7 @@ const LINK_ROUTES: readonly string[] = ['ff00::/8', 'fe80::/64']
 export interface EngineEvents {
   repaired(repair: Repair): void
   dying(): void
+  facts(facts: HostFacts): void
 }
 
 export class Engine {
@@ -43,6 +46,7 @@ export class Engine {
   readonly #reconciler: Reconciler
   readonly #events: EngineEvents
   readonly #stopped = new AbortController()
+  readonly #facts: FactsWatch
   readonly #suspects = new Set<Kind>()
   /** Pairs marked as dying since somebody was told. */
   readonly #dying: Aside[] = []
@@ -68,11 +72,13 @@ export class Engine {
       killAt(settings.failpoint),
     )
     const signal = this.#stopped.signal
+    this.#facts = new FactsWatch(kernel, (facts) => events.facts(facts))
     void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'nft', 'tc'], signal))
     const paths = setInterval(() => this.#askPaths(), PATH_PERIOD_MS)
     signal.addEventListener('abort', () => {
       clearInterval(paths)
       clearTimeout(this.#flock)
+      this.#facts[Symbol.dispose]()
       for (const step of this.#steps.values()) clearTimeout(step)
     })
   }
@@ -104,6 +110,7 @@ export class Engine {
 
   /** Before the first resync nothing is known to be wanted, and nothing is compared. */
   audit(kinds: readonly Kind[]): Repair {
+    this.#facts.suspect()
     if (!this.#synced) return { repaired: {}, failures: [] }
     for (const kind of kinds) this.#auditInSteps(kind)
     const repair = this.#reconciler.audit({
@@ -134,8 +141,16 @@ export class Engine {
   async #listen(notices: AsyncIterable<Notice>): Promise<void> {
     for await (const notice of notices) {
       if (this.#stopped.signal.aborted) return
+      if (this.#concernsFacts(notice)) this.#facts.suspect()
       if (this.#synced) this.#heard(notice)
     }
+  }
+
+  /** A device that goes down takes its routes along without a word of each; endpoints' devices have none. */
+  #concernsFacts(notice: Notice): boolean {
+    if (notice.kind === 'link') return !isOurs(notice.link)
+    if (notice.kind === 'route') return !LINK_ROUTES.includes(notice.route.destination)
+    return notice.kind === 'address' || notice.kind === 'lost'
   }
 
   #heard(notice: Notice): void {

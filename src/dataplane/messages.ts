@@ -1,6 +1,7 @@
 /** What the agent's thread and the dataplane's threads say to each other: plain data. */
 
 import type { Kind } from '../hoststate/state.ts'
+import type { HostFacts } from '../model/host.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
 import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
@@ -56,5 +57,7 @@ export type Reply =
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
   /** Drift that a notice of the kernel brought to light was put right. */
   | { readonly kind: 'repair'; readonly repair: Repair }
+  /** What only this kernel knows is different: the first time, and after each change. */
+  | { readonly kind: 'facts'; readonly facts: HostFacts }
   /** Pairs are marked as dying, and nobody waits for them. */
   | { readonly kind: 'dying' }

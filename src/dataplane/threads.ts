@@ -4,6 +4,7 @@ import type { Kind } from '../hoststate/state.ts'
 import { KIND_ORDER } from '../hoststate/state.ts'
 import { ERROR_CODES, type ErrorCode, NetworkError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import type { HostFacts } from '../model/host.ts'
 import type { Dataplane, DataplaneSettings } from './dataplane.ts'
 import type { Answers, ErrorData, Numbered, Reply, Request } from './messages.ts'
 import type { Aside } from './put-aside.ts'
@@ -29,6 +30,8 @@ export async function startDataplane(
   const worker = new Worker(threadUrl('worker.ts'))
   const pending = new Map<number, Pending>()
   const listeners: ((repair: Repair) => void)[] = []
+  const factListeners: ((facts: HostFacts) => void)[] = []
+  let facts: HostFacts | undefined
   let next = 1
   const reaper = new Reaper(log)
 
@@ -44,6 +47,9 @@ export async function startDataplane(
   worker.onmessage = ({ data }: { data: Reply }) => {
     if (data.kind === 'repair') {
       for (const listener of listeners) listener(data.repair)
+    } else if (data.kind === 'facts') {
+      facts = data.facts
+      for (const listener of factListeners) listener(facts)
     } else if (data.kind === 'dying') {
       void reaper.putAside([])
     } else {
@@ -78,6 +84,10 @@ export async function startDataplane(
     sweep: () => ask({ kind: 'sweep' }),
     onRepair: (listener) => {
       listeners.push(listener)
+    },
+    onFacts: (listener) => {
+      factListeners.push(listener)
+      if (facts !== undefined) listener(facts)
     },
     drops: () => ask({ kind: 'drops' }),
     async [Symbol.asyncDispose]() {

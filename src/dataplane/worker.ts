@@ -33,6 +33,7 @@ function answer(request: Request): (Reply & { kind: 'answer' })['answer'] {
     engine = new Engine(datapath, request.settings, {
       repaired: (repair) => self.postMessage({ kind: 'repair', repair }),
       dying: () => self.postMessage({ kind: 'dying' }),
+      facts: (facts) => self.postMessage({ kind: 'facts', facts }),
     })
     return { warnings: datapath.warnings }
   }

@@ -17,6 +17,28 @@ export const OPENINGS = ['metadata', 'host-loopback'] as const
  */
 export type Opening = (typeof OPENINGS)[number]
 
+/** A prefix of a network and what it overlaps: another network's prefix, or a route or underlay of a host. */
+export interface Overlap {
+  readonly subnet: Prefix
+  readonly other: Prefix
+  /** Names at the time it was seen. Either a network, or a host. */
+  readonly network?: string
+  readonly host?: string
+  /** Of the route. */
+  readonly device?: string
+  /** True when `other` is where the host is reached by the others. */
+  readonly underlay?: true
+}
+
+/** Who wanted the network in spite of what it overlaps. */
+export interface Forced {
+  /** Absent when the kernel did not tell. */
+  readonly uid?: number
+  readonly user?: string
+  readonly at: string
+  readonly overlaps: readonly Overlap[]
+}
+
 export interface Network {
   readonly schema: 1
   /** Immutable and never used again; the name is only an index (R6). */
@@ -41,6 +63,8 @@ export interface Network {
    * that a receiver takes what a sender may already, or may still, send.
    */
   readonly alsoAccepts?: Carrier
+  /** Present when its prefixes overlapped something and it was wanted all the same. */
+  readonly forced?: Forced
   readonly labels: Readonly<Record<string, string>>
   readonly createdAt: string
 }
