@@ -1,14 +1,84 @@
 /**
- * After an old disk was put back: which endpoints this host really has. The store remembers what was
- * published, the kernel what is attached; an endpoint is kept when its interface is still to be found in
- * some namespace, and given up when it is not (R9).
+ * After an old disk was put back: what this host really has. The store remembers what was published, the
+ * kernel what is attached; an endpoint is kept when its interface is still to be found in some namespace, and
+ * given up when it is not (R9). A publication is as the store has it, and goes with its endpoint.
  */
 
 import type { FoundSandbox } from '../dataplane/find-sandboxes.ts'
 import type { Log } from '../lib/log.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import { parseHostRecordKey } from '../model/keys.ts'
 import type { Mac } from '../net/mac.ts'
-import type { Adoption } from './published.ts'
+import type { JournalChange, JournalRecord } from '../store/journal/journal.ts'
+import { type RecordReader, sameRecord } from '../store/replica/records.ts'
+import { publishedText } from './published.ts'
+
+/** Endpoints about which the store and the journal of an older disk disagree. */
+export interface Adoption {
+  /** Published by this host, unknown to its journal: the disk has lost them. */
+  readonly unknown: readonly PublishedEndpoint[]
+  /** In the journal and, as far as it knows, published, but no longer in the store. */
+  readonly missing: readonly Endpoint[]
+}
+
+/**
+ * Sorts the endpoints an old disk holds against what the store has. Records above `intent` were made after
+ * the disk was put back and stand on their own.
+ */
+export function adoptionOf(
+  journal: readonly JournalRecord[],
+  store: ReadonlyMap<string, string>,
+  intent: number,
+  reader: RecordReader,
+): Adoption {
+  const unknown: PublishedEndpoint[] = []
+  const missing: Endpoint[] = []
+  const local = new Map(journal.map((record) => [record.key, record]))
+  for (const [key, text] of store) {
+    if (parseHostRecordKey(key)?.kind !== 'endpoint') continue
+    const published = reader.readPublished(text)
+    const record = local.get(key)
+    const own = record?.value === undefined ? undefined : reader.readOwn(record.value)
+    const newer = record !== undefined && record.sequence > intent
+    const known = own !== undefined && sameRecord(JSON.parse(publishedText(own)), published)
+    if (published !== undefined && !newer && !known) unknown.push(published)
+  }
+  for (const { key, value, sequence } of journal) {
+    const own = value === undefined || store.has(key) ? undefined : reader.readOwn(value)
+    if (own !== undefined && sequence <= intent) missing.push(own)
+  }
+  return { unknown, missing }
+}
+
+export interface PublicationsOptions {
+  /** The journal's publications. */
+  readonly journal: readonly JournalRecord[]
+  readonly store: ReadonlyMap<string, string>
+  /** Keys changed or removed after the disk was put back: there the journal is right. */
+  readonly newer: ReadonlySet<string>
+  /** Ids of the endpoints that were found to live. */
+  readonly living: ReadonlySet<string>
+  readonly reader: RecordReader
+}
+
+/** What to change in the journal so that each publication is as the store has it, and of an endpoint that lives. */
+export function adoptPublications(options: PublicationsOptions): readonly JournalChange[] {
+  const { journal, store, newer, living, reader } = options
+  const local = new Map(journal.map(({ key, value }) => [key, value]))
+  const changes: JournalChange[] = []
+  for (const [key, value] of store) {
+    if (parseHostRecordKey(key)?.kind !== 'publication' || newer.has(key)) continue
+    const publication = reader.readPublication(value)
+    const lives = publication !== undefined && living.has(publication.endpointId)
+    if (lives && local.get(key) !== value) changes.push({ kind: 'put', key, value })
+  }
+  for (const [key, value = ''] of local) {
+    const publication = reader.readPublication(store.get(key) ?? value)
+    const lives = publication !== undefined && living.has(publication.endpointId)
+    if (!lives || (!store.has(key) && !newer.has(key))) changes.push({ kind: 'delete', key })
+  }
+  return changes
+}
 
 export interface AdoptOptions {
   readonly find: (macs: ReadonlySet<Mac>) => ReadonlyMap<Mac, FoundSandbox>

@@ -1,8 +1,8 @@
-/** Reads what the shared store has of one host: its record, its endpoints in every network, its notes. */
+/** Reads what the shared store has of one host: its record, what it has in every network, its notes. */
 
 import { NetworkError } from '../lib/errors.ts'
 import type { Host } from '../model/host.ts'
-import { keys, parseKey, ROOT } from '../model/keys.ts'
+import { HOST_RECORD_ROOTS, hostRecordsIn, keys, parseHostRecordKey } from '../model/keys.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import { RecordReader } from '../store/replica/records.ts'
 import type { KeyRange, KeyValue, Operation, RangeOptions, Store } from '../store/store.ts'
@@ -20,8 +20,8 @@ export interface OwnPart {
   readonly host: { readonly host: Host; readonly modRevision: number } | undefined
   /** Ids of the networks that are there. */
   readonly networks: ReadonlySet<string>
-  /** Texts of the host's endpoints by key. */
-  readonly endpoints: ReadonlyMap<string, string>
+  /** Texts of what the host has in networks, by key. */
+  readonly records: ReadonlyMap<string, string>
   readonly notes: ReadonlyMap<string, string>
 }
 
@@ -51,16 +51,18 @@ export async function readOwnPart(
   }
   const networks = new Set(listed.map(({ key }) => key.slice(keys.network('').length)))
   const asked = new Set(networks)
-  for (const { key } of journal.list(`${ROOT}endpoints/`)) {
-    const parsed = parseKey(key)
-    if (parsed?.kind === 'endpoint') asked.add(parsed.networkId)
+  for (const { key } of HOST_RECORD_ROOTS.flatMap((root) => journal.list(root))) {
+    const parsed = parseHostRecordKey(key)
+    if (parsed !== undefined) asked.add(parsed.networkId)
   }
-  const ranges = [...asked].map((id) => ({ range: { prefix: keys.endpoint(id, hostId, '') } }))
+  const ranges = [...asked].flatMap((id) =>
+    hostRecordsIn(id, hostId).map((prefix) => ({ range: { prefix } })),
+  )
   const found = await readRanges(store, ranges)
   return {
     host: record && host && { host, modRevision: record.modRevision },
     networks,
-    endpoints: new Map(found.flat().map(({ key, value }) => [key, value])),
+    records: new Map(found.flat().map(({ key, value }) => [key, value])),
     notes: new Map(noted.flat().map(({ key, value }) => [key, value])),
   }
 }

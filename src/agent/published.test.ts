@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { keys } from '../model/keys.ts'
 import { endpoint } from '../store/replica/fixtures.ts'
-import { batchesOf, differences, type Publication, publishedText } from './published.ts'
+import { batchesOf, differences, type OwnRecord, publishedText } from './published.ts'
 
-const publication = (n: number, sequence: number, value: string | undefined): Publication => ({
+const record = (n: number, sequence: number, value: string | undefined): OwnRecord => ({
   key: keys.endpoint('n1', 'h1', `e${n}`),
   networkId: 'n1',
   value,
@@ -37,10 +37,8 @@ test('carrying out the differences makes the store equal to the journal', () => 
       parts,
       fc.array(fc.tuple(fc.nat(300), fc.constantFrom<string>('x', 'y'))),
       (want, have) => {
-        const wanted = new Map(
-          want.map(([n, sequence, value]) => [n, publication(n, sequence, value)]),
-        )
-        const store = new Map(have.map(([n, value]) => [publication(n, 0, value).key, value]))
+        const wanted = new Map(want.map(([n, sequence, value]) => [n, record(n, sequence, value)]))
+        const store = new Map(have.map(([n, value]) => [record(n, 0, value).key, value]))
         for (const { records } of batchesOf(differences([...wanted.values()], store), 50)) {
           for (const { key, value } of records) {
             if (value === undefined) store.delete(key)
@@ -58,7 +56,7 @@ test('a batch says it reached a sequence only when everything up to it is writte
   fc.assert(
     fc.property(parts, (rows) => {
       const records = rows
-        .map(([n, sequence, value]) => publication(n, sequence, value))
+        .map(([n, sequence, value]) => record(n, sequence, value))
         .sort((a, b) => a.sequence - b.sequence)
       let rest = records
       let before = 0

@@ -4,9 +4,9 @@
  */
 
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
-import { parseKey } from '../model/keys.ts'
+import { parseHostRecordKey } from '../model/keys.ts'
 import type { JournalRecord } from '../store/journal/journal.ts'
-import { type RecordReader, sameRecord } from '../store/replica/records.ts'
+import type { RecordReader } from '../store/replica/records.ts'
 
 /** Operations of one transaction, at most (conventions §11), less what every write asks besides. */
 const MOST_RECORDS = 97
@@ -16,7 +16,7 @@ const MOST_BYTES = 512 * 1024
 export const MOST_VALUE_BYTES = 64 * 1024
 
 /** One key to bring to the store; `value` undefined: it shall not be there. */
-export interface Publication {
+export interface OwnRecord {
   readonly key: string
   readonly networkId: string
   readonly value: string | undefined
@@ -24,7 +24,7 @@ export interface Publication {
 }
 
 export interface Batch {
-  readonly records: readonly Publication[]
+  readonly records: readonly OwnRecord[]
   /** Journal sequence up to which the store has everything after this batch. */
   readonly sequence: number
 }
@@ -35,17 +35,32 @@ export function publishedText(endpoint: Endpoint): string {
   return JSON.stringify(published satisfies PublishedEndpoint)
 }
 
-/** What a journal record asks of the store; undefined for records that are not this host's endpoints. */
-export function publicationOf(
+/** What a journal record asks of the store; undefined for what this host does not have in a network. */
+export function ownRecordOf(
   record: JournalRecord,
   hostId: string,
   reader: RecordReader,
-): Publication | undefined {
-  const parsed = parseKey(record.key)
-  if (parsed?.kind !== 'endpoint' || parsed.hostId !== hostId) return undefined
-  const endpoint = record.value === undefined ? undefined : reader.readOwn(record.value)
-  const value = endpoint && publishedText(endpoint)
-  return { key: record.key, networkId: parsed.networkId, value, sequence: record.sequence }
+): OwnRecord | undefined {
+  const parsed = parseHostRecordKey(record.key)
+  if (parsed === undefined || parsed.hostId !== hostId) return undefined
+  const { key, sequence } = record
+  const value =
+    record.value === undefined ? undefined : storeTextOf(parsed.kind, record.value, reader)
+  return { key, networkId: parsed.networkId, value, sequence }
+}
+
+/** The journal's text as the store should have it; undefined when malformed. */
+function storeTextOf(
+  kind: 'endpoint' | 'publication',
+  text: string,
+  reader: RecordReader,
+): string | undefined {
+  if (kind === 'endpoint') {
+    const endpoint = reader.readOwn(text)
+    return endpoint && publishedText(endpoint)
+  }
+  const publication = reader.readPublication(text)
+  return publication && JSON.stringify(publication)
 }
 
 /**
@@ -53,23 +68,23 @@ export function publicationOf(
  * deleted; oldest first, extras before all.
  */
 export function differences(
-  want: readonly Publication[],
+  want: readonly OwnRecord[],
   have: ReadonlyMap<string, string>,
-): readonly Publication[] {
+): readonly OwnRecord[] {
   const changed = want.filter(({ key, value }) => have.get(key) !== value)
   const wanted = new Set(want.map(({ key }) => key))
-  const extra: Publication[] = []
+  const extra: OwnRecord[] = []
   for (const key of have.keys()) {
-    const parsed = parseKey(key)
-    if (wanted.has(key) || parsed?.kind !== 'endpoint') continue
+    const parsed = parseHostRecordKey(key)
+    if (wanted.has(key) || parsed === undefined) continue
     extra.push({ key, networkId: parsed.networkId, value: undefined, sequence: 0 })
   }
   return [...extra, ...changed.sort((a, b) => a.sequence - b.sequence)]
 }
 
 /** The writes in order, cut so that each fits a transaction; the last one reaches `sequence`. */
-export function batchesOf(records: readonly Publication[], sequence: number): readonly Batch[] {
-  const parts: Publication[][] = [[]]
+export function batchesOf(records: readonly OwnRecord[], sequence: number): readonly Batch[] {
+  const parts: OwnRecord[][] = [[]]
   let bytes = 0
   for (const record of records) {
     const size = Buffer.byteLength(record.value ?? '')
@@ -84,40 +99,4 @@ export function batchesOf(records: readonly Publication[], sequence: number): re
     const reached = next === undefined ? sequence : next > last ? last : last - 1
     return { records: part, sequence: Math.max(reached, 0) }
   })
-}
-
-/** Endpoints about which the store and the journal of an older disk disagree. */
-export interface Adoption {
-  /** Published by this host, unknown to its journal: the disk has lost them. */
-  readonly unknown: readonly PublishedEndpoint[]
-  /** In the journal and, as far as it knows, published, but no longer in the store. */
-  readonly missing: readonly Endpoint[]
-}
-
-/**
- * Sorts what an old disk holds against what the store has. Records above `intent` were made after the disk
- * was put back and stand on their own.
- */
-export function adoptionOf(
-  journal: readonly JournalRecord[],
-  store: ReadonlyMap<string, string>,
-  intent: number,
-  reader: RecordReader,
-): Adoption {
-  const unknown: PublishedEndpoint[] = []
-  const missing: Endpoint[] = []
-  const local = new Map(journal.map((record) => [record.key, record]))
-  for (const [key, text] of store) {
-    const published = reader.readPublished(text)
-    const record = local.get(key)
-    const own = record?.value === undefined ? undefined : reader.readOwn(record.value)
-    const newer = record !== undefined && record.sequence > intent
-    const known = own !== undefined && sameRecord(JSON.parse(publishedText(own)), published)
-    if (published !== undefined && !newer && !known) unknown.push(published)
-  }
-  for (const { key, value, sequence } of journal) {
-    const own = value === undefined || store.has(key) ? undefined : reader.readOwn(value)
-    if (own !== undefined && sequence <= intent) missing.push(own)
-  }
-  return { unknown, missing }
 }

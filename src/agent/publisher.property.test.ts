@@ -3,11 +3,19 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { keys } from '../model/keys.ts'
+import { HOST_RECORD_ROOTS, hostRecordsIn, keys } from '../model/keys.ts'
 import type { MemorySnapshot } from '../store/memory.ts'
-import { endpoint, endpointKey, network, put, write } from '../store/replica/fixtures.ts'
+import {
+  endpoint,
+  endpointKey,
+  network,
+  publication,
+  publicationKey,
+  put,
+  write,
+} from '../store/replica/fixtures.ts'
 import { RecordReader } from '../store/replica/records.ts'
-import { publicationOf } from './published.ts'
+import { ownRecordOf } from './published.ts'
 import { Agent, Scene } from './scene.ts'
 
 type Step =
@@ -63,8 +71,10 @@ test('cuts, lost answers, crashes and a restored store: the store ends up as the
       let backup: MemorySnapshot = scene.cluster.snapshot()
       try {
         for (const next of steps) {
-          if (next.kind === 'attach') agent.attach(endpoint('n1', agent.hostId, next.n))
-          else if (next.kind === 'detach') agent.detach(endpoint('n1', agent.hostId, next.n))
+          const mine = (n: number) =>
+            [endpoint('n1', agent.hostId, n), [publication('n1', agent.hostId, n)]] as const
+          if (next.kind === 'attach') agent.attach(...mine(next.n))
+          else if (next.kind === 'detach') agent.detach(...mine(next.n))
           else if (next.kind === 'cut') scene.cluster.cut(agent.store)
           else if (next.kind === 'heal') scene.cluster.heal(agent.store)
           else if (next.kind === 'deafen') scene.cluster.deafen(agent.store)
@@ -83,21 +93,25 @@ test('cuts, lost answers, crashes and a restored store: the store ends up as the
         scene.cluster.loseAnswers(agent.store, 0)
         await scene.clock.advance(7 * 60_000)
         const reader = new RecordReader()
-        const want = agent.journal
-          .list('/carrick/endpoints/')
-          .map((record) => publicationOf(record, agent.hostId, reader))
-        const { items } = await other.range({ prefix: keys.endpoint('n1', agent.hostId, '') })
+        const want = HOST_RECORD_ROOTS.flatMap((root) => agent.journal.list(root)).map((record) =>
+          ownRecordOf(record, agent.hostId, reader),
+        )
+        const stored = hostRecordsIn('n1', agent.hostId).map((prefix) => other.range({ prefix }))
+        const items = (await Promise.all(stored)).flatMap((range) => range.items)
         assert.deepEqual(
           items.map(({ key, value }) => [key, value]),
-          want.map((publication) => [publication?.key, publication?.value]),
+          want.map((one) => [one?.key, one?.value]),
         )
         assert.equal(agent.publisher.publishedSequence, agent.journal.sequence)
         assert.equal(agent.publisher.distrust(), undefined)
         assert.equal(agent.lease.state, 'held')
         assert.deepEqual(agent.adoptions, [])
         assert.ok(agent.replica.connected)
-        const seen = new Set(Array.from(agent.replica.ownEndpoints(), endpointKey))
-        assert.deepEqual([...seen].sort(), items.map(({ key }) => key).sort())
+        const seen = [
+          ...Array.from(agent.replica.ownEndpoints(), endpointKey),
+          ...Array.from(agent.replica.publications(), publicationKey),
+        ]
+        assert.deepEqual(seen.sort(), items.map(({ key }) => key).sort())
       } finally {
         await agent.kill()
       }

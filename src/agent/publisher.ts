@@ -14,24 +14,23 @@ import type { Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import type { Host, HostFacts, HostStatus } from '../model/host.ts'
-import { keys, ROOT } from '../model/keys.ts'
-import type { Journal } from '../store/journal/journal.ts'
+import { HOST_RECORD_ROOTS, keys, parseHostRecordKey, ROOT } from '../model/keys.ts'
+import type { Journal, JournalRecord } from '../store/journal/journal.ts'
 import { backoffMs } from '../store/replica/backoff.ts'
 import { RecordReader, sameRecord } from '../store/replica/records.ts'
 import type { Compare, KeyRange, Operation, Store, TransactionResult } from '../store/store.ts'
+import { type Adoption, adoptionOf, adoptPublications } from './adopt.ts'
 import { ownHost } from './identity.ts'
 import type { HostLease } from './lease.ts'
 import { Notes } from './notes.ts'
 import { type OwnPart, readOwnPart } from './own-part.ts'
 import {
-  type Adoption,
-  adoptionOf,
   type Batch,
   batchesOf,
   differences,
   MOST_VALUE_BYTES,
-  type Publication,
-  publicationOf,
+  type OwnRecord,
+  ownRecordOf,
 } from './published.ts'
 import { Wakeup } from './wakeup.ts'
 
@@ -69,7 +68,7 @@ export interface Publisher extends AsyncDisposable {
   readonly ready: Promise<void>
   /** Why this host must not allocate; undefined when publishing is no reason. */
   distrust(): string | undefined
-  /** Keys of own endpoints that are not published, and why: their network is gone, they are too large. */
+  /** Keys of own records that are not published, and why: their network is gone, they are too large. */
   readonly unpublished: ReadonlyMap<string, string>
   setFacts(facts: HostFacts): void
   setStatus(status: HostStatus): void
@@ -224,9 +223,8 @@ class Worker implements Publisher {
     if (publishedSequence > (this.#intent ?? 0)) await this.#adopt(part, publishedSequence)
     else this.#noteIntent(publishedSequence)
     this.#adopting = false
-    const want = journal.list(`${ROOT}endpoints/`).map((record) => this.#publication(record))
-    const known = want.filter((publication) => publication !== undefined)
-    await this.#publish(differences(this.#publishable(known), part.endpoints))
+    const want = HOST_RECORD_ROOTS.flatMap((root) => journal.list(root))
+    await this.#publish(differences(this.#publishable(this.#ownRecords(want)), part.records))
     this.#ready.resolve()
     return true
   }
@@ -241,34 +239,44 @@ class Worker implements Publisher {
       sequence: publishedSequence,
     })
     const records = journal.list(`${ROOT}endpoints/`)
-    const found = adoptionOf(records, part.endpoints, intent, this.#reader)
+    const found = adoptionOf(records, part.records, intent, this.#reader)
     const kept = await adopt(found)
     const keptKeys = new Set(kept.map(endpointKey))
     const lost = found.missing.map(endpointKey).filter((key) => !keptKeys.has(key))
+    const living = new Set([...records.map(({ key }) => key), ...keptKeys])
+    for (const key of lost) living.delete(key)
+    const publications = adoptPublications({
+      journal: journal.list(`${ROOT}publications/`),
+      store: part.records,
+      newer: new Set(journal.changedSince(intent).map(({ key }) => key)),
+      living: new Set(Array.from(living, (key) => parseHostRecordKey(key)?.id ?? '')),
+      reader: this.#reader,
+    })
     journal.commit(
       [
         ...kept.map(
           (own) => ({ kind: 'put', key: endpointKey(own), value: JSON.stringify(own) }) as const,
         ),
         ...lost.map((key) => ({ kind: 'delete', key }) as const),
+        ...publications,
       ],
       publishedSequence + 1,
     )
     this.#noteIntent(publishedSequence)
   }
 
-  #newRecords(): readonly Publication[] {
-    const records = this.#options.journal.changedSince(this.#cursor)
-    const found = records.map((record) => this.#publication(record))
-    return this.#publishable(found.filter((publication) => publication !== undefined))
+  #newRecords(): readonly OwnRecord[] {
+    return this.#publishable(this.#ownRecords(this.#options.journal.changedSince(this.#cursor)))
   }
 
-  #publication(record: Parameters<typeof publicationOf>[0]): Publication | undefined {
-    return publicationOf(record, this.#options.hostId, this.#reader)
+  #ownRecords(records: readonly JournalRecord[]): readonly OwnRecord[] {
+    const { hostId } = this.#options
+    const found = records.map((record) => ownRecordOf(record, hostId, this.#reader))
+    return found.filter((record) => record !== undefined)
   }
 
   /** What cannot be published shall not be in the store, and not hold up the rest. */
-  #publishable(records: readonly Publication[]): readonly Publication[] {
+  #publishable(records: readonly OwnRecord[]): readonly OwnRecord[] {
     return records.map((record) => {
       const obstacle = this.#obstacleTo(record)
       if (obstacle === undefined) {
@@ -277,20 +285,20 @@ class Worker implements Publisher {
       }
       if (this.unpublished.get(record.key) !== obstacle) {
         this.unpublished.set(record.key, obstacle)
-        this.#log.warn('endpoint not published', { endpoint: record.key, error: obstacle })
+        this.#log.warn('record not published', { key: record.key, error: obstacle })
       }
       return { ...record, value: undefined }
     })
   }
 
-  #obstacleTo({ value, networkId }: Publication): string | undefined {
+  #obstacleTo({ value, networkId }: OwnRecord): string | undefined {
     if (value === undefined) return undefined
     if (this.#goneNetworks.has(networkId)) return 'its network is gone'
     return Buffer.byteLength(value) > MOST_VALUE_BYTES ? 'it is larger than 64 KiB' : undefined
   }
 
   /** Sends the records in order; throws `conflict` when the store is not as it was seen. */
-  async #publish(records: readonly Publication[]): Promise<void> {
+  async #publish(records: readonly OwnRecord[]): Promise<void> {
     const { journal } = this.#options
     const target = journal.sequence
     for (const batch of batchesOf(records, target)) {
@@ -349,7 +357,7 @@ class Worker implements Publisher {
   }
 
   /** Learns from a refused write what is different; the next turn compares. */
-  #refused(answer: TransactionResult, records: readonly Publication[]): never {
+  #refused(answer: TransactionResult, records: readonly OwnRecord[]): never {
     const { lease } = this.#options
     const [alive, ...present] = answer.results.map((result) =>
       result.kind === 'range' ? result.items[0] : undefined,

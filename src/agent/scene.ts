@@ -5,16 +5,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Log, LogFields } from '../lib/log.ts'
 import type { Endpoint } from '../model/endpoint.ts'
+import type { Publication } from '../model/publication.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import { openJournal } from '../store/journal/sqlite-journal.ts'
 import { MemoryCluster } from '../store/memory.ts'
 import { FakeClock } from '../store/replica/fake-clock.ts'
-import { endpointKey, host } from '../store/replica/fixtures.ts'
+import { endpointKey, host, publicationKey } from '../store/replica/fixtures.ts'
 import { createReplica, type LiveReplica } from '../store/replica/live-replica.ts'
 import type { Store } from '../store/store.ts'
+import type { Adoption } from './adopt.ts'
 import { openIdentity, registerHost } from './identity.ts'
 import { type HostLease, holdLease } from './lease.ts'
-import type { Adoption } from './published.ts'
 import { type Publisher, startPublisher } from './publisher.ts'
 
 export class Scene implements Disposable {
@@ -125,13 +126,22 @@ export class Agent {
     return new Agent(scene, parts, adoptions)
   }
 
-  attach(endpoint: Endpoint): number {
-    const value = JSON.stringify(endpoint)
-    return this.journal.commit([{ kind: 'put', key: endpointKey(endpoint), value }])
+  /** Commits the endpoint with its publications. */
+  attach(endpoint: Endpoint, publications: readonly Publication[] = []): number {
+    return this.journal.commit([
+      { kind: 'put', key: endpointKey(endpoint), value: JSON.stringify(endpoint) },
+      ...publications.map(
+        (each) =>
+          ({ kind: 'put', key: publicationKey(each), value: JSON.stringify(each) }) as const,
+      ),
+    ])
   }
 
-  detach(endpoint: Endpoint): number {
-    return this.journal.commit([{ kind: 'delete', key: endpointKey(endpoint) }])
+  detach(endpoint: Endpoint, publications: readonly Publication[] = []): number {
+    return this.journal.commit([
+      { kind: 'delete', key: endpointKey(endpoint) },
+      ...publications.map((each) => ({ kind: 'delete', key: publicationKey(each) }) as const),
+    ])
   }
 
   async stop(): Promise<void> {

@@ -113,7 +113,7 @@ export class OwnIndex implements Disposable {
     for (const { key, value } of records) {
       const parsed = parseKey(key)
       if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#hostId) continue
-      const before = this.#endpoints.get(parsed.endpointId)
+      const before = this.#endpoints.get(parsed.id)
       if (before !== undefined) this.#remove(before)
       if (value !== undefined) this.#add(JSON.parse(value))
     }

@@ -32,8 +32,19 @@ export const keys = {
   endpoint: (networkId: string, hostId: string, endpointId: string) =>
     `${ROOT}endpoints/${networkId}/${hostId}/${endpointId}`,
   endpoints: (networkId: string) => `${ROOT}endpoints/${networkId}/`,
+  publication: (networkId: string, hostId: string, publicationId: string) =>
+    `${ROOT}publications/${networkId}/${hostId}/${publicationId}`,
+  publications: (networkId: string) => `${ROOT}publications/${networkId}/`,
   token: (tokenId: string) => `${ROOT}tokens/${tokenId}`,
 } as const
+
+/** Roots of the records that a host has in a network: its journal holds them, and it alone publishes them. */
+export const HOST_RECORD_ROOTS = [`${ROOT}endpoints/`, `${ROOT}publications/`] as const
+
+/** Beginnings of the keys of all records that a host has in a network. */
+export function hostRecordsIn(networkId: string, hostId: string): readonly string[] {
+  return HOST_RECORD_ROOTS.map((root) => `${root}${networkId}/${hostId}/`)
+}
 
 /** All address keys of a network that lie inside `prefix`, as a half-open range of keys. */
 export function addressKeysIn(networkId: string, prefix: Prefix): { from: string; to: string } {
@@ -58,12 +69,20 @@ export type ParsedKey =
   | { readonly kind: 'host' | 'alive' | 'facts' | 'status'; readonly hostId: string }
   | { readonly kind: 'network'; readonly networkId: string }
   | { readonly kind: 'block' | 'address'; readonly networkId: string }
-  | {
-      readonly kind: 'endpoint'
-      readonly networkId: string
-      readonly hostId: string
-      readonly endpointId: string
-    }
+  | HostRecordKey
+
+/** Of a record that a host has in a network. */
+export interface HostRecordKey {
+  readonly kind: 'endpoint' | 'publication'
+  readonly networkId: string
+  readonly hostId: string
+  readonly id: string
+}
+
+const HOST_RECORD_KINDS: Readonly<Record<string, HostRecordKey['kind']>> = {
+  endpoints: 'endpoint',
+  publications: 'publication',
+}
 
 const HOST_KINDS: Readonly<Record<string, 'host' | 'alive' | 'facts' | 'status'>> = {
   hosts: 'host',
@@ -82,10 +101,15 @@ export function parseKey(key: string): ParsedKey | undefined {
   if (room === 'networks') return { kind: 'network', networkId: a }
   if (room === 'blocks') return { kind: 'block', networkId: a }
   if (room === 'addresses') return { kind: 'address', networkId: a }
-  if (room === 'endpoints' && b !== undefined && c !== undefined) {
-    return { kind: 'endpoint', networkId: a, hostId: b, endpointId: c }
-  }
-  return undefined
+  const kind = HOST_RECORD_KINDS[room]
+  if (kind === undefined || b === undefined || c === undefined) return undefined
+  return { kind, networkId: a, hostId: b, id: c }
+}
+
+/** The key of a record that a host has in a network; undefined for every other key. */
+export function parseHostRecordKey(key: string): HostRecordKey | undefined {
+  const parsed = parseKey(key)
+  return parsed?.kind === 'endpoint' || parsed?.kind === 'publication' ? parsed : undefined
 }
 
 /** The host that alone may write this key; undefined when any member may. R49. */

@@ -5,6 +5,7 @@ import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Host } from '../../model/host.ts'
 import { keys } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
+import type { Publication } from '../../model/publication.ts'
 import { macForAddress } from '../../net/mac.ts'
 import { ip, prefix } from '../../net/testing.ts'
 import type { Operation, Store } from '../store.ts'
@@ -75,6 +76,20 @@ export function endpoint(networkId: string, hostId: string, n: number): Endpoint
 
 export function endpointKey({ networkId, hostId, id }: PublishedEndpoint): string {
   return keys.endpoint(networkId, hostId, id)
+}
+
+/** Publication number `n`, of the endpoint of the same number. */
+export function publication(networkId: string, hostId: string, n: number): Publication {
+  const endpointId = `ep-${hostId}-${n}`
+  const ports = { hostPort: 8000 + n, containerPort: 80, count: 1 } as const
+  return {
+    ...{ schema: 1, id: `pub-${hostId}-${n}`, networkId, hostId, endpointId, protocol: 'tcp' },
+    ...{ ...ports, createdAt: '2026-01-01T00:00:00.000Z' },
+  }
+}
+
+export function publicationKey({ networkId, hostId, id }: Publication): string {
+  return keys.publication(networkId, hostId, id)
 }
 
 export function block(networkId: string, hostId: string, text: string): Block {

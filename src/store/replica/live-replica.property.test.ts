@@ -11,18 +11,30 @@ import { keys } from '../../model/keys.ts'
 import { openJournal } from '../journal/sqlite-journal.ts'
 import { MemoryCluster, type MemorySnapshot } from '../memory.ts'
 import { FakeClock, settle } from './fake-clock.ts'
-import { endpointKey, host, network, published, put, remove, write } from './fixtures.ts'
+import {
+  endpointKey,
+  host,
+  network,
+  publication,
+  publicationKey,
+  published,
+  put,
+  remove,
+  write,
+} from './fixtures.ts'
 import { createReplica, type LiveReplica } from './live-replica.ts'
 
 const KINDS = [
   ...['cut', 'heal', 'deafen', 'hear', 'compact', 'backup', 'restore', 'restart'],
   ...['put', 'put', 'put', 'remove', 'remove', 'host', 'network', 'wait'],
+  ...['publish', 'publish', 'unpublish'],
 ] as const
 const step = fc.record({ kind: fc.constantFrom(...KINDS), n: fc.nat(7), version: fc.nat(3) })
 
 /** What a listener believes, from changes alone. */
 class Mirror {
   readonly endpoints = new Map<string, unknown>()
+  readonly publications = new Map<string, unknown>()
   readonly #replica: LiveReplica
 
   constructor(replica: LiveReplica) {
@@ -32,6 +44,7 @@ class Mirror {
       for (const change of changes) {
         if (change.kind === 'all') this.#all()
         if (change.kind === 'endpoint') this.#one(change.id)
+        if (change.kind === 'publication') this.#onePublication(change.id)
       }
     })
   }
@@ -39,6 +52,14 @@ class Mirror {
   #all(): void {
     this.endpoints.clear()
     for (const { id } of this.#replica.endpoints()) this.#one(id)
+    this.publications.clear()
+    for (const { id } of this.#replica.publications()) this.#onePublication(id)
+  }
+
+  #onePublication(id: string): void {
+    const found = this.#replica.publication(id)
+    if (found === undefined) this.publications.delete(id)
+    else this.publications.set(id, found)
   }
 
   #one(id: string): void {
@@ -75,7 +96,13 @@ test('after any history the replica, its copy and its listeners agree with the s
           else if (kind === 'restore') cluster.restore(backup)
           else if (kind === 'put') await write(other, put(endpointKey(one), one))
           else if (kind === 'remove') await write(other, remove(endpointKey(one)))
-          else if (kind === 'host') {
+          else if (kind === 'publish') {
+            const endpointId = `ep-${version}`
+            const port = { ...publication('n1', one.hostId, n), endpointId }
+            await write(other, put(publicationKey(port), port))
+          } else if (kind === 'unpublish') {
+            await write(other, remove(publicationKey(publication('n1', one.hostId, n))))
+          } else if (kind === 'host') {
             await write(other, put(keys.host('h2'), host('h2', { publishedSequence: version })))
           } else if (kind === 'network') {
             await write(other, put(keys.network('n1'), network('n1', { name: `name-${version}` })))
@@ -96,11 +123,20 @@ test('after any history the replica, its copy and its listeners agree with the s
         for (const found of replica.networks()) have.set(keys.network(found.id), found)
         for (const found of replica.hosts()) have.set(keys.host(found.id), found)
         for (const found of replica.endpoints()) have.set(endpointKey(found), found)
+        for (const found of replica.publications()) have.set(publicationKey(found), found)
         assert.deepEqual(have, want)
         assert.deepEqual(
           mirror.endpoints,
           new Map(Array.from(replica.endpoints(), (e) => [e.id, e])),
         )
+        assert.deepEqual(
+          mirror.publications,
+          new Map(Array.from(replica.publications(), (p) => [p.id, p])),
+        )
+        const byEndpoint = [0, 1, 2, 3].flatMap((n) => [
+          ...replica.publicationsOfEndpoint(`ep-${n}`),
+        ])
+        assert.equal(byEndpoint.length, [...replica.publications()].length)
         const copy = Array.from(journal.cache.load(), ({ key, value }) => [key, JSON.parse(value)])
         assert.deepEqual(new Map(copy as [string, unknown][]), want) // rows of key and value
         assert.equal(replica.revision, cluster.revision)

@@ -2,7 +2,8 @@
  * The replica at work: the copy an earlier run left, then one listing of the shared store and a watch from
  * the next revision on. A watch that breaks, falls behind the compaction or has stood for five minutes is
  * followed by a new listing, which is compared with what is here; listeners hear only of differences. This
- * host's own endpoints come from its journal, in the turn they are committed, and never from the store.
+ * host's own endpoints and publications come from its journal, in the turn they are committed, and never from
+ * the store.
  */
 
 import type { Clock } from '../../lib/clock.ts'
@@ -11,7 +12,7 @@ import type { Random } from '../../lib/ids.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Host } from '../../model/host.ts'
-import { keys, type ParsedKey, parseKey, ROOT } from '../../model/keys.ts'
+import { HOST_RECORD_ROOTS, keys, type ParsedKey, parseKey, ROOT } from '../../model/keys.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
 import type { KeyRange, KeyValue, Store, WatchBatch } from '../store.ts'
 import { backoffMs, jittered } from './backoff.ts'
@@ -89,7 +90,7 @@ class Follower implements LiveReplica {
     this.#cache = new CacheWriter({ cache: journal.cache, clock, log: this.#log })
     this.#loadCopy()
     this.#takeJournal([
-      ...journal.list(`${ROOT}endpoints/`),
+      ...HOST_RECORD_ROOTS.flatMap((root) => journal.list(root)),
       ...journal.list(keys.host(this.hostId)),
     ])
     this.#unsubscribe = journal.subscribe((records) => this.#tell(this.#takeJournal(records)))
@@ -120,10 +121,16 @@ class Follower implements LiveReplica {
   status = (id: string) => this.#tables.status.get(id)
   endpoint = (id: string) => this.#tables.endpoints.get(id)
   endpoints = (): Iterable<Endpoint | PublishedEndpoint> => this.#tables.endpoints.values()
-  endpointsOf = (networkId: string) => this.#tables.endpointsByNetwork.of(networkId)
-  endpointsOfHost = (hostId: string) => this.#tables.endpointsByHost.of(hostId)
+  endpointsOf = (networkId: string) => this.#tables.endpoints.byNetwork.of(networkId)
+  endpointsOfHost = (hostId: string) => this.#tables.endpoints.byHost.of(hostId)
   ownEndpoint = (id: string) => this.#own.get(id)
   ownEndpoints = () => this.#own.values()
+  publication = (id: string) => this.#tables.publications.get(id)
+  publications = () => this.#tables.publications.values()
+  publicationsOf = (networkId: string) => this.#tables.publications.byNetwork.of(networkId)
+  publicationsOfHost = (hostId: string) => this.#tables.publications.byHost.of(hostId)
+  publicationsOfEndpoint = (endpointId: string) =>
+    this.#tables.publicationsByEndpoint.of(endpointId)
   blocks = (networkId: string) => this.#tables.blocks.of(networkId)
   addressClaims = (networkId: string) => this.#tables.addresses.of(networkId)
 
@@ -161,19 +168,37 @@ class Follower implements LiveReplica {
 
   #takeJournalRecord({ key, value }: JournalRecord): ReplicaChange | undefined {
     const parsed = parseKey(key)
-    if (parsed?.kind === 'host' && parsed.hostId === this.hostId) {
+    if (parsed === undefined || !('hostId' in parsed)) return undefined
+    if (parsed.kind === 'host' && parsed.hostId === this.hostId) {
       const journal = value === undefined ? undefined : this.#reader.readHost(value)
       return this.#takeOwnHost({ ...this.#ownHost, journal })
     }
-    if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.hostId) return undefined
+    if (parsed.hostId !== this.hostId) return undefined
+    if (parsed.kind === 'endpoint') return this.#takeOwnEndpoint(key, parsed.id, value)
+    if (parsed.kind === 'publication') return this.#takeOwnPublication(key, parsed.id, value)
+    return undefined
+  }
+
+  #takeOwnEndpoint(key: string, id: string, value: string | undefined): ReplicaChange | undefined {
     const endpoint = value === undefined ? undefined : this.#reader.readOwn(value)
     if (endpoint === undefined) {
       if (value !== undefined) this.#log.error('own record is malformed', { endpoint: key })
-      this.#own.delete(parsed.endpointId)
-      return this.#tables.removeEndpoint(parsed.endpointId)
+      this.#own.delete(id)
+      return this.#tables.removeEndpoint(id)
     }
-    this.#own.set(endpoint.id, endpoint)
+    this.#own.set(id, endpoint)
     return this.#tables.putEndpoint(endpoint)
+  }
+
+  #takeOwnPublication(
+    key: string,
+    id: string,
+    value: string | undefined,
+  ): ReplicaChange | undefined {
+    const publication = value === undefined ? undefined : this.#reader.readPublication(value)
+    if (publication !== undefined) return this.#tables.putPublication(publication)
+    if (value !== undefined) this.#log.error('own record is malformed', { publication: key })
+    return this.#tables.removePublication(id)
   }
 
   /** The journal says what this host is, the store which epoch it has and how far it has published. */
@@ -341,7 +366,8 @@ class Follower implements LiveReplica {
     const parsed = readKey(key)
     if (parsed === undefined) this.#log.debug('unknown key', { key })
     if (parsed === undefined || parsed === 'unread') return undefined
-    return parsed.kind === 'endpoint' && parsed.hostId === this.hostId ? undefined : parsed
+    const ofHost = parsed.kind === 'endpoint' || parsed.kind === 'publication'
+    return ofHost && parsed.hostId === this.hostId ? undefined : parsed
   }
 
   #isOwnHost(parsed: ParsedKey): boolean {

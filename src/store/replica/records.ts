@@ -15,6 +15,7 @@ import {
   OPENINGS,
   type Opening,
 } from '../../model/network.ts'
+import { HIGHEST_PORT, PROTOCOLS, type Publication } from '../../model/publication.ts'
 import { parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { parsePrefix } from '../../net/prefix.ts'
@@ -27,6 +28,7 @@ export type Item =
   | { readonly kind: 'facts'; readonly id: string; readonly record: HostFacts }
   | { readonly kind: 'status'; readonly id: string; readonly record: HostStatus }
   | { readonly kind: 'endpoint'; readonly id: string; readonly record: PublishedEndpoint }
+  | { readonly kind: 'publication'; readonly id: string; readonly record: Publication }
   | { readonly kind: 'block'; readonly networkId: string; readonly record: Block }
   | { readonly kind: 'address'; readonly networkId: string; readonly record: AddressClaim }
 
@@ -74,6 +76,12 @@ export class RecordReader {
     return { ...published, sandbox: { path, inode }, device, number }
   }
 
+  /** A published port; undefined when malformed. */
+  readPublication(text: string): Publication | undefined {
+    const fields = parseObject(text)
+    return fields && this.#publication(fields)
+  }
+
   /** A host record; undefined when malformed. */
   readHost(text: string): Host | undefined {
     const fields = parseObject(text)
@@ -105,7 +113,9 @@ export class RecordReader {
       case 'status':
         return withRecord({ kind: key.kind, id: key.hostId }, status(fields))
       case 'endpoint':
-        return withRecord({ kind: key.kind, id: key.endpointId }, this.#endpoint(fields))
+        return withRecord({ kind: key.kind, id: key.id }, this.#endpoint(fields))
+      case 'publication':
+        return withRecord({ kind: key.kind, id: key.id }, this.#publication(fields))
       case 'block':
         return withRecord({ kind: key.kind, networkId: key.networkId }, this.#block(fields))
       case 'address':
@@ -171,6 +181,24 @@ export class RecordReader {
     return typeof name === 'string' ? { ...endpoint, name } : endpoint
   }
 
+  #publication(fields: Fields): Publication | undefined {
+    const { id, hostPort, containerPort, count, createdAt } = fields
+    const networkId = this.#shared(fields['networkId'])
+    const hostId = this.#shared(fields['hostId'])
+    const endpointId = this.#shared(fields['endpointId'])
+    const protocol = PROTOCOLS.find((known) => known === fields['protocol'])
+    const hostAddress = textOf(parseIP)(fields['hostAddress'])
+    if (typeof id !== 'string' || typeof createdAt !== 'string') return
+    if (networkId === undefined || hostId === undefined || endpointId === undefined) return
+    if (protocol === undefined || !isPort(hostPort) || !isPort(containerPort)) return
+    if (typeof count !== 'number' || !Number.isInteger(count) || count < 1) return
+    if (!isPort(hostPort + count - 1) || !isPort(containerPort + count - 1)) return
+    if (hostAddress === undefined && 'hostAddress' in fields) return
+    const common = { schema: 1, id, networkId, hostId, endpointId, protocol } as const
+    const publication = { ...common, hostPort, containerPort, count, createdAt }
+    return hostAddress === undefined ? publication : { ...publication, hostAddress }
+  }
+
   #block(fields: Fields): Block | undefined {
     const prefix = textOf(parsePrefix)(fields['prefix'])
     const networkId = this.#shared(fields['networkId'])
@@ -221,13 +249,13 @@ export function sameRecord(a: unknown, b: unknown): boolean {
   return a === b || isDeepStrictEqual(a, b)
 }
 
-function belongs(item: Item, key: ParsedKey): boolean {
-  const { record } = item
-  if (item.kind === 'network' || item.kind === 'host') return item.record.id === item.id
-  if (item.kind === 'endpoint' && item.record.id !== item.id) return false
+function belongs({ kind, record }: Item, key: ParsedKey): boolean {
+  if (kind === 'network') return record.id === ('networkId' in key && key.networkId)
+  if (kind === 'host') return record.id === ('hostId' in key && key.hostId)
   if ('networkId' in key && 'networkId' in record && record.networkId !== key.networkId)
     return false
-  return key.kind !== 'endpoint' || ('hostId' in record && record.hostId === key.hostId)
+  if (kind !== 'endpoint' && kind !== 'publication') return true
+  return 'id' in key && record.id === key.id && record.hostId === key.hostId
 }
 
 function withRecord<P extends object, R>(place: P, record: R | undefined) {
@@ -272,6 +300,10 @@ function underlayAddress(value: unknown): Host['underlay'][number] | undefined {
   const mtuBytes = fields?.['mtuBytes']
   if (address === undefined || prefix === undefined || mac === undefined) return undefined
   return typeof mtuBytes === 'number' ? { address, prefix, mac, mtuBytes } : undefined
+}
+
+function isPort(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= HIGHEST_PORT
 }
 
 function parseObject(text: string): Fields | undefined {

@@ -8,6 +8,7 @@ import type { AddressClaim, Block } from '../../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
 import type { Network } from '../../model/network.ts'
+import type { Publication } from '../../model/publication.ts'
 
 export type ReplicaChange =
   | { readonly kind: 'network' | 'host' | 'alive' | 'facts' | 'status'; readonly id: string }
@@ -16,6 +17,13 @@ export type ReplicaChange =
       readonly id: string
       readonly networkId: string
       readonly hostId: string
+    }
+  | {
+      readonly kind: 'publication'
+      readonly id: string
+      readonly networkId: string
+      readonly hostId: string
+      readonly endpointId: string
     }
   | { readonly kind: 'block' | 'address'; readonly networkId: string }
   /** Anything may have changed: everything was listed anew. */
@@ -45,6 +53,11 @@ export interface Replica {
   endpointsOfHost(hostId: string): Iterable<Endpoint | PublishedEndpoint>
   ownEndpoint(id: string): Endpoint | undefined
   ownEndpoints(): Iterable<Endpoint>
+  publication(id: string): Publication | undefined
+  publications(): Iterable<Publication>
+  publicationsOf(networkId: string): Iterable<Publication>
+  publicationsOfHost(hostId: string): Iterable<Publication>
+  publicationsOfEndpoint(endpointId: string): Iterable<Publication>
   blocks(networkId: string): Iterable<Block>
   addressClaims(networkId: string): Iterable<AddressClaim>
 

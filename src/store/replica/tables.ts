@@ -1,6 +1,6 @@
 /**
- * The replica's memory: one table per kind of record, endpoints also by network and by host. Every change
- * goes through `put` and `remove`, which say what is different afterwards, or that nothing is.
+ * The replica's memory: one table per kind of record, what a host has in a network also by network and by
+ * host. Every change goes through `put` and `remove`, which say what is different afterwards, or that nothing is.
  */
 
 import type { AddressClaim, Block } from '../../model/block.ts'
@@ -8,6 +8,8 @@ import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
 import { keys, type ParsedKey } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
+import type { Publication } from '../../model/publication.ts'
+import { Bundles, Groups } from './groups.ts'
 import { type Item, sameRecord } from './records.ts'
 import type { ReplicaChange } from './replica.ts'
 
@@ -20,9 +22,9 @@ export class Tables {
   readonly alive = new Map<string, Alive>()
   readonly facts = new Map<string, HostFacts>()
   readonly status = new Map<string, HostStatus>()
-  readonly endpoints = new Map<string, AnyEndpoint>()
-  readonly endpointsByNetwork = new Bundles<AnyEndpoint>()
-  readonly endpointsByHost = new Bundles<AnyEndpoint>()
+  readonly endpoints = new HostRecords<AnyEndpoint>()
+  readonly publications = new HostRecords<Publication>()
+  readonly publicationsByEndpoint = new Bundles<Publication>()
   readonly blocks = new Groups<Block>()
   readonly addresses = new Groups<AddressClaim>()
 
@@ -54,6 +56,8 @@ export class Tables {
         return { kind: item.kind, id: item.id }
       case 'endpoint':
         return this.putEndpoint(item.record)
+      case 'publication':
+        return this.putPublication(item.record)
       case 'block':
         this.blocks.put(item.networkId, key, item.record)
         return { kind: item.kind, networkId: item.networkId }
@@ -80,7 +84,9 @@ export class Tables {
       case 'status':
         return gone(this.status.delete(parsed.hostId), 'status', parsed.hostId)
       case 'endpoint':
-        return this.removeEndpoint(parsed.endpointId)
+        return this.removeEndpoint(parsed.id)
+      case 'publication':
+        return this.removePublication(parsed.id)
       case 'block':
       case 'address': {
         const group = parsed.kind === 'block' ? this.blocks : this.addresses
@@ -101,26 +107,34 @@ export class Tables {
   }
 
   putEndpoint(endpoint: AnyEndpoint): ReplicaChange | undefined {
+    if (!this.endpoints.put(endpoint)) return undefined
     const { id, networkId, hostId } = endpoint
-    if (sameRecord(this.endpoints.get(id), endpoint)) return undefined
-    this.removeEndpoint(id)
-    this.endpoints.set(id, endpoint)
-    this.endpointsByNetwork.add(networkId, endpoint)
-    this.endpointsByHost.add(hostId, endpoint)
     return { kind: 'endpoint', id, networkId, hostId }
   }
 
   removeEndpoint(id: string): ReplicaChange | undefined {
-    const before = this.endpoints.get(id)
-    if (before === undefined) return undefined
-    const { networkId, hostId } = before
-    this.endpoints.delete(id)
-    this.endpointsByNetwork.remove(networkId, before)
-    this.endpointsByHost.remove(hostId, before)
-    return { kind: 'endpoint', id, networkId, hostId }
+    const before = this.endpoints.remove(id)
+    return before && { kind: 'endpoint', id, networkId: before.networkId, hostId: before.hostId }
   }
 
-  /** Keys of everything here, except the endpoints of `ownHostId`, which are not the store's. */
+  putPublication(publication: Publication): ReplicaChange | undefined {
+    const { id, networkId, hostId, endpointId } = publication
+    const before = this.publications.get(id)
+    if (!this.publications.put(publication)) return undefined
+    if (before !== undefined) this.publicationsByEndpoint.remove(before.endpointId, before)
+    this.publicationsByEndpoint.add(endpointId, publication)
+    return { kind: 'publication', id, networkId, hostId, endpointId }
+  }
+
+  removePublication(id: string): ReplicaChange | undefined {
+    const before = this.publications.remove(id)
+    if (before === undefined) return undefined
+    const { networkId, hostId, endpointId } = before
+    this.publicationsByEndpoint.remove(endpointId, before)
+    return { kind: 'publication', id, networkId, hostId, endpointId }
+  }
+
+  /** Keys of everything here, except what `ownHostId` has in networks: that is not the store's. */
   *storeKeys(ownHostId: string): Iterable<string> {
     for (const id of this.networks.keys()) yield keys.network(id)
     for (const id of this.hosts.keys()) yield keys.host(id)
@@ -129,6 +143,9 @@ export class Tables {
     for (const id of this.status.keys()) yield keys.status(id)
     for (const { id, networkId, hostId } of this.endpoints.values()) {
       if (hostId !== ownHostId) yield keys.endpoint(networkId, hostId, id)
+    }
+    for (const { id, networkId, hostId } of this.publications.values()) {
+      if (hostId !== ownHostId) yield keys.publication(networkId, hostId, id)
     }
     yield* this.blocks.keys()
     yield* this.addresses.keys()
@@ -140,6 +157,8 @@ export class Tables {
         return this.networks.get(item.id)
       case 'endpoint':
         return this.endpoints.get(item.id)
+      case 'publication':
+        return this.publications.get(item.id)
       case 'block':
         return this.blocks.get(item.networkId, key)
       case 'address':
@@ -164,62 +183,44 @@ export class Tables {
   }
 }
 
-/** Values by group and by their own key; a group without values takes no room. */
-class Groups<T> {
-  readonly #groups = new Map<string, Map<string, T>>()
+interface HostRecord {
+  readonly id: string
+  readonly networkId: string
+  readonly hostId: string
+}
 
-  get(group: string, key: string): T | undefined {
-    return this.#groups.get(group)?.get(key)
+/** One kind of what hosts have in networks: by id, by network and by host. */
+class HostRecords<T extends HostRecord> {
+  readonly byNetwork = new Bundles<T>()
+  readonly byHost = new Bundles<T>()
+  readonly #byId = new Map<string, T>()
+
+  get(id: string): T | undefined {
+    return this.#byId.get(id)
   }
 
-  of(group: string): Iterable<T> {
-    return this.#groups.get(group)?.values() ?? []
+  values(): Iterable<T> {
+    return this.#byId.values()
   }
 
-  put(group: string, key: string, value: T): void {
-    const found = this.#groups.get(group)
-    if (found === undefined) this.#groups.set(group, new Map([[key, value]]))
-    else found.set(key, value)
-  }
-
-  remove(group: string, key: string): boolean {
-    const found = this.#groups.get(group)
-    if (found?.delete(key) !== true) return false
-    if (found.size === 0) this.#groups.delete(group)
+  /** False when the record stands there already, word for word. */
+  put(record: T): boolean {
+    if (sameRecord(this.#byId.get(record.id), record)) return false
+    this.remove(record.id)
+    this.#byId.set(record.id, record)
+    this.byNetwork.add(record.networkId, record)
+    this.byHost.add(record.hostId, record)
     return true
   }
 
-  *keys(): Iterable<string> {
-    for (const group of this.#groups.values()) yield* group.keys()
-  }
-}
-
-/**
- * Values by group, in no order. An array takes 8 bytes per value where a Map takes 160, which counts with
- * twenty thousand endpoints; in exchange a removal looks through its group (some microseconds).
- */
-class Bundles<T> {
-  readonly #bundles = new Map<string, T[]>()
-
-  /** The values at this moment. */
-  of(group: string): readonly T[] {
-    return this.#bundles.get(group)?.slice() ?? []
-  }
-
-  add(group: string, value: T): void {
-    const bundle = this.#bundles.get(group)
-    if (bundle === undefined) this.#bundles.set(group, [value])
-    else bundle.push(value)
-  }
-
-  remove(group: string, value: T): void {
-    const bundle = this.#bundles.get(group) ?? []
-    const place = bundle.lastIndexOf(value)
-    const last = bundle.at(-1)
-    if (place < 0 || last === undefined) return
-    bundle[place] = last
-    bundle.pop()
-    if (bundle.length === 0) this.#bundles.delete(group)
+  /** The record that was there. */
+  remove(id: string): T | undefined {
+    const before = this.#byId.get(id)
+    if (before === undefined) return undefined
+    this.#byId.delete(id)
+    this.byNetwork.remove(before.networkId, before)
+    this.byHost.remove(before.hostId, before)
+    return before
   }
 }
 
