@@ -95,9 +95,9 @@ test('ten hosts share a /24, and its last address is found', async () => {
 }, 60_000)
 
 for (const { subnet, room } of [
-  { subnet: '192.0.2.0/30', room: 1 },
-  { subnet: '192.0.2.0/31', room: 1 },
-  { subnet: '192.0.2.0/29', room: 5 },
+  { subnet: '198.51.100.0/30', room: 1 },
+  { subnet: '198.51.100.0/31', room: 1 },
+  { subnet: '198.51.100.0/29', room: 5 },
   { subnet: '2001:db8::/126', room: 2 },
   { subnet: '2001:db8::/127', room: 1 },
   { subnet: '2001:db8::/120', room: 254 },
@@ -119,7 +119,7 @@ for (const { subnet, room } of [
 
 test('a released address rests, unless it is asked for or nothing else is left', async () => {
   const a = await start('a')
-  await create(a, 'tiny', '192.0.2.0/29')
+  await create(a, 'tiny', '198.51.100.0/29')
   const { endpoint } = await a.attach('tiny')
   const [address = ''] = endpoint.addresses
   await a.detach(endpoint.id)
@@ -177,7 +177,7 @@ test('an address inside another host’s block is granted by that host alone', a
 
 test('a removed host gives no addresses, and its blocks serve others', async () => {
   const [a, b] = [await start('a'), await start('b')]
-  await create(a, 'blue', '192.0.2.0/28')
+  await create(a, 'blue', '198.51.100.0/28')
   await scene.clock.advance(1_000)
   await a.attach('blue')
   b.cut()
@@ -267,7 +267,7 @@ test('a removal that was interrupted is finished by the id', async () => {
 
 test('after the store was restored nobody claims before every host has said what it has', async () => {
   const [a, b] = [await start('a'), await start('b')]
-  await create(a, 'blue', '192.0.2.0/28')
+  await create(a, 'blue', '198.51.100.0/28')
   await scene.clock.advance(1_000)
   const before = scene.cluster.snapshot()
   const { endpoint } = await b.attach('blue')

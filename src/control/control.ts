@@ -8,6 +8,7 @@ import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
 import type { HostPorts } from './host-ports.ts'
+import type { Caller } from './overlap.ts'
 
 export interface NetworkSpec {
   readonly name: string
@@ -24,6 +25,10 @@ export interface NetworkSpec {
   /** Default: nothing. */
   readonly open?: readonly Opening[]
   readonly labels?: Readonly<Record<string, string>>
+  /** Create it though its subnets overlap routes, underlays or other networks; default false. */
+  readonly force?: boolean
+  /** Who asks: recorded when something was forced. */
+  readonly by?: Caller
 }
 
 export interface AttachSpec {

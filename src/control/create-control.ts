@@ -14,6 +14,7 @@ import { Hosts } from './hosts.ts'
 import { IPAM_DEFAULTS, Ipam, type IpamSettings } from './ipam/ipam.ts'
 import { NameIndex } from './name-index.ts'
 import { Networks } from './networks.ts'
+import { OverlapWarnings } from './overlap-warnings.ts'
 import { OwnIndex } from './own-index.ts'
 
 /** A count of the datapath, as it keeps it: by the endpoint's number, 0 for none. */
@@ -72,6 +73,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   })
   const own = new OwnIndex(journal, hostId)
   const names = new NameIndex(replica)
+  const overlaps = new OverlapWarnings(replica)
   const networks = new Networks({ store, replica, clock, random, log })
   const hosts = new Hosts({ store, replica, log, hostId })
   const endpoints = new Endpoints({
@@ -100,6 +102,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
       failures: [...reports.failures(), ...ipam.failures],
       warnings: [
         ...(fenced === undefined ? [] : [`No address can be given: ${fenced}`]),
+        ...overlaps.all,
         ...reports.warnings(),
       ],
     }
@@ -136,6 +139,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('closing'))
       names[Symbol.dispose]()
+      overlaps[Symbol.dispose]()
       own[Symbol.dispose]()
       await ipam[Symbol.asyncDispose]()
     },

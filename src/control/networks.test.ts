@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { Scene } from '../agent/scene.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { ROOT } from '../model/keys.ts'
+import { prefix } from '../net/testing.ts'
 import type { NetworkSpec } from './control.ts'
 import { drive, Member } from './member.ts'
 import { checkNetwork } from './network-spec.ts'
@@ -107,15 +108,23 @@ test('a network is known here at once, elsewhere soon, by name, id and beginning
   await assert.rejects(make(b, 'blue'), refused('already-exists', /there is one of that name/))
 })
 
-test('flat networks never overlap, others may', async () => {
+test('flat networks never overlap, others may when somebody insists', async () => {
   const [a, b] = [await start('a'), await start('b')]
   await make(a, 'one', { carrier: 'direct' })
   await assert.rejects(
     make(b, 'two'),
     refused('conflict', /overlaps 10\.80\.0\.0\/16 of network one/),
   )
-  await make(a, 'three', { carrier: 'vxlan' })
-  await make(b, 'four', { carrier: 'local' })
+  await assert.rejects(
+    make(b, 'two', { force: true }),
+    refused('conflict', /carrier auto cannot tell them apart/),
+  )
+  await assert.rejects(
+    make(b, 'three', { carrier: 'vxlan' }),
+    refused('conflict', /overlaps 10\.80\.0\.0\/16 of network one$/),
+  )
+  await make(a, 'three', { carrier: 'vxlan', force: true })
+  await make(b, 'four', { carrier: 'local', force: true })
 })
 
 test('of two flat networks made at the same time, one is refused', async () => {
@@ -131,13 +140,78 @@ test('of two flat networks made at the same time, one is refused', async () => {
   assert.equal(made.filter(({ status }) => status === 'fulfilled').length, 1)
 })
 
+test('of two networks made at the same time with one prefix, one is refused', async () => {
+  const hosts = [await start('a'), await start('b'), await start('c')]
+  const made = await drive(
+    scene,
+    Promise.allSettled(
+      hosts.map((host, i) =>
+        host.control.createNetwork({ name: `n${i}`, subnets: ['10.81.0.0/16'], carrier: 'vxlan' }),
+      ),
+    ),
+  )
+  assert.equal(made.filter(({ status }) => status === 'fulfilled').length, 1)
+})
+
+test('a route or the underlay of any host refuses a subnet; who insists is written down', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  const route = { prefix: prefix('10.80.5.0/24'), device: 'eth1' }
+  b.agent.publisher.setFacts({ schema: 1, routes: [route] })
+  await scene.clock.advance(5_000)
+  await assert.rejects(
+    make(a, 'blue'),
+    refused(
+      'conflict',
+      /subnet 10\.80\.0\.0\/16 overlaps route 10\.80\.5\.0\/24 of host b \(device eth1\)$/,
+    ),
+  )
+  await assert.rejects(
+    make(a, 'blue', { subnets: ['10.0.0.0/8', '192.0.2.128/25'] }),
+    refused('conflict', /192\.0\.2\.0\/24, the underlay of host a \(and 2 more\)$/),
+  )
+  const by = { uid: 1000, user: 'ada' }
+  const { forced } = await make(a, 'blue', { force: true, by })
+  assert.deepEqual(
+    { uid: forced?.uid, user: forced?.user, overlaps: forced?.overlaps },
+    {
+      ...by,
+      overlaps: [
+        { subnet: prefix('10.80.0.0/16'), other: route.prefix, host: 'b', device: 'eth1' },
+      ],
+    },
+  )
+  const clean = await make(a, 'red', { subnets: ['10.90.0.0/16'], force: true, by })
+  assert.equal(clean.forced, undefined)
+})
+
+test('a route that appears later and overlaps is warned about on every host until it goes', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  await make(a, 'blue')
+  const warnings = () => [a, b].map(({ control }) => control.status().warnings)
+  const text =
+    'Network blue: 10.80.0.0/16 overlaps route 10.80.7.0/24 of host b (device tun0): its containers cannot reach what lies there'
+  b.agent.publisher.setFacts({
+    schema: 1,
+    routes: [{ prefix: prefix('10.80.7.0/24'), device: 'tun0' }],
+  })
+  await scene.clock.advance(5_000)
+  assert.deepEqual(warnings(), [[text], [text]])
+  b.agent.publisher.setFacts({ schema: 1, routes: [] })
+  await scene.clock.advance(5_000)
+  assert.deepEqual(warnings(), [[], []])
+})
+
 test('numbers are not used again, and many are made at once', async () => {
   const [a, b] = [await start('a'), await start('b')]
   const made = await drive(
     scene,
     Promise.all(
       [a, b, a, b].map((host, i) =>
-        host.control.createNetwork({ name: `n${i}`, subnets: ['10.0.0.0/8'], carrier: 'vxlan' }),
+        host.control.createNetwork({
+          name: `n${i}`,
+          subnets: [`10.${i}.0.0/16`],
+          carrier: 'vxlan',
+        }),
       ),
     ),
   )

@@ -1,8 +1,9 @@
 /**
  * Networks are made and removed in the shared store, each in one transaction: name, number and record appear
  * together or not at all. The number on the wire (VNI) comes from a counter that only grows, so that no packet
- * of an old network can arrive in a new one (R6). Networks whose packets travel without a number (`direct`,
- * `auto`) hold a guard key, because their prefixes must not overlap anywhere in the cluster (R31).
+ * of an old network can arrive in a new one (R6). Whoever changes which prefixes there are holds a guard key,
+ * because prefixes must not overlap: never those of networks without a number on the wire (R31), the others
+ * only when somebody insists (`overlap.ts`).
  */
 
 import { type Clock, timestamp } from '../lib/clock.ts'
@@ -11,17 +12,17 @@ import { newId, type Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import { keys, parseKey, ROOT } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
-import { prefixesOverlap } from '../net/prefix.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Compare, KeyRange, KeyValue, Operation, Store } from '../store/store.ts'
 import type { NetworkSpec } from './control.ts'
 import { absent, unchanged } from './ipam/claims.ts'
 import { ipamKeys } from './ipam/ipam-keys.ts'
 import { type CheckedNetwork, checkNetwork } from './network-spec.ts'
+import { type Force, isFlat, refuseOverlaps } from './overlap.ts'
 import { resolve } from './resolve.ts'
 import { untilReplica } from './wait-replica.ts'
 
-/** Written by every change to the set of networks whose prefixes must be unique in the cluster. */
+/** Written, and compared, by every change to the set of prefixes or to how they travel. */
 export const FLAT_GUARD = `${ROOT}guards/flat-prefixes`
 
 const ATTEMPTS = 20
@@ -66,8 +67,10 @@ export class Networks {
   async create(spec: NetworkSpec): Promise<Network> {
     const checked = checkNetwork(spec)
     const { replica, clock, log } = this.#deps
+    const { force, by = {} } = spec
+    const insist = force === true ? { by, at: timestamp(clock.wallMs()) } : undefined
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const network = await this.#tryCreate(checked)
+      const network = await this.#tryCreate(checked, insist)
       if (network === undefined) continue
       await untilReplica(replica, clock, SEEN_MS, () => replica.network(network.id) !== undefined)
       log.info('network created', { network: network.name, prefix: network.prefixes.join(' ') })
@@ -80,15 +83,13 @@ export class Networks {
   }
 
   /** Undefined when somebody else changed what the decision was based on. */
-  async #tryCreate(checked: CheckedNetwork): Promise<Network | undefined> {
-    const { store, clock, random } = this.#deps
-    const flat = isFlat(checked)
+  async #tryCreate(checked: CheckedNetwork, force?: Force): Promise<Network | undefined> {
+    const { store, clock, random, replica } = this.#deps
     const seen = await readTogether(store, [
       { key: keys.networkName(checked.name) },
       { key: keys.counter('vni') },
       { key: FLAT_GUARD },
-      // Only flat networks look at the others.
-      flat ? { prefix: NETWORKS } : { key: NETWORKS },
+      { prefix: NETWORKS },
     ])
     const [names = [], counters = [], guards = [], others = []] = seen
     if (names.length > 0) {
@@ -98,7 +99,15 @@ export class Networks {
         { details: { network: checked.name }, hint: `carrick network get ${checked.name}` },
       )
     }
-    if (flat) refuseOverlap(checked, others)
+    const forced = refuseOverlaps(
+      { ...checked, attempted: `create network "${checked.name}"` },
+      {
+        networks: others.map(({ value }): Network => JSON.parse(value)),
+        hosts: replica.hosts(),
+        facts: replica.facts,
+      },
+      force,
+    )
     const vni = this.#nextVni(counters[0])
     const now = clock.wallMs()
     const { name, prefixes, gateways, carrier, mtuBytes, labels } = checked
@@ -115,6 +124,7 @@ export class Networks {
       internal,
       masquerade,
       open,
+      ...(forced === undefined ? {} : { forced }),
       labels,
       createdAt: timestamp(now),
     }
@@ -122,16 +132,14 @@ export class Networks {
       absent({ key: keys.networkName(name) }),
       absent({ key: keys.network(network.id) }),
       unchanged(keys.counter('vni'), counters[0]?.modRevision ?? 0),
+      unchanged(FLAT_GUARD, guards[0]?.modRevision ?? 0),
     ]
     const success: Operation[] = [
       { kind: 'put', key: keys.networkName(name), value: network.id },
       { kind: 'put', key: keys.network(network.id), value: JSON.stringify(network) },
       { kind: 'put', key: keys.counter('vni'), value: String(vni) },
+      { kind: 'put', key: FLAT_GUARD, value: network.id },
     ]
-    if (flat) {
-      compare.push(unchanged(FLAT_GUARD, guards[0]?.modRevision ?? 0))
-      success.push({ kind: 'put', key: FLAT_GUARD, value: network.id })
-    }
     const result = await store.txn({ compare, success })
     if (!result.succeeded) return undefined
     this.#highestVni = Math.max(this.#highestVni, vni)
@@ -197,33 +205,6 @@ export class Networks {
         hint: `carrick endpoint ls --network ${network.name}`,
       },
     )
-  }
-}
-
-/** Packets of these networks may travel without a network number. */
-function isFlat({ carrier }: { readonly carrier: Network['carrier'] }): boolean {
-  return carrier === 'direct' || carrier === 'auto'
-}
-
-/** R31: equal prefixes cannot be told apart without a number. */
-function refuseOverlap(checked: CheckedNetwork, others: readonly KeyValue[]): void {
-  for (const { value } of others) {
-    const other: Network = JSON.parse(value)
-    if (!isFlat(other)) continue
-    for (const [i, prefix] of checked.prefixes.entries()) {
-      const hit = other.prefixes.find((candidate) => prefixesOverlap(candidate, prefix))
-      if (hit === undefined) continue
-      const message = `subnet ${prefix} overlaps ${hit} of network ${other.name}`
-      throw new NetworkError(
-        'conflict',
-        `Cannot create network "${checked.name}": ${message}, and carrier ${checked.carrier} cannot tell them apart`,
-        {
-          details: { network: other.name, prefix },
-          fields: [{ pointer: `/subnets/${i}`, message }],
-          hint: `carrick network create ${checked.name} --carrier vxlan …`,
-        },
-      )
-    }
   }
 }
 

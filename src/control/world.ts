@@ -106,7 +106,7 @@ export class World {
   async makeNetwork({ member }: Place, name: string): Promise<void> {
     const subnets = this.#subnets.get(name) ?? []
     const network = await this.#attempt(() =>
-      member.control.createNetwork({ name, subnets, carrier: 'vxlan' }),
+      member.control.createNetwork({ name, subnets, carrier: 'vxlan', force: true }),
     )
     if (network === undefined || this.#storeWasRestored) return
     assert.equal(this.#vnis.get(network.vni), undefined, `VNI ${network.vni} was used before`)
