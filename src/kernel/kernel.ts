@@ -9,6 +9,7 @@
  * NetworkError `kernel` whose details carry `operation`, `errno` and, when the kernel gave one, `ack`.
  */
 import type { Family } from '../net/ip.ts'
+import type { Conntrack } from './conntrack/conntrack.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 import type { Ports } from './ports.ts'
 import type { Filters, Qdiscs } from './traffic-control.ts'
@@ -54,6 +55,7 @@ export interface KernelView {
   readonly nft: Nftables
   readonly sysctl: Sysctl
   readonly ports: Ports
+  readonly conntrack: Conntrack
   /**
    * Sends all changes that `work` names with one system call. The kernel tries every one of them in order,
    * also after a failure; then the first failure is thrown, its details with `request` (position from 0),

@@ -39,9 +39,9 @@ export function portsOf(inside: <T>(work: () => T) => T): Ports {
       }
     },
     listAt: (protocol, port) =>
-      inside(() => LISTS[protocol].map(textOf)).flatMap((text) =>
-        protocol === 'sctp' ? sctpEntries(text, port) : inetEntries(text, port),
-      ),
+      inside(() => LISTS[protocol].map(textOf)).flatMap((text) => [
+        ...(protocol === 'sctp' ? sctpEntries(text, port) : inetEntries(text, port)),
+      ]),
   }
 }
 

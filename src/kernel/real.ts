@@ -45,6 +45,7 @@ export function openKernel(): Kernel {
     nft: own.nft,
     sysctl: own.sysctl,
     ports: own.ports,
+    conntrack: own.conntrack,
     batch: (work) => own.batch(work),
     watch: (groups, signal) => own.watch(groups, signal),
     tooBigHints: () => own.tooBigHints(),

@@ -4,6 +4,7 @@
  */
 import { NetworkError } from '../lib/errors.ts'
 import type { Family } from '../net/ip.ts'
+import { RealConntrack } from './conntrack/real-conntrack.ts'
 import { countTooBigHints } from './icmp.ts'
 import type { Batch, KernelView, Link, LinkChange, NewLink, NewVxlan } from './kernel.ts'
 import type { Request } from './netlink/message.ts'
@@ -29,6 +30,7 @@ export class RealView implements KernelView, Disposable {
   readonly nft: NftRuleset
   readonly sysctl
   readonly ports
+  readonly conntrack: RealConntrack
   readonly #inside: <T>(work: () => T) => T
   readonly #buffer: Uint8Array
   #socket: NetlinkSocket | undefined
@@ -40,6 +42,7 @@ export class RealView implements KernelView, Disposable {
     this.nft = new NftRuleset(inside)
     this.sysctl = sysctlOf(inside)
     this.ports = portsOf(inside)
+    this.conntrack = new RealConntrack(inside, buffer)
   }
 
   tooBigHints(): number {
@@ -217,6 +220,7 @@ export class RealView implements KernelView, Disposable {
     this.#socket?.[Symbol.dispose]()
     this.#socket = undefined
     this.nft[Symbol.dispose]()
+    this.conntrack[Symbol.dispose]()
   }
 
   /** Makes a device in two steps, as the kernel wants it; none is left behind when the second fails. */

@@ -3,6 +3,7 @@
  * behave as Linux where the dataplane would notice, and refuse any chosen call once.
  */
 import { NetworkError } from '../../lib/errors.ts'
+import type { Connection } from '../conntrack/conntrack.ts'
 import type { Kernel, KernelView, Netns } from '../kernel.ts'
 import { Calls } from './calls.ts'
 import { dropLink, type FakeNamespace, newNamespace } from './state.ts'
@@ -17,6 +18,8 @@ export interface FakeKernel extends Kernel {
   look(path?: string): KernelView
   /** As if a router had said that no larger packet reaches the destination. */
   learnPathMtu(destination: string, mtuBytes: number): void
+  /** As if a packet had opened this connection at home. */
+  track(connection: Connection): void
   /** Tells every watcher at home that its queue overran. */
   loseNotices(): void
   /** Number of namespaces alive, home included: 1 when nothing leaks. */
@@ -97,6 +100,9 @@ export function openFakeKernel(): FakeKernel {
     look: (path) =>
       viewOf(path === undefined ? home : (names.get(path) ?? make(path)), new Calls()),
     learnPathMtu: (destination, mtuBytes) => void home.learnedMtus.set(destination, mtuBytes),
+    track(connection) {
+      home.connections = [...home.connections, connection]
+    },
     loseNotices() {
       for (const { queue } of home.watchers) queue.push({ kind: 'lost' })
     },

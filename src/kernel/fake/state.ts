@@ -3,6 +3,7 @@
  * are replaced, never changed. Here are the ties between them that the kernel keeps by itself: the two ends
  * of a veth live and die together, and with a device goes all that stands on it.
  */
+import type { Connection } from '../conntrack/conntrack.ts'
 import type { Address, Link, Neighbour, Route, Rule } from '../kernel.ts'
 import type { NoticeQueue } from '../notice-queue.ts'
 import type { Notice, NoticeGroup } from '../notices.ts'
@@ -29,6 +30,7 @@ export interface FakeNamespace {
   readonly learnedMtus: Map<string, number>
   readonly sockets: Set<NewPortSocket>
   readonly watchers: Set<{ readonly groups: readonly NoticeGroup[]; readonly queue: NoticeQueue }>
+  connections: readonly Connection[]
   addresses: readonly Address[]
   routes: readonly Route[]
   rules: readonly Rule[]
@@ -61,6 +63,7 @@ export function newNamespace(inode: number): FakeNamespace {
     learnedMtus: new Map(),
     sockets: new Set(),
     watchers: new Set(),
+    connections: [],
     addresses: [],
     routes: [],
     rules: [

@@ -3,6 +3,7 @@ import { messageOf, NetworkError } from '../../lib/errors.ts'
 import type { Batch, KernelView, Netns, Sysctl } from '../kernel.ts'
 import { NoticeQueue } from '../notice-queue.ts'
 import { type Calls, refuse } from './calls.ts'
+import { fakeConntrack } from './conntrack.ts'
 import { fakeLinks } from './links.ts'
 import { fakeNft } from './nft.ts'
 import { fakePorts } from './ports.ts'
@@ -42,6 +43,7 @@ export function fakeView(own: FakeNamespace, around: FakeSurroundings): KernelVi
     nft: noted('nft', fakeNft(own)),
     sysctl: noted('sysctl', fakeSysctl(own)),
     ports: noted('ports', fakePorts(own)),
+    conntrack: noted('conntrack', fakeConntrack(own)),
     tooBigHints: () => own.learnedMtus.size,
     batch: (work) =>
       batch(work, {

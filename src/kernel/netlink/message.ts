@@ -31,6 +31,8 @@ export interface Request {
   /** NLM_F flags besides REQUEST and ACK. */
   readonly flags: number
   readonly body: Uint8Array
+  /** It asks for a list, in a family whose numbers do not tell. */
+  readonly list?: true
   /** Refusals that mean "already so". */
   readonly accept?: (errno: string, ack: string) => boolean
 }
@@ -61,7 +63,8 @@ export function writeMessage(request: Request, sequence: number): Uint8Array {
 }
 
 /** True when the request lists everything. For GET messages only, as other types use these bits otherwise. */
-export function isDump(request: Pick<Request, 'type' | 'flags'>): boolean {
+export function isDump(request: Pick<Request, 'type' | 'flags' | 'list'>): boolean {
+  if (request.list === true) return true
   return request.type % 4 === 2 && (request.flags & NLM_F.DUMP) === NLM_F.DUMP
 }
 

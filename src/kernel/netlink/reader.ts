@@ -36,6 +36,10 @@ export class Attributes {
     return this.#view(type, 4)?.getUint32(0, true)
   }
 
+  u32BE(type: number): number | undefined {
+    return this.#view(type, 4)?.getUint32(0)
+  }
+
   i32(type: number): number | undefined {
     return this.#view(type, 4)?.getInt32(0, true)
   }

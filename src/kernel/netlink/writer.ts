@@ -55,6 +55,12 @@ export class Writer {
     })
   }
 
+  attrU32BE(type: number, value: number): this {
+    return this.#attribute(type, () => {
+      this.#bytes.writeUInt32BE(value >>> 0, this.#take(4))
+    })
+  }
+
   attrU32(type: number, value: number): this {
     return this.#attribute(type, () => this.u32(value))
   }
