@@ -9,9 +9,10 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { adoptEndpoints } from './agent/adopt.ts'
-import { describeHost, type HostDescription, openIdentity, registerHost } from './agent/identity.ts'
+import { describeHost, openIdentity, registerHost } from './agent/identity.ts'
 import { holdLease } from './agent/lease.ts'
 import { Loop } from './agent/loop.ts'
+import { OwnUnderlay } from './agent/own-underlay.ts'
 import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
 import { createRestApi } from './api/rest/api.ts'
@@ -115,10 +116,11 @@ async function runParts(
   await using cleanup = new AsyncDisposableStack()
   const kernel = cleanup.use(openKernel())
   const { underlayAddresses, underlayDevice } = settings
-  const underlay = readUnderlay(kernel, {
+  const underlayWish = {
     ...(underlayAddresses.length === 0 ? {} : { addresses: underlayAddresses }),
     ...(underlayDevice === undefined ? {} : { device: underlayDevice }),
-  })
+  }
+  const firstUnderlay = readUnderlay(kernel, underlayWish)
   const membership =
     settings.store.kind === 'etcd' ? undefined : readMembership(settings.stateDir, now())
   const journal = cleanup.use(openHostJournal(settings.stateDir, membership, log))
@@ -129,13 +131,18 @@ async function runParts(
     clock,
     random,
   })
-  const description: HostDescription = {
-    name: settings.hostName,
-    underlay: underlay.addresses,
-    vxlanPort: settings.vxlanPort,
-    carriers: ['vxlan', 'direct', 'local'],
-    version: VERSION,
-  }
+  const underlay = new OwnUnderlay({
+    first: firstUnderlay,
+    description: {
+      name: settings.hostName,
+      vxlanPort: settings.vxlanPort,
+      carriers: ['vxlan', 'direct', 'local'],
+      version: VERSION,
+    },
+    journal,
+    hostId,
+    log: log.child('underlay'),
+  })
 
   // The shared store, and this host's place in it.
   const shared = cleanup.use(
@@ -143,7 +150,7 @@ async function runParts(
       stateDir: settings.stateDir,
       hostId,
       hostName: settings.hostName,
-      underlay: underlay.addresses.map(({ address }) => address),
+      underlay: underlay.addresses,
       ...(settings.store.kind === 'etcd'
         ? {
             etcd: {
@@ -164,10 +171,15 @@ async function runParts(
   signal.addEventListener('abort', () => setTimeout(() => shared.hangUp(), FAREWELL_MS).unref())
   const { store } = shared
   const base = { store, journal, hostId, clock, random, signal }
-  const register = (): Promise<Host> =>
-    registerHost({ ...base, description, log: log.child('identity') })
-  const self =
-    describeHost(journal, hostId, description) ?? (await persist(register, signal, REGISTER_MS))
+  const register = async (): Promise<Host> => {
+    const description = underlay.describe()
+    const host = await registerHost({ ...base, description, log: log.child('identity') })
+    // It may have moved meanwhile.
+    return describeHost(journal, hostId, underlay.describe()) ?? host
+  }
+  const registered =
+    describeHost(journal, hostId, underlay.describe()) ??
+    (await persist(register, signal, REGISTER_MS))
   if (shared.kind === 'embedded') {
     await register()
     await shared.openDoor()
@@ -214,6 +226,7 @@ async function runParts(
       {
         bpfDirectory: settings.bpfDir,
         auditPeriodMs: settings.reconcilePeriodMs,
+        underlay: { wish: underlayWish, first: firstUnderlay },
         ...(failpoint === undefined ? {} : { failpoint }),
       },
       () => sandboxes.list(),
@@ -223,8 +236,8 @@ async function runParts(
   const loop = new Loop({
     replica,
     dataplane,
-    self: () => self,
-    underlayDevices: underlay.devices,
+    self: () => replica.host(hostId) ?? registered,
+    underlayDevices: () => underlay.devices,
     sequence: () => journal.sequence,
     now,
     log: log.child('loop'),
@@ -234,6 +247,8 @@ async function runParts(
   journal.subscribe(() => killAt(failpoint)('commit'))
 
   dataplane.onFacts((facts) => publisher.setFacts(facts))
+  underlay.onChange(() => loop.lookAtSelf())
+  dataplane.onUnderlay((found) => underlay.follow(found))
 
   // The use cases, and the door through which they are asked.
   const control = cleanup.use(
@@ -248,7 +263,7 @@ async function runParts(
         settled: () => loop.settledSequence >= journal.sequence && loop.failures.length === 0,
         driftRepaired: () => loop.drift,
         failures: () => [...loop.failures, ...unpublished()],
-        warnings: () => dataplane.warnings,
+        warnings: () => [...dataplane.warnings, ...underlay.warnings],
       },
       caughtUp: publisher.ready,
       distrust: () => lease.distrust() ?? publisher.distrust(),
@@ -288,7 +303,7 @@ async function runParts(
   )
   const api = createRestApi({
     control,
-    hostName: self.name,
+    hostName: registered.name,
     log,
     version: VERSION,
     ready: () => replica.complete,

@@ -18,9 +18,9 @@ import { Waiters } from './waiters.ts'
 export interface LoopOptions {
   readonly replica: Replica & { onListed(listener: () => void): () => void }
   readonly dataplane: Dataplane
-  /** This host's record; read anew at every flush. */
+  /** This host's record and the devices of its underlay; read anew at every flush. */
   readonly self: () => Host
-  readonly underlayDevices: readonly string[]
+  readonly underlayDevices: () => readonly string[]
   /** Sequence of the journal, whose commits the replica shows in the same turn. */
   readonly sequence: () => number
   readonly now: () => Date
@@ -78,6 +78,11 @@ export class Loop {
     signal.addEventListener('abort', () => clearInterval(timer))
   }
 
+  /** This host's record or the devices of its underlay may be others than before. */
+  lookAtSelf(): void {
+    this.#changed([{ kind: 'host', id: this.#options.self().id }])
+  }
+
   /** Resolves with the present failures once this commit of the journal was applied. */
   async settled(sequence: number, timeoutMs: number): Promise<readonly ObjectFailure[]> {
     const holds = (): boolean => this.#idle || this.#progress.has(sequence)
@@ -131,7 +136,7 @@ export class Loop {
       case 'host':
         if (!this.#hostInputsChanged(change.id)) break
         if (change.id === self().id) {
-          this.#everything = true
+          this.#markOwn()
           break
         }
         this.#dirty.add(`host/${change.id}`)
@@ -147,12 +152,27 @@ export class Loop {
     }
   }
 
+  /** What depends on how this host itself is reached: all but the entries of others' endpoints. */
+  #markOwn(): void {
+    const { replica } = this.#options
+    this.#dirty.add('base')
+    for (const host of replica.hosts()) this.#dirty.add(`host/${host.id}`)
+    for (const network of replica.networks()) this.#dirty.add(`network/${network.id}`)
+    for (const endpoint of replica.ownEndpoints()) this.#dirty.add(`endpoint/${endpoint.id}`)
+  }
+
   /** A host's record changes with everything it publishes; the plan reads only these fields of it. */
   #hostInputsChanged(id: string): boolean {
-    const host =
-      id === this.#options.self().id ? this.#options.self() : this.#options.replica.host(id)
+    const { self, replica, underlayDevices } = this.#options
+    const own = id === self().id
+    const host = own ? self() : replica.host(id)
     const inputs =
-      host === undefined ? '' : JSON.stringify([host.index, host.underlay, host.vxlanPort])
+      host === undefined
+        ? ''
+        : JSON.stringify([
+            ...[host.index, host.underlay, host.vxlanPort],
+            own ? underlayDevices() : [],
+          ])
     if (this.#hostInputs.get(id) === inputs) return false
     this.#hostInputs.set(id, inputs)
     return true
@@ -205,7 +225,7 @@ export class Loop {
       new Map(Array.from(items, (item) => [item.id, item]))
     const snapshot = {
       self: self(),
-      underlayDevices,
+      underlayDevices: underlayDevices(),
       networks: byId(replica.networks()),
       hosts: byId(replica.hosts()),
       endpoints: byId(replica.endpoints()),
@@ -218,7 +238,7 @@ export class Loop {
     return Array.from(this.#dirty, (object): ObjectChange => {
       const [kind = '', id = ''] = object.split('/')
       if (kind === 'base') {
-        return { object, wanted: planBase(self(), underlayDevices, replica.networks()) }
+        return { object, wanted: planBase(self(), underlayDevices(), replica.networks()) }
       }
       if (kind === 'network') {
         const network = replica.network(id)

@@ -7,6 +7,8 @@
 import type { Kind } from '../hoststate/state.ts'
 import type { HostFacts } from '../model/host.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
+import type { Underlay } from './underlay.ts'
+import type { UnderlayStart } from './underlay-watch.ts'
 
 /** Packets dropped for one reason at one device. */
 export interface DropCounter {
@@ -36,6 +38,8 @@ export interface Dataplane extends AsyncDisposable {
   onRepair(listener: (repair: Repair) => void): void
   /** Is told what the cluster needs to know of this kernel: soon, and again whenever it is different. */
   onFacts(listener: (facts: HostFacts) => void): void
+  /** Is told of this host's underlay whenever it is another than before. */
+  onUnderlay(listener: (underlay: Underlay) => void): void
   drops(): Promise<readonly DropCounter[]>
   /** Sentences for the operator: what this kernel cannot do. */
   readonly warnings: readonly string[]
@@ -47,6 +51,7 @@ export interface DataplaneSettings {
   readonly bpfDirectory: string
   /** The agent asks for an audit this often; what there is much of is compared spread over this time. */
   readonly auditPeriodMs: number
+  readonly underlay: UnderlayStart
   /** A step after which the process kills itself, to prove that the next start repairs it. */
   readonly failpoint?: string
 }

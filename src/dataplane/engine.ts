@@ -18,6 +18,8 @@ import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 import { Reconciler } from './reconcile.ts'
 import { allResources } from './resources/all.ts'
+import type { Underlay } from './underlay.ts'
+import { UnderlayWatch } from './underlay-watch.ts'
 
 /** Notices come in flocks: one repair answers all of a flock. */
 const FLOCK_MS = 50
@@ -38,6 +40,7 @@ export interface EngineEvents {
   repaired(repair: Repair): void
   dying(): void
   facts(facts: HostFacts): void
+  underlay(underlay: Underlay): void
 }
 
 export class Engine {
@@ -47,6 +50,7 @@ export class Engine {
   readonly #events: EngineEvents
   readonly #stopped = new AbortController()
   readonly #facts: FactsWatch
+  readonly #underlay: UnderlayWatch
   readonly #suspects = new Set<Kind>()
   /** Pairs marked as dying since somebody was told. */
   readonly #dying: Aside[] = []
@@ -73,12 +77,14 @@ export class Engine {
     )
     const signal = this.#stopped.signal
     this.#facts = new FactsWatch(kernel, (facts) => events.facts(facts))
+    this.#underlay = new UnderlayWatch(kernel, settings.underlay, (found) => events.underlay(found))
     void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'nft', 'tc'], signal))
     const paths = setInterval(() => this.#askPaths(), PATH_PERIOD_MS)
     signal.addEventListener('abort', () => {
       clearInterval(paths)
       clearTimeout(this.#flock)
       this.#facts[Symbol.dispose]()
+      this.#underlay[Symbol.dispose]()
       for (const step of this.#steps.values()) clearTimeout(step)
     })
   }
@@ -141,13 +147,16 @@ export class Engine {
   async #listen(notices: AsyncIterable<Notice>): Promise<void> {
     for await (const notice of notices) {
       if (this.#stopped.signal.aborted) return
-      if (this.#concernsFacts(notice)) this.#facts.suspect()
+      if (this.#concernsHost(notice)) {
+        this.#facts.suspect()
+        this.#underlay.suspect()
+      }
       if (this.#synced) this.#heard(notice)
     }
   }
 
   /** A device that goes down takes its routes along without a word of each; endpoints' devices have none. */
-  #concernsFacts(notice: Notice): boolean {
+  #concernsHost(notice: Notice): boolean {
     if (notice.kind === 'link') return !isOurs(notice.link)
     if (notice.kind === 'route') return !LINK_ROUTES.includes(notice.route.destination)
     return notice.kind === 'address' || notice.kind === 'lost'

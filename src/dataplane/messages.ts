@@ -5,6 +5,7 @@ import type { HostFacts } from '../model/host.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
 import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
+import type { Underlay } from './underlay.ts'
 
 export type Request =
   | { readonly kind: 'start'; readonly settings: DataplaneSettings }
@@ -59,5 +60,6 @@ export type Reply =
   | { readonly kind: 'repair'; readonly repair: Repair }
   /** What only this kernel knows is different: the first time, and after each change. */
   | { readonly kind: 'facts'; readonly facts: HostFacts }
+  | { readonly kind: 'underlay'; readonly underlay: Underlay }
   /** Pairs are marked as dying, and nobody waits for them. */
   | { readonly kind: 'dying' }

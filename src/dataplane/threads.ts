@@ -10,6 +10,7 @@ import type { Answers, ErrorData, Numbered, Reply, Request } from './messages.ts
 import type { Aside } from './put-aside.ts'
 import type { ReaperReply, ReaperRequest } from './reaper.ts'
 import type { Repair } from './reconcile.ts'
+import type { Underlay } from './underlay.ts'
 
 interface Pending {
   readonly resolve: (answer: Answers[Request['kind']]) => void
@@ -32,6 +33,8 @@ export async function startDataplane(
   const listeners: ((repair: Repair) => void)[] = []
   const factListeners: ((facts: HostFacts) => void)[] = []
   let facts: HostFacts | undefined
+  const underlayListeners: ((underlay: Underlay) => void)[] = []
+  let underlay: Underlay | undefined
   let next = 1
   const reaper = new Reaper(log)
 
@@ -50,6 +53,9 @@ export async function startDataplane(
     } else if (data.kind === 'facts') {
       facts = data.facts
       for (const listener of factListeners) listener(facts)
+    } else if (data.kind === 'underlay') {
+      underlay = data.underlay
+      for (const listener of underlayListeners) listener(underlay)
     } else if (data.kind === 'dying') {
       void reaper.putAside([])
     } else {
@@ -88,6 +94,10 @@ export async function startDataplane(
     onFacts: (listener) => {
       factListeners.push(listener)
       if (facts !== undefined) listener(facts)
+    },
+    onUnderlay: (listener) => {
+      underlayListeners.push(listener)
+      if (underlay !== undefined) listener(underlay)
     },
     drops: () => ask({ kind: 'drops' }),
     async [Symbol.asyncDispose]() {

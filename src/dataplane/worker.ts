@@ -34,6 +34,7 @@ function answer(request: Request): (Reply & { kind: 'answer' })['answer'] {
       repaired: (repair) => self.postMessage({ kind: 'repair', repair }),
       dying: () => self.postMessage({ kind: 'dying' }),
       facts: (facts) => self.postMessage({ kind: 'facts', facts }),
+      underlay: (underlay) => self.postMessage({ kind: 'underlay', underlay }),
     })
     return { warnings: datapath.warnings }
   }
