@@ -68,7 +68,7 @@ static __always_inline bool owns6(const struct device *device, __u32 ifindex,
 }
 
 /* True when the fabric answers for the address: the network's own, or its gateway. */
-static __always_inline bool in_network(__u32 vni, const struct address *address)
+static __always_inline bool in_network(__u32 vni, struct address *address)
 {
 	struct network *network = bpf_map_lookup_elem(&networks, &vni);
 

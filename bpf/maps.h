@@ -11,7 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include "reasons.h"
 
-#define MAX_PREFIXES 4
+#define MAX_PREFIXES 16
 
 enum carrier { CARRIER_LOCAL = 0, CARRIER_VXLAN = 1, CARRIER_DIRECT = 2, CARRIER_AUTO = 3 };
 
@@ -24,6 +24,10 @@ enum host_flag {
 };
 
 enum config_flag { CONFIG_CROSS_FAMILY_STRIP = 1, CONFIG_DIRECT = 2 };
+
+enum endpoint_flag { ENDPOINT_HOST = 1 /* the host itself: `ifindex` is the network's gateway device */ };
+
+enum network_flag { NETWORK_OPEN_METADATA = 1 /* the cloud's metadata addresses may be asked */ };
 
 struct address {
 	__be32 word[4];
@@ -60,6 +64,16 @@ struct network {
 	struct address gateway6;
 	struct prefix prefixes[MAX_PREFIXES];
 	__u32 prefix_count;
+	__u32 gateway_ifindex; /* device between the network and the host's own stack, 0 for none */
+	__u32 mark; /* the network's index, where the packet mark has it */
+	__u32 flags;
+};
+
+/* What a gateway device stands in, for packets that the host's stack sends into it. */
+struct gateway {
+	__u32 vni;
+	__u32 carrier;
+	__u32 mtu; /* of the network */
 };
 
 struct host {
@@ -86,6 +100,9 @@ struct config {
 	__be16 vxlan_port;
 	__u32 vxlan_ifindex;
 	__u32 flags;
+	__u32 mark_passed; /* what the host's table let pass carries this */
+	__u32 mark_unchecked; /* what has yet to pass it */
+	__u32 mark_mask; /* all bits of the packet mark that are ours */
 };
 
 struct drop_key {
@@ -142,6 +159,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct network);
 } networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 12);
+	__type(key, __u32);
+	__type(value, struct gateway);
+} gateways SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -109,13 +109,12 @@ static __always_inline bool address_link_local(const struct address *a)
 	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
-static __always_inline bool in_prefixes(const struct network *network, const struct address *a)
+static __noinline bool in_prefixes(struct network *network, struct address *a)
 {
-#pragma unroll
-	for (int i = 0; i < MAX_PREFIXES; i++) {
+	for (__u32 i = 0; i < MAX_PREFIXES && i < network->prefix_count; i++) {
 		const struct prefix *p = &network->prefixes[i];
 
-		if (i < network->prefix_count && (a->word[0] & p->mask.word[0]) == p->address.word[0] &&
+		if ((a->word[0] & p->mask.word[0]) == p->address.word[0] &&
 		    (a->word[1] & p->mask.word[1]) == p->address.word[1] &&
 		    (a->word[2] & p->mask.word[2]) == p->address.word[2] &&
 		    (a->word[3] & p->mask.word[3]) == p->address.word[3])

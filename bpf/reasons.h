@@ -18,6 +18,7 @@ enum drop_reason {
 	DROP_POLICY = 12,
 	DROP_CONGESTED = 13,
 	DROP_FAILED = 14,
+	DROP_CLOSED = 15,
 };
 
 enum traffic_path {
@@ -29,7 +30,9 @@ enum traffic_path {
 	PATH_DEVICE_OUT = 5,
 	PATH_DEVICE_IN = 6,
 	PATH_ANSWERED = 7,
-	PATHS = 8,
+	PATH_TO_HOST = 8,
+	PATH_FROM_HOST = 9,
+	PATHS = 10,
 };
 
 #endif

@@ -36,6 +36,8 @@ export const DROP_REASONS = {
   congested: 13,
   /** A kernel helper refused, for want of memory for example. */
   failed: 14,
+  /** Not let pass by the host's own table, or to an address that is closed to containers. */
+  closed: 15,
 } as const
 export type DropReason = keyof typeof DROP_REASONS
 
@@ -57,6 +59,9 @@ export const TRAFFIC_PATHS = {
   'device-in': 6,
   /** ARP, neighbour, echo and ICMP answers made by the program. */
   answered: 7,
+  /** Handed to the host's own stack by the network's gateway device, and from it to a container here. */
+  'to-host': 8,
+  'from-host': 9,
 } as const
 export type TrafficPath = keyof typeof TRAFFIC_PATHS
 

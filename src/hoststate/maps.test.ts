@@ -5,15 +5,25 @@ import { type IP, parseIP } from '../net/ip.ts'
 import { type Mac, parseMac } from '../net/mac.ts'
 import { type Prefix, parsePrefix } from '../net/prefix.ts'
 import { DROP_REASONS, DROPS_MAP, EVENTS_MAP, TRAFFIC_MAP, TRAFFIC_PATHS } from './drops.ts'
+import { gateways } from './gateway-maps.ts'
 import { fieldBytes, type Layout } from './layout.ts'
 import * as maps from './maps.ts'
+import { DEFAULT_MARK_MASK } from './marks.ts'
 
 const { structs, enums } = readBtf(
   readFileSync(new URL('../../bpf/carrick.bpf.o', import.meta.url)),
 )
 
 const LAYOUTS: readonly Layout[] = [
-  ...[maps.endpoints, maps.devices, maps.networks, maps.hosts, maps.directPrefixes, maps.config]
+  ...[
+    maps.endpoints,
+    maps.devices,
+    maps.networks,
+    maps.hosts,
+    maps.directPrefixes,
+    maps.config,
+    gateways,
+  ]
     .flatMap(({ key, value }) => [key, value])
     .filter((layout) => layout.struct !== undefined),
   DROPS_MAP.key,
@@ -93,6 +103,7 @@ expectRoundTrip(maps.hosts, [
 expectRoundTrip(maps.endpoints, [
   { vni: 1, address: ip('10.0.0.1'), mac: device, at: { kind: 'local', ifindex: 65_537 } },
   { vni: 0xffffff, address: ip('fd80::1'), mac: device, at: { kind: 'remote', host: 0 } },
+  { vni: 2, address: ip('10.0.0.254'), mac: device, at: { kind: 'host', ifindex: 12 } },
 ])
 expectRoundTrip(maps.devices, [
   {
@@ -112,14 +123,29 @@ expectRoundTrip(maps.devices, [
     carrier: 'local',
   },
 ])
+const bare = {
+  vni: 5,
+  prefixes: [],
+  gateway4: undefined,
+  gateway6: undefined,
+  gateway: undefined,
+  openMetadata: false,
+}
 expectRoundTrip(maps.networks, [
-  { vni: 5, prefixes: [], gateway4: undefined, gateway6: undefined },
+  bare,
   {
     vni: 5,
     prefixes: ['10.80.0.0/16', 'fd80::/48', '192.0.2.128/25', '2001:db8::/127'].map(prefix),
     gateway4: ip('10.80.0.1'),
     gateway6: ip('fd80::1'),
+    gateway: { ifindex: 31, mark: 0xff000000 },
+    openMetadata: true,
   },
+  { ...bare, prefixes: Array.from({ length: 16 }, (_, i) => prefix(`10.${i}.0.0/16`)) },
+])
+expectRoundTrip(gateways, [
+  { ifindex: 31, vni: 5, carrier: 'vxlan', mtuBytes: 1450 },
+  { ifindex: 32, vni: 0xffffff, carrier: 'local', mtuBytes: 65_535 },
 ])
 expectRoundTrip(maps.directPrefixes, [
   { prefix: prefix('10.80.0.0/16'), vni: 5 },
@@ -133,6 +159,7 @@ const facts = {
   vxlanIfindex: 4,
   crossFamilyStrip: true,
   direct: false,
+  packetMarkMask: DEFAULT_MARK_MASK,
 }
 expectRoundTrip(maps.config, [
   facts,
@@ -142,6 +169,7 @@ expectRoundTrip(maps.config, [
     address6: ip('2001:db8::1'),
     crossFamilyStrip: false,
     direct: true,
+    packetMarkMask: 0x3ff00,
   },
 ])
 
@@ -151,7 +179,6 @@ test('a row of an array that nobody wrote holds nothing', () => {
 })
 
 test('more prefixes than a network can hold are refused', () => {
-  const prefixes = Array.from({ length: 5 }, (_, i) => prefix(`10.${i}.0.0/16`))
-  const entry = { vni: 5, prefixes, gateway4: undefined, gateway6: undefined }
-  expect(() => maps.networks.valueOf(entry)).toThrow()
+  const prefixes = Array.from({ length: 17 }, (_, i) => prefix(`10.${i}.0.0/16`))
+  expect(() => maps.networks.valueOf({ ...bare, prefixes })).toThrow()
 })

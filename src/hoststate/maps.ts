@@ -10,6 +10,7 @@ import { familyOf, type IP, mappedBytes } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import { type Prefix, prefixAddress, prefixAround, prefixLength } from '../net/prefix.ts'
 import { Fields, type Layout, mappedBits, maskBytes, unmapAddress } from './layout.ts'
+import { packetMarks } from './marks.ts'
 import {
   CONFIG,
   DEVICE,
@@ -18,11 +19,13 @@ import {
   ENDPOINT_KEY,
   HOST,
   NETWORK,
+  readU32,
   U32,
+  u32,
 } from './structs.ts'
 
 /** Number of the layouts below; pins stand under a directory that carries it (R34). */
-export const MAPS_SCHEMA = 1
+export const MAPS_SCHEMA = 2
 
 /** UDP port of VXLAN. RFC 7348 §5 */
 export const VXLAN_PORT = 4789
@@ -32,7 +35,7 @@ export const CARRIERS = { local: 0, vxlan: 1, direct: 2, auto: 3 } as const
 export type CarrierName = keyof typeof CARRIERS
 
 /** Prefixes one network may have. */
-export const MAX_PREFIXES = 4
+export const MAX_PREFIXES = 16
 
 /** Rows of the array `hosts`; a host index is below this. */
 export const MAX_HOSTS = 16_384
@@ -55,9 +58,13 @@ export interface EndpointEntry {
   readonly vni: number
   readonly address: IP
   readonly mac: Mac
-  /** Index of the host-side device here, or the row in `hosts` of the host that has it. */
+  /**
+   * Index of the host-side device here, or the row in `hosts` of the host that has it. `host` is an address
+   * of this host itself, reached by the network's gateway device.
+   */
   readonly at:
     | { readonly kind: 'local'; readonly ifindex: number }
+    | { readonly kind: 'host'; readonly ifindex: number }
     | { readonly kind: 'remote'; readonly host: number }
 }
 
@@ -81,6 +88,13 @@ export interface NetworkEntry {
   /** Anycast addresses that answer ARP, neighbour solicitations and echo; may lie outside the prefixes. */
   readonly gateway4: IP | undefined
   readonly gateway6: IP | undefined
+  /**
+   * The device that leads to the host's own stack and by it to the outside; undefined closes both. `mark` is
+   * the network's index as `packetMarks().ofIndex()` has it.
+   */
+  readonly gateway: { readonly ifindex: number; readonly mark: number } | undefined
+  /** True when 169.254.169.254 and fd00:ec2::254 may be asked. */
+  readonly openMetadata: boolean
 }
 
 /** Another host as seen from here; endpoints point to it by index. */
@@ -127,18 +141,14 @@ export interface ConfigEntry {
   readonly crossFamilyStrip: boolean
   /** True when any network has an entry in `direct_prefixes`. */
   readonly direct: boolean
+  /** Our bits of the packet mark; see `packetMarks()`. */
+  readonly packetMarkMask: number
 }
 
+const ENDPOINT_FLAG = { HOST: 1 } as const
+const NETWORK_FLAG = { OPEN_METADATA: 1 } as const
 const CONFIG_FLAG = { CROSS_FAMILY_STRIP: 1, DIRECT: 2 } as const
 const HOST_FLAG = { VALID: 1, IPV6: 2, ON_LINK: 4, NEXT_HOP_IPV6: 8, NEXT_HOP_MAC: 16 } as const
-
-function u32(value: number): Uint8Array {
-  return new Fields(U32).setNumber('number', value).bytes
-}
-
-function readU32(bytes: Uint8Array): number {
-  return new Fields(U32, bytes).number('number')
-}
 
 /** {network, address} → local device or remote host. */
 export const endpoints: MapLayout<EndpointEntry> = {
@@ -150,17 +160,19 @@ export const endpoints: MapLayout<EndpointEntry> = {
     new Fields(ENDPOINT_KEY).setNumber('vni', vni).setAddress('address', address).bytes,
   valueOf: ({ at, mac }) =>
     new Fields(ENDPOINT)
-      .setNumber('ifindex', at.kind === 'local' ? at.ifindex : 0)
+      .setNumber('ifindex', at.kind === 'remote' ? 0 : at.ifindex)
       .setNumber('host', at.kind === 'remote' ? at.host : 0)
-      .setMac('mac', mac).bytes,
+      .setMac('mac', mac)
+      .setNumber('flags', at.kind === 'host' ? ENDPOINT_FLAG.HOST : 0).bytes,
   entryOf: (key, value) => {
     const [k, v] = [new Fields(ENDPOINT_KEY, key), new Fields(ENDPOINT, value)]
     const [address, mac, ifindex] = [k.address('address'), v.mac('mac'), v.number('ifindex')]
     if (address === undefined || mac === undefined) return undefined
+    const kind = (v.number('flags') & ENDPOINT_FLAG.HOST) === 0 ? 'local' : 'host'
     const at =
       ifindex === 0
         ? ({ kind: 'remote', host: v.number('host') } as const)
-        : ({ kind: 'local', ifindex } as const)
+        : ({ kind, ifindex } as const)
     return { vni: k.number('vni'), address, mac, at }
   },
 }
@@ -195,7 +207,8 @@ export const devices: MapLayout<DeviceEntry> = {
   },
 }
 
-function carrierOf(number: number): CarrierName | undefined {
+/** The carrier with this number, or undefined for one that this version does not know. */
+export function carrierOf(number: number): CarrierName | undefined {
   for (const name of ['local', 'vxlan', 'direct', 'auto'] as const) {
     if (CARRIERS[name] === number) return name
   }
@@ -209,12 +222,15 @@ export const networks: MapLayout<NetworkEntry> = {
   value: NETWORK,
   maxEntries: 1 << 16,
   keyOf: ({ vni }) => u32(vni),
-  valueOf: ({ prefixes, gateway4, gateway6 }) => {
+  valueOf: ({ prefixes, gateway4, gateway6, gateway, openMetadata }) => {
     if (prefixes.length > MAX_PREFIXES) throw new Error(`more than ${MAX_PREFIXES} prefixes`)
     const value = new Fields(NETWORK)
       .setAddress('gateway4', gateway4)
       .setAddress('gateway6', gateway6)
       .setNumber('prefix_count', prefixes.length)
+      .setNumber('gateway_ifindex', gateway?.ifindex ?? 0)
+      .setNumber('mark', gateway?.mark ?? 0)
+      .setNumber('flags', openMetadata ? NETWORK_FLAG.OPEN_METADATA : 0)
     for (const [i, prefix] of prefixes.entries()) {
       const address = prefixAddress(prefix)
       const at = NETWORK.fields.prefixes.at + i * 32
@@ -229,11 +245,14 @@ export const networks: MapLayout<NetworkEntry> = {
       const at = NETWORK.fields.prefixes.at + i * 32
       return prefixOf(value.slice(at, at + 16), bitsSet(value.slice(at + 16, at + 32)))
     })
+    const ifindex = v.number('gateway_ifindex')
     return {
       vni: readU32(key),
       prefixes,
       gateway4: v.address('gateway4'),
       gateway6: v.address('gateway6'),
+      gateway: ifindex === 0 ? undefined : { ifindex, mark: v.number('mark') },
+      openMetadata: (v.number('flags') & NETWORK_FLAG.OPEN_METADATA) !== 0,
     }
   },
 }
@@ -322,8 +341,9 @@ export const config: MapLayout<ConfigEntry> = {
   value: CONFIG,
   maxEntries: 1,
   keyOf: () => u32(0),
-  valueOf: (c) =>
-    new Fields(CONFIG)
+  valueOf: (c) => {
+    const marks = packetMarks(c.packetMarkMask)
+    return new Fields(CONFIG)
       .setAddress('local4', c.address4)
       .setAddress('local6', c.address6)
       .setMac('fabric_mac', c.fabricMac)
@@ -333,7 +353,11 @@ export const config: MapLayout<ConfigEntry> = {
         'flags',
         (c.crossFamilyStrip ? CONFIG_FLAG.CROSS_FAMILY_STRIP : 0) |
           (c.direct ? CONFIG_FLAG.DIRECT : 0),
-      ).bytes,
+      )
+      .setNumber('mark_passed', marks.passed)
+      .setNumber('mark_unchecked', marks.unchecked)
+      .setNumber('mark_mask', marks.mask).bytes
+  },
   entryOf: (_key, value) => {
     const v = new Fields(CONFIG, value)
     const fabricMac = v.mac('fabric_mac')
@@ -346,6 +370,7 @@ export const config: MapLayout<ConfigEntry> = {
       vxlanIfindex: v.number('vxlan_ifindex'),
       crossFamilyStrip: (v.number('flags') & CONFIG_FLAG.CROSS_FAMILY_STRIP) !== 0,
       direct: (v.number('flags') & CONFIG_FLAG.DIRECT) !== 0,
+      packetMarkMask: v.number('mark_mask'),
     }
   },
 }

@@ -3,13 +3,21 @@
  * compares every offset and width with the type information inside bpf/carrick.bpf.o.
  */
 
-import type { Layout } from './layout.ts'
+import { Fields, type Layout } from './layout.ts'
 
 /** A plain __u32, as key or value. */
 export const U32: Layout<'number'> = {
   struct: undefined,
   size: 4,
   fields: { number: { kind: 'u32', at: 0 } },
+}
+
+export function u32(value: number): Uint8Array {
+  return new Fields(U32).setNumber('number', value).bytes
+}
+
+export function readU32(bytes: Uint8Array): number {
+  return new Fields(U32, bytes).number('number')
 }
 
 export const ENDPOINT_KEY = {
@@ -44,12 +52,25 @@ export const DEVICE = {
 
 export const NETWORK = {
   struct: 'network',
-  size: 164,
+  size: 560,
   fields: {
     gateway4: { kind: 'address', at: 0 },
     gateway6: { kind: 'address', at: 16 },
     prefixes: { kind: 'address', at: 32 },
-    prefix_count: { kind: 'u32', at: 160 },
+    prefix_count: { kind: 'u32', at: 544 },
+    gateway_ifindex: { kind: 'u32', at: 548 },
+    mark: { kind: 'u32', at: 552 },
+    flags: { kind: 'u32', at: 556 },
+  },
+} as const satisfies Layout
+
+export const GATEWAY = {
+  struct: 'gateway',
+  size: 12,
+  fields: {
+    vni: { kind: 'u32', at: 0 },
+    carrier: { kind: 'u32', at: 4 },
+    mtu: { kind: 'u32', at: 8 },
   },
 } as const satisfies Layout
 
@@ -77,7 +98,7 @@ export const DIRECT_PREFIX_KEY = {
 
 export const CONFIG = {
   struct: 'config',
-  size: 48,
+  size: 60,
   fields: {
     local4: { kind: 'address', at: 0 },
     local6: { kind: 'address', at: 16 },
@@ -85,5 +106,36 @@ export const CONFIG = {
     vxlan_port: { kind: 'be16', at: 38 },
     vxlan_ifindex: { kind: 'u32', at: 40 },
     flags: { kind: 'u32', at: 44 },
+    mark_passed: { kind: 'u32', at: 48 },
+    mark_unchecked: { kind: 'u32', at: 52 },
+    mark_mask: { kind: 'u32', at: 56 },
   },
 } as const satisfies Layout
+
+/** The structures of the socket hooks' object, bpf/hooks.bpf.o. */
+export const LOOPBACK_PORT = {
+  struct: 'loopback_port',
+  size: 20,
+  fields: {
+    address: { kind: 'address', at: 0 },
+    port: { kind: 'be16', at: 16 },
+    protocol: { kind: 'u8', at: 18 },
+    family: { kind: 'u8', at: 19 },
+  },
+} as const satisfies Layout
+
+export const LOOPBACK_TARGET = {
+  struct: 'loopback_target',
+  size: 24,
+  fields: {
+    address: { kind: 'address', at: 0 },
+    mark: { kind: 'u32', at: 16 },
+    port: { kind: 'be16', at: 20 },
+  },
+} as const satisfies Layout
+
+export const U64: Layout<'number'> = {
+  struct: undefined,
+  size: 8,
+  fields: { number: { kind: 'u64', at: 0 } },
+}

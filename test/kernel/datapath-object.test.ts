@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TRAFFIC_MAP, TRAFFIC_PATHS } from '../../src/hoststate/drops.ts'
+import { gateways } from '../../src/hoststate/gateway-maps.ts'
 import * as maps from '../../src/hoststate/maps.ts'
 import { openLibbpf } from '../../src/kernel/bpf/libbpf.ts'
 import { openPinnedMap } from '../../src/kernel/bpf/map.ts'
@@ -54,6 +55,7 @@ describe('maps', () => {
       maps.hosts,
       maps.directPrefixes,
       maps.config,
+      gateways,
     ]) {
       expect(object.map(layout.name).shape).toMatchObject({
         name: layout.name,

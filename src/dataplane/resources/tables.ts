@@ -1,6 +1,7 @@
 /** The kinds that are entries of the datapath's maps: which map each is in, and what its entry says. */
 
 import * as maps from '../../hoststate/maps.ts'
+import { DEFAULT_MARK_MASK } from '../../hoststate/marks.ts'
 import type {
   DatapathConfig,
   DeviceEntry,
@@ -27,6 +28,8 @@ export function networkEntries({ datapath }: Context): Resource<NetworkEntry> {
       prefixes,
       gateway4: ofFamily(gateways, 4),
       gateway6: ofFamily(gateways, 6),
+      gateway: undefined,
+      openMetadata: false,
     }),
     wantedOf: ({ vni, prefixes, gateway4, gateway6 }) => ({
       kind: 'network',
@@ -67,7 +70,7 @@ export function endpointEntries({ datapath, devices }: Context): Resource<Endpoi
       address,
       mac,
       at:
-        at.kind === 'local' ? { device: deviceName(devices, at.ifindex) } : { hostIndex: at.host },
+        at.kind === 'remote' ? { hostIndex: at.host } : { device: deviceName(devices, at.ifindex) },
     }),
   })
 }
@@ -110,6 +113,7 @@ export function configs({ datapath, devices }: Context): Resource<DatapathConfig
       vxlanIfindex: devices.of(want.vxlanDevice),
       crossFamilyStrip: datapath.crossFamilyStrip,
       direct: want.direct,
+      packetMarkMask: DEFAULT_MARK_MASK,
     }),
     wantedOf: (entry) => ({
       kind: 'config',

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import * as drops from '../../../src/hoststate/drops.ts'
 import * as maps from '../../../src/hoststate/maps.ts'
+import { DEFAULT_MARK_MASK } from '../../../src/hoststate/marks.ts'
 import { probeFeatures } from '../../../src/kernel/bpf/features.ts'
 import { openLibbpf } from '../../../src/kernel/bpf/libbpf.ts'
 import { BpfObject } from '../../../src/kernel/bpf/object.ts'
@@ -64,6 +65,7 @@ export const CONFIG: maps.ConfigEntry = {
   vxlanIfindex: LO,
   crossFamilyStrip: true,
   direct: false,
+  packetMarkMask: DEFAULT_MARK_MASK,
 }
 
 /** A loaded datapath with one network, two containers here and two elsewhere. */
@@ -83,6 +85,8 @@ export class Fabric implements Disposable {
       prefixes: [prefix('10.80.0.0/16'), prefix('fd80::/48')],
       gateway4: GATEWAY.ip4,
       gateway6: GATEWAY.ip6,
+      gateway: undefined,
+      openMetadata: false,
     })
     this.putDevice('vxlan')
     for (const host of HOSTS) this.put(maps.hosts, host)

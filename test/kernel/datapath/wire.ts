@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { dropReason, readDropCount, type TrafficPath } from '../../../src/hoststate/drops.ts'
 import * as maps from '../../../src/hoststate/maps.ts'
+import { DEFAULT_MARK_MASK } from '../../../src/hoststate/marks.ts'
 import { probeFeatures } from '../../../src/kernel/bpf/features.ts'
 import { openLibbpf } from '../../../src/kernel/bpf/libbpf.ts'
 import { BpfObject } from '../../../src/kernel/bpf/object.ts'
@@ -121,6 +122,7 @@ export class Host implements Disposable {
       vxlanIfindex: this.ns.ifindex('ckvx0'),
       crossFamilyStrip: probeFeatures(bpf, this.object).crossFamilyStrip,
       direct,
+      packetMarkMask: DEFAULT_MARK_MASK,
     })
     const prefixes = ['10.80.0.0/16', 'fd80::/48'].map((text) => {
       const prefix = parsePrefix(text)
@@ -129,7 +131,8 @@ export class Host implements Disposable {
       return prefix
     })
     const [gateway4, gateway6] = [ip('10.80.0.1'), ip('fd80::1')]
-    this.put(maps.networks, { vni: VNI, prefixes, gateway4, gateway6 })
+    const closed = { gateway: undefined, openMetadata: false }
+    this.put(maps.networks, { vni: VNI, prefixes, gateway4, gateway6, ...closed })
   }
 
   addContainer(number: number, carrier: maps.CarrierName, mtuBytes: number): Container {
