@@ -35,6 +35,8 @@ export const keys = {
   publication: (networkId: string, hostId: string, publicationId: string) =>
     `${ROOT}publications/${networkId}/${hostId}/${publicationId}`,
   publications: (networkId: string) => `${ROOT}publications/${networkId}/`,
+  reservation: (networkId: string, name: string) => `${ROOT}reservations/${networkId}/${name}`,
+  reservations: (networkId: string) => `${ROOT}reservations/${networkId}/`,
   token: (tokenId: string) => `${ROOT}tokens/${tokenId}`,
 } as const
 
@@ -69,6 +71,7 @@ export type ParsedKey =
   | { readonly kind: 'host' | 'alive' | 'facts' | 'status'; readonly hostId: string }
   | { readonly kind: 'network'; readonly networkId: string }
   | { readonly kind: 'block' | 'address'; readonly networkId: string }
+  | { readonly kind: 'reservation'; readonly networkId: string; readonly name: string }
   | HostRecordKey
 
 /** Of a record that a host has in a network. */
@@ -101,6 +104,9 @@ export function parseKey(key: string): ParsedKey | undefined {
   if (room === 'networks') return { kind: 'network', networkId: a }
   if (room === 'blocks') return { kind: 'block', networkId: a }
   if (room === 'addresses') return { kind: 'address', networkId: a }
+  if (room === 'reservations' && b !== undefined) {
+    return { kind: 'reservation', networkId: a, name: b }
+  }
   const kind = HOST_RECORD_KINDS[room]
   if (kind === undefined || b === undefined || c === undefined) return undefined
   return { kind, networkId: a, hostId: b, id: c }

@@ -133,6 +133,7 @@ class Follower implements LiveReplica {
     this.#tables.publicationsByEndpoint.of(endpointId)
   blocks = (networkId: string) => this.#tables.blocks.of(networkId)
   addressClaims = (networkId: string) => this.#tables.addresses.of(networkId)
+  reservations = (networkId: string) => this.#tables.reservations.of(networkId)
 
   subscribe(listener: (changes: readonly ReplicaChange[]) => void): () => void {
     this.#listeners.add(listener)

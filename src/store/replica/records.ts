@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { AddressClaim, Block } from '../../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
-import type { Alive, Host, HostFacts, HostStatus, ObjectFailure } from '../../model/host.ts'
+import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
 import { type ParsedKey, parseKey } from '../../model/keys.ts'
 import {
   CARRIERS,
@@ -16,9 +16,13 @@ import {
   type Opening,
 } from '../../model/network.ts'
 import { HIGHEST_PORT, PROTOCOLS, type Publication } from '../../model/publication.ts'
+import type { Reservation } from '../../model/reservation.ts'
 import { parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { parsePrefix } from '../../net/prefix.ts'
+import { asObject, type Fields, listOf, parseObject, textOf } from './fields.ts'
+import { readAlive, readFacts, readStatus, readUnderlay } from './host-records.ts'
+import { readForced, readReservation } from './network-records.ts'
 
 /** A record and where it belongs. */
 export type Item =
@@ -31,6 +35,7 @@ export type Item =
   | { readonly kind: 'publication'; readonly id: string; readonly record: Publication }
   | { readonly kind: 'block'; readonly networkId: string; readonly record: Block }
   | { readonly kind: 'address'; readonly networkId: string; readonly record: AddressClaim }
+  | { readonly kind: 'reservation'; readonly networkId: string; readonly record: Reservation }
 
 export type Parsed =
   | { readonly ok: true; readonly item: Item }
@@ -40,8 +45,6 @@ export type Parsed =
 const SCHEMA = 1
 /** Shared strings are forgotten and collected anew beyond this many. */
 const MOST_SHARED = 50_000
-
-type Fields = Readonly<Record<string, unknown>>
 
 /** Reads records; keeps one copy of every string and label set that repeats. */
 export class RecordReader {
@@ -91,7 +94,7 @@ export class RecordReader {
   /** A host's sign of life; undefined when malformed. */
   readAlive(text: string): Alive | undefined {
     const fields = parseObject(text)
-    return fields && alive(fields)
+    return fields && readAlive(fields)
   }
 
   /** An endpoint as its host published it; undefined when malformed. */
@@ -107,11 +110,11 @@ export class RecordReader {
       case 'host':
         return withRecord({ kind: key.kind, id: key.hostId }, this.#host(fields))
       case 'alive':
-        return withRecord({ kind: key.kind, id: key.hostId }, alive(fields))
+        return withRecord({ kind: key.kind, id: key.hostId }, readAlive(fields))
       case 'facts':
-        return withRecord({ kind: key.kind, id: key.hostId }, facts(fields))
+        return withRecord({ kind: key.kind, id: key.hostId }, readFacts(fields))
       case 'status':
-        return withRecord({ kind: key.kind, id: key.hostId }, status(fields))
+        return withRecord({ kind: key.kind, id: key.hostId }, readStatus(fields))
       case 'endpoint':
         return withRecord({ kind: key.kind, id: key.id }, this.#endpoint(fields))
       case 'publication':
@@ -120,6 +123,8 @@ export class RecordReader {
         return withRecord({ kind: key.kind, networkId: key.networkId }, this.#block(fields))
       case 'address':
         return withRecord({ kind: key.kind, networkId: key.networkId }, this.#claim(fields))
+      case 'reservation':
+        return withRecord({ kind: key.kind, networkId: key.networkId }, readReservation(fields))
       default:
         return key satisfies never
     }
@@ -139,6 +144,7 @@ export class RecordReader {
     const open = openings(fields['open'])
     if (open === undefined) return
     const alsoAccepts = carrierOf(fields['alsoAccepts'])
+    const forced = readForced(fields['forced'])
     return {
       ...common,
       carrier,
@@ -147,6 +153,7 @@ export class RecordReader {
       masquerade: fields['masquerade'] !== false,
       open,
       ...(alsoAccepts === undefined ? {} : { alsoAccepts }),
+      ...(forced === undefined ? {} : { forced }),
       labels,
       createdAt,
     }
@@ -154,7 +161,7 @@ export class RecordReader {
 
   #host(fields: Fields): Host | undefined {
     const { id, name, index, vxlanPort, version, publishedSequence, epoch } = fields
-    const underlay = listOf(fields['underlay'], underlayAddress)
+    const underlay = listOf(fields['underlay'], readUnderlay)
     const carriers = listOf(fields['carriers'], (value) => this.#shared(value))
     if (typeof id !== 'string' || typeof name !== 'string' || typeof index !== 'number') return
     if (underlay === undefined || carriers === undefined) return
@@ -254,6 +261,7 @@ function belongs({ kind, record }: Item, key: ParsedKey): boolean {
   if (kind === 'host') return record.id === ('hostId' in key && key.hostId)
   if ('networkId' in key && 'networkId' in record && record.networkId !== key.networkId)
     return false
+  if (kind === 'reservation') return 'name' in key && record.name === key.name
   if (kind !== 'endpoint' && kind !== 'publication') return true
   return 'id' in key && record.id === key.id && record.hostId === key.hostId
 }
@@ -262,65 +270,8 @@ function withRecord<P extends object, R>(place: P, record: R | undefined) {
   return record === undefined ? undefined : { ...place, record }
 }
 
-function alive({ bootId, instance, since }: Fields): Alive | undefined {
-  if (typeof bootId !== 'string' || typeof instance !== 'string') return undefined
-  return typeof since === 'string' ? { bootId, instance, since } : undefined
-}
-
-function facts(fields: Fields): HostFacts | undefined {
-  const routes = listOf(fields['routes'], (value) => {
-    const route = asObject(value)
-    const prefix = textOf(parsePrefix)(route?.['prefix'])
-    const device = route?.['device']
-    return prefix !== undefined && typeof device === 'string' ? { prefix, device } : undefined
-  })
-  return routes && { schema: 1, routes }
-}
-
-function status(fields: Fields): HostStatus | undefined {
-  const { appliedRevision, endpoints, updatedAt } = fields
-  const failures = listOf(fields['failures'], failure)
-  if (typeof appliedRevision !== 'number' || typeof endpoints !== 'number') return undefined
-  if (failures === undefined || typeof updatedAt !== 'string') return undefined
-  return { schema: 1, appliedRevision, endpoints, failures, updatedAt }
-}
-
-function failure(value: unknown): ObjectFailure | undefined {
-  const { object, code, message, since, attempts } = asObject(value) ?? {}
-  if (typeof object !== 'string' || typeof code !== 'string') return undefined
-  if (typeof message !== 'string' || typeof since !== 'string') return undefined
-  return typeof attempts === 'number' ? { object, code, message, since, attempts } : undefined
-}
-
-function underlayAddress(value: unknown): Host['underlay'][number] | undefined {
-  const fields = asObject(value)
-  const address = textOf(parseIP)(fields?.['address'])
-  const prefix = textOf(parsePrefix)(fields?.['prefix'])
-  const mac = textOf(parseMac)(fields?.['mac'])
-  const mtuBytes = fields?.['mtuBytes']
-  if (address === undefined || prefix === undefined || mac === undefined) return undefined
-  return typeof mtuBytes === 'number' ? { address, prefix, mac, mtuBytes } : undefined
-}
-
 function isPort(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= HIGHEST_PORT
-}
-
-function parseObject(text: string): Fields | undefined {
-  try {
-    return asObject(JSON.parse(text))
-  } catch {
-    return undefined // JSON.parse throws nothing but SyntaxError
-  }
-}
-
-function asObject(value: unknown): Fields | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  return value as Fields // an object that is no array has string keys
-}
-
-function textOf<T>(parse: (text: string) => T | undefined): (value: unknown) => T | undefined {
-  return (value) => (typeof value === 'string' ? parse(value) : undefined)
 }
 
 function carrierOf(value: unknown): Carrier | undefined {
@@ -334,20 +285,8 @@ function openings(value: unknown): readonly Opening[] | undefined {
   return OPENINGS.filter((known) => value.includes(known))
 }
 
-/** Every element parsed, or undefined when one is not what it should be. */
-function listOf<T>(value: unknown, parse: (value: unknown) => T | undefined): T[] | undefined {
-  if (!Array.isArray(value)) return undefined
-  const found: T[] = []
-  for (const element of value) {
-    const parsed = parse(element)
-    if (parsed === undefined) return undefined
-    found.push(parsed)
-  }
-  return found
-}
-
 /** Keys under our root that are not for the replica: what only transactions and requests read. */
-const UNREAD = /^\/carrick\/(cluster$|(counters|host-names|ipam|network-names|tokens)\/)/
+const UNREAD = /^\/carrick\/(cluster$|(counters|guards|host-names|ipam|network-names|tokens)\/)/
 
 /** What the key is the address of; `unread` for what the replica passes over, undefined for the unknown. */
 export function readKey(key: string): ParsedKey | 'unread' | undefined {

@@ -9,6 +9,7 @@ import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
+import type { Reservation } from '../../model/reservation.ts'
 
 export type ReplicaChange =
   | { readonly kind: 'network' | 'host' | 'alive' | 'facts' | 'status'; readonly id: string }
@@ -25,7 +26,7 @@ export type ReplicaChange =
       readonly hostId: string
       readonly endpointId: string
     }
-  | { readonly kind: 'block' | 'address'; readonly networkId: string }
+  | { readonly kind: 'block' | 'address' | 'reservation'; readonly networkId: string }
   /** Anything may have changed: everything was listed anew. */
   | { readonly kind: 'all' }
 
@@ -60,6 +61,7 @@ export interface Replica {
   publicationsOfEndpoint(endpointId: string): Iterable<Publication>
   blocks(networkId: string): Iterable<Block>
   addressClaims(networkId: string): Iterable<AddressClaim>
+  reservations(networkId: string): Iterable<Reservation>
 
   /**
    * Is called in the same turn in which the replica changes, once for all changes of one revision; returns

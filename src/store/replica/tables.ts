@@ -9,6 +9,7 @@ import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
 import { keys, type ParsedKey } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
+import type { Reservation } from '../../model/reservation.ts'
 import { Bundles, Groups } from './groups.ts'
 import { type Item, sameRecord } from './records.ts'
 import type { ReplicaChange } from './replica.ts'
@@ -27,6 +28,7 @@ export class Tables {
   readonly publicationsByEndpoint = new Bundles<Publication>()
   readonly blocks = new Groups<Block>()
   readonly addresses = new Groups<AddressClaim>()
+  readonly reservations = new Groups<Reservation>()
 
   /** True when the record stands there already, word for word. */
   has(key: string, item: Item): boolean {
@@ -64,6 +66,9 @@ export class Tables {
       case 'address':
         this.addresses.put(item.networkId, key, item.record)
         return { kind: item.kind, networkId: item.networkId }
+      case 'reservation':
+        this.reservations.put(item.networkId, key, item.record)
+        return { kind: item.kind, networkId: item.networkId }
       default:
         return item satisfies never
     }
@@ -88,11 +93,11 @@ export class Tables {
       case 'publication':
         return this.removePublication(parsed.id)
       case 'block':
-      case 'address': {
-        const group = parsed.kind === 'block' ? this.blocks : this.addresses
-        const { kind, networkId } = parsed
-        return group.remove(networkId, key) ? { kind, networkId } : undefined
-      }
+        return goneFrom(this.blocks, key, parsed)
+      case 'address':
+        return goneFrom(this.addresses, key, parsed)
+      case 'reservation':
+        return goneFrom(this.reservations, key, parsed)
       default:
         return parsed satisfies never
     }
@@ -149,6 +154,7 @@ export class Tables {
     }
     yield* this.blocks.keys()
     yield* this.addresses.keys()
+    yield* this.reservations.keys()
   }
 
   #get(key: string, item: Item): Item['record'] | undefined {
@@ -163,6 +169,8 @@ export class Tables {
         return this.blocks.get(item.networkId, key)
       case 'address':
         return this.addresses.get(item.networkId, key)
+      case 'reservation':
+        return this.reservations.get(item.networkId, key)
       case 'host':
         return this.hosts.get(item.id)
       case 'alive':
@@ -222,6 +230,14 @@ class HostRecords<T extends HostRecord> {
     this.byHost.remove(before.hostId, before)
     return before
   }
+}
+
+function goneFrom<T>(
+  group: Groups<T>,
+  key: string,
+  { kind, networkId }: ParsedKey & { readonly kind: 'block' | 'address' | 'reservation' },
+): ReplicaChange | undefined {
+  return group.remove(networkId, key) ? { kind, networkId } : undefined
 }
 
 function gone(
