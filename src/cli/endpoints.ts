@@ -93,53 +93,97 @@ export function addEndpointCommands(program: Command, io: Io): void {
 function addAttach(program: Command, io: Io): void {
   const attach = program
     .command('attach')
-    .argument('<network>', 'name or id')
+    .argument('<network...>', 'names or ids, in the order of their interfaces')
     .option('--netns <path>', 'network namespace: a path, or a name as `ip netns` knows it')
     .option('--pid <pid>', 'process whose network namespace it is', parsesPositive)
-    .option('--ip <address>', 'wanted address, once per family', collect)
-    .option('--mac <address>', 'wanted MAC address')
+    .option('--ip <address>', 'wanted address, once per network and family', collect)
+    .option('--mac <address>', 'wanted MAC address, once per network in their order', collect)
     .option('--name <name>', 'name, unique in the network')
     .option('--label <key=value>', 'label, repeatable', collectLabel)
-    .option('--ifname <name>', 'interface inside the namespace (default: eth0)')
+    .option(
+      '--ifname <name>',
+      'interface inside the namespace, once per network in their order (default: eth0, eth1, ...)',
+      collect,
+    )
+    .option(
+      '--default-route <network>',
+      'network whose gateway is the default route (default: the first)',
+      collect,
+    )
   onRun(
     explain(
       addOutputOptions(attach),
-      'Attach a network namespace to a network.',
+      'Attach a network namespace to networks: to all of them or to none.',
       [
         'carrick attach blue --netns /run/netns/web --name web --label app=web',
         'carrick attach blue --pid 4711 --ip 10.80.0.9',
+        'carrick attach lan blue shop --netns web --default-route shop',
       ],
       ['detach', 'endpoint ls', 'network create'],
     ),
     io,
-    async (context, [network = '']) => {
-      const { netns, pid, ip, mac, name, label, ifname } = context.options
+    async (context, networks) => {
+      const { netns, pid, name, label } = context.options
       if ((netns === undefined) === (pid === undefined)) {
         throw new NetworkError(
           'invalid',
           'Cannot attach: exactly one of --netns and --pid is needed',
           {
-            hint: `carrick attach ${network} --netns /run/netns/NAME`,
+            hint: `carrick attach ${networks.join(' ')} --netns /run/netns/NAME`,
           },
         )
       }
-      const body = {
-        metadata: { name, labels: label },
-        spec: {
-          netns: netns === undefined ? undefined : netnsPath(String(netns)),
-          pid,
-          addresses: ip,
-          mac,
-          ifname,
-        },
+      const metadata = { name, labels: label }
+      const target = { netns: netns === undefined ? undefined : netnsPath(String(netns)), pid }
+      const parts = partsOf(context, networks)
+      const [only] = parts
+      if (only !== undefined && parts.length === 1) {
+        const { network, ...part } = only
+        const spec = { ...target, ...part, addresses: context.options['ip'] }
+        const url = path`/v1/networks/${network}/endpoints`
+        await context.one(
+          await context.client.post<Endpoint>(url, { metadata, spec }),
+          endpointShape,
+        )
+        return
       }
-      const attached = await context.client.post<Endpoint>(
-        path`/v1/networks/${network}/endpoints`,
-        body,
-      )
-      await context.one(attached, endpointShape)
+      const spec = { ...target, networks: parts, addresses: context.options['ip'] }
+      const { items } = await context.client.post<{ items: readonly Endpoint[] }>('/v1/endpoints', {
+        metadata,
+        spec,
+      })
+      await context.list(items, endpointShape)
     },
   )
+}
+
+/** What is said of each network; throws `invalid` when it cannot be told which is meant. */
+function partsOf({ options }: Context, networks: readonly string[]) {
+  const each = (flag: string, key: string): readonly string[] => {
+    const given = (options[key] ?? []) as readonly string[] // made by `collect`
+    if (given.length === 0 || given.length === networks.length) return given
+    const times = networks.length === 1 ? 'once' : `once per network, ${networks.length} times`
+    throw new NetworkError('invalid', `Cannot attach: --${flag} is given ${times} or not at all`)
+  }
+  const macs = each('mac', 'mac')
+  const ifnames = each('ifname', 'ifname')
+  const defaults = (options['defaultRoute'] ?? []) as readonly string[] // as above
+  if (defaults.length > 1) {
+    throw new NetworkError('invalid', 'Cannot attach: there is one default route, name one network')
+  }
+  const [chosen] = defaults
+  if (chosen !== undefined && !networks.includes(chosen)) {
+    throw new NetworkError(
+      'invalid',
+      `Cannot attach: --default-route ${chosen} is none of the networks ${networks.join(', ')}`,
+    )
+  }
+  return networks.map((network, i) => ({
+    network,
+    mac: macs[i],
+    ifname: ifnames[i],
+    defaultRoute: network === chosen ? true : undefined,
+  }))
 }
 
 /** The daemon has another working directory; a bare name is one of ip-netns(8). */

@@ -209,6 +209,10 @@ test('names, places and addresses are taken once', async () => {
   await assert.rejects(a.attach('blue', { name: 'web' }), refused('already-exists', /"web"/))
   await assert.rejects(
     a.attach('blue', { netns: '/run/netns/x' }),
+    refused('already-exists', /network blue is in this namespace already/),
+  )
+  await assert.rejects(
+    a.attach('blue', { netns: '/run/netns/x', ifname: 'eth0' }),
     refused('already-exists', /eth0 in this namespace belongs to endpoint web/),
   )
   assert.equal(a.ports.held.size, 0)

@@ -31,19 +31,35 @@ export interface NetworkSpec {
   readonly by?: Caller
 }
 
-export interface AttachSpec {
+/** One network of an attach. */
+export interface AttachPart {
   /** Name or id of the network. */
   readonly network: string
-  /** Path of the namespace, or the process that lives in it: exactly one of the two. */
-  readonly netns?: string
-  readonly pid?: number
   /** Wanted addresses, at most one per family; the others are chosen. */
   readonly addresses?: readonly string[]
   readonly mac?: string
+  /** Default: the first of eth0, eth1, ... that no endpoint of this namespace has. */
+  readonly ifname?: string
+  /** True: its gateway becomes the default route. Default: that of the namespace's first network. */
+  readonly defaultRoute?: boolean
+}
+
+/** What an attach says besides its networks. */
+export interface AttachTarget {
+  /** Path of the namespace, or the process that lives in it: exactly one of the two. */
+  readonly netns?: string
+  readonly pid?: number
   readonly name?: string
   readonly labels?: Readonly<Record<string, string>>
-  /** Default eth0. */
-  readonly ifname?: string
+}
+
+export interface AttachSpec extends AttachPart, AttachTarget {}
+
+/** Several networks at once, in the order of their interfaces: all of them or none. */
+export interface AttachAllSpec extends AttachTarget {
+  readonly networks: readonly AttachPart[]
+  /** Wanted addresses, each for the network whose prefix has it. */
+  readonly addresses?: readonly string[]
 }
 
 export interface AttachedEndpoint {
@@ -110,6 +126,8 @@ export interface Control {
   removeNetwork(reference: string): Promise<void>
 
   attach(spec: AttachSpec): Promise<AttachedEndpoint>
+  /** Attaches to several networks at once, all or none; in the order of `spec.networks`. */
+  attachAll(spec: AttachAllSpec): Promise<readonly AttachedEndpoint[]>
   /** By id, unique prefix of an id, or name (within `network` if given). */
   detach(reference: string, network?: string): Promise<void>
   listEndpoints(filter?: {

@@ -7,6 +7,7 @@ import type { ObjectFailure } from '../model/host.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Store } from '../store/store.ts'
+import { Attacher } from './attacher.ts'
 import type { Control, DropCount, Ports, StatusView, Token } from './control.ts'
 import { Endpoints } from './endpoints.ts'
 import { Fence } from './fence.ts'
@@ -76,10 +77,13 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   const overlaps = new OverlapWarnings(replica)
   const networks = new Networks({ store, replica, clock, random, log })
   const hosts = new Hosts({ store, replica, log, hostId })
-  const endpoints = new Endpoints({
+  const settleMs = deps.settings?.settleMs ?? SETTLE_MS
+  const endpoints = new Endpoints({ journal, replica, ports, names, own, log, hostId, settleMs })
+  const attacher = new Attacher({
     ...{ journal, replica, ports, ipam, networks, names, own, clock, random, log, hostId },
-    settleMs: deps.settings?.settleMs ?? SETTLE_MS,
+    settleMs,
     signal: closing.signal,
+    remove: (endpoint) => endpoints.remove(endpoint),
   })
 
   const networkOf = (reference: string | undefined) =>
@@ -113,7 +117,8 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
     listNetworks: () => networks.list(),
     getNetwork: (reference) => networks.get(reference),
     removeNetwork: (reference) => networks.remove(reference, (id) => own.countIn(id)),
-    attach: (spec) => endpoints.attach(spec),
+    attach: (spec) => attacher.attach(spec),
+    attachAll: (spec) => attacher.attachAll(spec),
     detach: async (reference, network) => endpoints.detach(reference, networkOf(network)),
     listEndpoints: ({ network, host } = {}) =>
       endpoints.list({

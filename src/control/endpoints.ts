@@ -1,25 +1,16 @@
-/**
- * Attach and detach. An attach checks everything, keeps the namespace open, finds addresses and writes one
- * record to the journal; that record is at once the allocation and the wish. Then it waits until the kernel
- * agrees. When the kernel cannot, the record goes again and the loop removes what exists: there is no undo.
- */
+/** The endpoints of all hosts, and how those of this host are found and detached. */
 
-import { type Clock, timestamp } from '../lib/clock.ts'
 import { ERROR_CODES, isNetworkError, NetworkError } from '../lib/errors.ts'
-import { isId, newId, type Random } from '../lib/ids.ts'
+import { isId } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
-import type { Endpoint, PublishedEndpoint, Sandbox } from '../model/endpoint.ts'
+import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { ObjectFailure } from '../model/host.ts'
 import { keys } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
-import { macForAddress } from '../net/mac.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import type { Replica } from '../store/replica/replica.ts'
-import { type CheckedAttach, checkAttach } from './attach-spec.ts'
-import type { AttachedEndpoint, AttachSpec, Ports } from './control.ts'
-import type { Ipam } from './ipam/ipam.ts'
+import type { Ports } from './control.ts'
 import type { NameIndex } from './name-index.ts'
-import type { Networks } from './networks.ts'
 import type { OwnIndex } from './own-index.ts'
 import { resolve } from './resolve.ts'
 
@@ -27,17 +18,12 @@ export interface EndpointsDeps {
   readonly journal: Journal
   readonly replica: Replica
   readonly ports: Ports
-  readonly ipam: Ipam
-  readonly networks: Networks
   readonly names: NameIndex
   readonly own: OwnIndex
-  readonly clock: Clock
-  readonly random: Random
   readonly log: Log
   readonly hostId: string
-  /** How long the kernel has to agree with a change. */
+  /** How long the kernel has to agree with a change, in milliseconds. */
   readonly settleMs: number
-  readonly signal: AbortSignal
 }
 
 export class Endpoints {
@@ -81,118 +67,6 @@ export class Endpoints {
     return resolve('endpoint', reference, among)
   }
 
-  async attach(spec: AttachSpec): Promise<AttachedEndpoint> {
-    const { ports, own, names, networks } = this.#deps
-    const network = networks.get(spec.network)
-    const checked = checkAttach(network, spec)
-    using _name = names.claim(network, checked.name)
-    const sandbox = ports.sandboxes.hold(checked.target)
-    try {
-      const attempted = `attach ${checked.targetName} to network ${network.name}`
-      using _place = own.claimPlace(sandbox.inode, checked.ifname, attempted)
-      return await this.#attachTo(network, checked, sandbox)
-    } finally {
-      // Held any longer it would outlive its container; from here on its inode tells whether it is the same.
-      ports.sandboxes.release(sandbox.inode)
-    }
-  }
-
-  async #attachTo(
-    network: Network,
-    checked: CheckedAttach,
-    sandbox: Sandbox,
-  ): Promise<AttachedEndpoint> {
-    const { clock, random, log } = this.#deps
-    const startedMs = clock.monotonicMs()
-    const { endpoint, revision } = await this.#commit(network, checked, {
-      id: newId(clock.wallMs(), random),
-      sandbox: { path: sandbox.path, inode: sandbox.inode },
-    })
-    try {
-      await this.#settle(endpoint, revision)
-    } catch (error) {
-      await this.#withdraw(endpoint)
-      throw error
-    }
-    const durationMs = clock.monotonicMs() - startedMs
-    log.debug('endpoint attached', {
-      endpoint: endpoint.id,
-      network: network.name,
-      address: endpoint.addresses.join(' '),
-      revision,
-      durationMs,
-    })
-    return { endpoint, revision }
-  }
-
-  /** Finds addresses and writes the record; from the check of ownership to the commit nothing else runs. */
-  async #commit(
-    network: Network,
-    checked: CheckedAttach,
-    { id, sandbox }: { readonly id: string; readonly sandbox: Sandbox },
-  ): Promise<AttachedEndpoint> {
-    const { journal, ipam, networks, own, clock, hostId, signal } = this.#deps
-    const wish = { network, endpointId: id, addresses: checked.addresses }
-    using reservation = await ipam.reserve(wish, signal)
-    const { addresses } = reservation
-    const [first] = addresses
-    if (first === undefined) throw new Error(`network ${network.id} has no prefix`)
-    if (!networks.isOpen(network)) {
-      throw new NetworkError(
-        'not-found',
-        `Cannot attach to network ${network.name}: it was removed`,
-      )
-    }
-    const lost = addresses.find((address) => !ipam.owns(network, address))
-    if (lost !== undefined) {
-      throw new NetworkError(
-        'conflict',
-        `Cannot attach: ${lost} was taken from this host meanwhile`,
-        {
-          details: { network: network.name, address: lost },
-        },
-      )
-    }
-    const { name } = checked
-    const endpoint: Endpoint = {
-      schema: 1,
-      id,
-      networkId: network.id,
-      hostId,
-      addresses,
-      mac: checked.mac ?? macForAddress(network.vni, first),
-      ...(name === undefined ? {} : { name }),
-      labels: checked.labels,
-      sandbox,
-      ifname: checked.ifname,
-      order: 0,
-      device: own.deviceFor(id),
-      number: own.freeNumber(),
-      createdAt: timestamp(clock.wallMs()),
-    }
-    const revision = journal.commit([
-      { kind: 'put', key: keyOf(endpoint), value: JSON.stringify(endpoint) },
-    ])
-    return { endpoint, revision }
-  }
-
-  /** Waits for the kernel; throws what kept it from agreeing. */
-  async #settle(endpoint: Endpoint, revision: number): Promise<void> {
-    const { ports, settleMs } = this.#deps
-    const failures = await ports.settler.settled(revision, settleMs)
-    const failure = failures.find(({ object }) => object === `endpoint/${endpoint.id}`)
-    if (failure !== undefined) throw errorOf(failure, endpoint)
-  }
-
-  async #withdraw(endpoint: Endpoint): Promise<void> {
-    try {
-      await this.#remove(endpoint)
-    } catch (error) {
-      // The attach has failed already, and the loop goes on removing.
-      this.#deps.log.debug('endpoint not removed yet', { endpoint: endpoint.id, error })
-    }
-  }
-
   /** Content when an endpoint known by its whole id is gone already. */
   async detach(reference: string, network?: Network): Promise<void> {
     const underway = this.#detaching.get(reference)
@@ -209,7 +83,7 @@ export class Endpoints {
         { details: { endpoint: found.id, host: found.hostId, self: hostId } },
       )
     }
-    const work = this.#remove(endpoint).finally(() => this.#detaching.delete(endpoint.id))
+    const work = this.remove(endpoint).finally(() => this.#detaching.delete(endpoint.id))
     this.#detaching.set(endpoint.id, work)
     await work
     this.#deps.log.debug('endpoint detached', { endpoint: endpoint.id })
@@ -225,11 +99,12 @@ export class Endpoints {
     }
   }
 
-  async #remove(endpoint: Endpoint): Promise<void> {
+  /** Takes an endpoint of this host away, and waits until the kernel agrees. */
+  async remove(endpoint: Endpoint): Promise<void> {
     const { own } = this.#deps
     own.leaving(endpoint)
     try {
-      await this.#settle(endpoint, await this.#commitRemoval(endpoint))
+      await untilSettled(this.#deps, [endpoint], await this.#commitRemoval(endpoint))
     } finally {
       own.left(endpoint.id)
     }
@@ -244,7 +119,7 @@ export class Endpoints {
     this.#removal ??= new Promise((resolve, reject) => {
       setImmediate(() => {
         const changes = this.#leavers.splice(0).map((leaver) => {
-          return { kind: 'delete', key: keyOf(leaver) } as const
+          return { kind: 'delete', key: endpointKey(leaver) } as const
         })
         this.#removal = undefined
         try {
@@ -258,7 +133,20 @@ export class Endpoints {
   }
 }
 
-function keyOf({ networkId, hostId, id }: Endpoint): string {
+/** Waits for the kernel; throws what kept it from agreeing. */
+export async function untilSettled(
+  { ports, settleMs }: { readonly ports: Ports; readonly settleMs: number },
+  endpoints: readonly Endpoint[],
+  revision: number,
+): Promise<void> {
+  const failures = await ports.settler.settled(revision, settleMs)
+  for (const endpoint of endpoints) {
+    const failure = failures.find(({ object }) => object === `endpoint/${endpoint.id}`)
+    if (failure !== undefined) throw errorOf(failure, endpoint)
+  }
+}
+
+export function endpointKey({ networkId, hostId, id }: Endpoint): string {
   return keys.endpoint(networkId, hostId, id)
 }
 

@@ -19,6 +19,11 @@ export function deviceNameOf(endpointId: string): string {
   return DEVICE_PREFIX + hash.slice(0, DEVICE_HASH_LENGTH)
 }
 
+/** An interface name of a sandbox, kept for an attach under way. */
+export interface Place extends Disposable {
+  readonly ifname: string
+}
+
 export class OwnIndex implements Disposable {
   readonly #hostId: string
   readonly #endpoints = new Map<string, Endpoint>()
@@ -26,6 +31,8 @@ export class OwnIndex implements Disposable {
   readonly #devices = new Set<string>()
   /** `<inode> <ifname>` to the endpoint there, or to a word for one being attached. */
   readonly #places = new Map<string, string>()
+  /** Inode of a sandbox to the endpoints in it. */
+  readonly #bySandbox = new Map<number, Set<string>>()
   readonly #perNetwork = new Map<string, number>()
   /** Endpoints whose record is gone and whose number the kernel may still use. */
   readonly #leaving = new Map<string, number>()
@@ -60,10 +67,22 @@ export class OwnIndex implements Disposable {
     return id === undefined ? undefined : this.#endpoints.get(id)
   }
 
-  /** The smallest number no endpoint has; it is taken by committing the endpoint's record. */
-  freeNumber(): number {
-    while (this.#byNumber.has(this.#lowestFree)) this.#lowestFree++
-    return this.#lowestFree
+  /** The smallest numbers no endpoint has; each is taken by committing its endpoint's record. */
+  freeNumbers(count: number): readonly number[] {
+    const free: number[] = []
+    for (let number = this.#lowestFree; free.length < count; number++) {
+      if (!this.#byNumber.has(number)) free.push(number)
+    }
+    this.#lowestFree = free[0] ?? this.#lowestFree
+    return free
+  }
+
+  /** The endpoints that live in a sandbox. */
+  *inSandbox(inode: number): Generator<Endpoint> {
+    for (const id of this.#bySandbox.get(inode) ?? []) {
+      const endpoint = this.#endpoints.get(id)
+      if (endpoint !== undefined) yield endpoint
+    }
   }
 
   /** A device name no endpoint has, always the same for the same id unless two ids collide. */
@@ -75,10 +94,12 @@ export class OwnIndex implements Disposable {
   }
 
   /**
-   * Keeps an interface name of a sandbox for an attach; disposing lets it go, unless the endpoint's record
-   * stands by then. Throws `already-exists` when an endpoint has it.
+   * Keeps an interface name of a sandbox for an attach, without one the first free of eth0, eth1, ...;
+   * disposing lets it go, unless the endpoint's record stands by then. Throws `already-exists` when an
+   * endpoint has it.
    */
-  claimPlace(inode: number, ifname: string, attempted: string): Disposable {
+  claimPlace(inode: number, wanted: string | undefined, attempted: string): Place {
+    const ifname = wanted ?? this.#freeInterface(inode)
     const place = `${inode} ${ifname}`
     const holder = this.#places.get(place)
     if (holder !== undefined) {
@@ -92,10 +113,15 @@ export class OwnIndex implements Disposable {
     }
     this.#places.set(place, 'an endpoint being attached')
     return {
+      ifname,
       [Symbol.dispose]: () => {
         if (!this.#endpoints.has(this.#places.get(place) ?? '')) this.#places.delete(place)
       },
     }
+  }
+
+  #freeInterface(inode: number): string {
+    for (let n = 0; ; n++) if (!this.#places.has(`${inode} eth${n}`)) return `eth${n}`
   }
 
   /** From now until `left`, the number of the endpoint stays taken although its record goes. */
@@ -125,6 +151,8 @@ export class OwnIndex implements Disposable {
     this.#byNumber.set(number, id)
     this.#devices.add(device)
     this.#places.set(`${sandbox.inode} ${ifname}`, id)
+    const neighbours = this.#bySandbox.get(sandbox.inode) ?? new Set<string>()
+    this.#bySandbox.set(sandbox.inode, neighbours.add(id))
     this.#perNetwork.set(networkId, this.countIn(networkId) + 1)
   }
 
@@ -133,6 +161,10 @@ export class OwnIndex implements Disposable {
     this.#devices.delete(device)
     const place = `${sandbox.inode} ${ifname}`
     if (this.#places.get(place) === id) this.#places.delete(place)
+    const neighbours = this.#bySandbox.get(sandbox.inode)
+    if (neighbours?.delete(id) === true && neighbours.size === 0) {
+      this.#bySandbox.delete(sandbox.inode)
+    }
     const left = this.countIn(networkId) - 1
     if (left > 0) this.#perNetwork.set(networkId, left)
     else this.#perNetwork.delete(networkId)

@@ -113,6 +113,15 @@ export const operations = {
     success: { status: 200, schema: schema.EndpointList },
     watchable: true,
   },
+  attachAll: {
+    method: 'POST',
+    path: '/v1/endpoints',
+    summary:
+      'Attach a network namespace to several networks at once; answers when they can be used',
+    query: nothing,
+    body: schema.AttachAll,
+    success: { status: 201, schema: schema.EndpointList },
+  },
   getEndpoint: {
     method: 'GET',
     path: '/v1/endpoints/{endpoint}',

@@ -1,5 +1,6 @@
 /** Endpoints over REST. Attach is the path every container waits for, so it reads nothing it can do without. */
 
+import type { AttachedEndpoint } from '../../control/control.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import { defined, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
@@ -19,6 +20,7 @@ export function endpointHandlers({
 }: HandlerDeps): Handlers<
   | 'listNetworkEndpoints'
   | 'attach'
+  | 'attachAll'
   | 'getNetworkEndpoint'
   | 'detachFromNetwork'
   | 'listEndpoints'
@@ -46,6 +48,14 @@ export function endpointHandlers({
       }),
     )
   }
+
+  const attachedView = ({ endpoint, revision }: AttachedEndpoint): wire.Endpoint =>
+    endpointView(endpoint, {
+      network: networkName(endpoint.networkId),
+      host: hostName ?? hostNameOf(endpoint.hostId),
+      ready: SETTLED,
+      revision,
+    })
 
   const read = (reference: string, network?: string): wire.Endpoint => {
     const [view] = views([control.getEndpoint(reference, network)])
@@ -106,12 +116,18 @@ export function endpointHandlers({
         ...(metadata === undefined ? {} : defined(metadata)),
         ...defined(spec),
       })
-      return endpointView(endpoint, {
-        network: networkName(endpoint.networkId),
-        host: hostName ?? hostNameOf(endpoint.hostId),
-        ready: SETTLED,
-        revision,
+      return attachedView({ endpoint, revision })
+    },
+
+    async attachAll({ body: { metadata, spec } }) {
+      const { networks, ...rest } = spec
+      const attached = await control.attachAll({
+        ...(metadata === undefined ? {} : defined(metadata)),
+        ...defined(rest),
+        networks: networks.map(defined),
       })
+      const items = attached.map(attachedView)
+      return { apiVersion: 'v1', kind: 'EndpointList', metadata: {}, items }
     },
 
     getNetworkEndpoint: ({ params }) => read(params.endpoint, params.network),

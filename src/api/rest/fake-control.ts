@@ -1,6 +1,12 @@
 /** A control that keeps its state in memory, for tests of what stands in front of it. */
 
-import type { AttachSpec, Control, HostView, StatusView } from '../../control/control.ts'
+import type {
+  AttachedEndpoint,
+  AttachSpec,
+  Control,
+  HostView,
+  StatusView,
+} from '../../control/control.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Network } from '../../model/network.ts'
@@ -191,6 +197,11 @@ export function createFakeControl(): FakeControl {
       networks.splice(networks.indexOf(getNetwork(reference)), 1)
     },
 
+    async attachAll({ networks: parts, addresses: _, ...target }) {
+      const made: AttachedEndpoint[] = []
+      for (const part of parts) made.push(await this.attach({ ...target, ...part }))
+      return made
+    },
     async attach(spec) {
       mayFail('attach')
       const network = getNetwork(spec.network)

@@ -72,6 +72,17 @@ export const Network = z
   })
   .meta({ id: 'Network' })
 
+/** What an attach may say of each network. */
+const attachPart = {
+  addresses: z.array(text).max(2).optional(),
+  mac: text.optional(),
+  ifname: text.optional(),
+  defaultRoute: z
+    .boolean()
+    .optional()
+    .meta({ description: "Its gateway becomes the namespace's default route" }),
+}
+
 export const Attach = z
   .strictObject({
     apiVersion: apiVersion.optional(),
@@ -80,12 +91,34 @@ export const Attach = z
     spec: z.strictObject({
       netns: z.string().min(1).max(4096).optional(),
       pid: z.int().positive().max(4_194_304).optional(),
-      addresses: z.array(text).max(2).optional(),
-      mac: text.optional(),
-      ifname: text.optional(),
+      ...attachPart,
     }),
   })
   .meta({ id: 'Attach', description: 'Exactly one of spec.netns and spec.pid names the namespace' })
+
+export const AttachAll = z
+  .strictObject({
+    apiVersion: apiVersion.optional(),
+    kind: z.literal('Endpoint').optional(),
+    metadata: wantedMetadata.optional(),
+    spec: z.strictObject({
+      netns: z.string().min(1).max(4096).optional(),
+      pid: z.int().positive().max(4_194_304).optional(),
+      networks: z
+        .array(z.strictObject({ network: text, ...attachPart }))
+        .min(1)
+        .max(64)
+        .meta({
+          description: 'In the order of their interfaces: the first gives the default route',
+        }),
+      addresses: z
+        .array(text)
+        .max(128)
+        .optional()
+        .meta({ description: 'Each for the network whose subnet has it' }),
+    }),
+  })
+  .meta({ id: 'AttachAll', description: 'All of the networks, or none' })
 
 export const Endpoint = z
   .strictObject({
