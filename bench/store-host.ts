@@ -67,7 +67,7 @@ async function main(host: string, port: number): Promise<void> {
 async function serve(store: EmbeddedStore, host: string, port: number) {
   const { engine } = store
   const mayWrite = () => true
-  const member = { name: 'bench', clientUrls: [`http://${host}:${port}`] }
+  const member = { name: 'bench', clientUrls: () => [`http://${host}:${port}`] }
   const handler = connectNodeAdapter({
     routes: (router) => {
       router.service(KV, kvService(engine, mayWrite))

@@ -150,7 +150,7 @@ async function runParts(
       stateDir: settings.stateDir,
       hostId,
       hostName: settings.hostName,
-      underlay: underlay.addresses,
+      underlay: () => underlay.addresses,
       ...(settings.store.kind === 'etcd'
         ? {
             etcd: {
@@ -258,7 +258,7 @@ async function runParts(
       ports: { sandboxes, hostPorts, settler: loop },
       reports: {
         version: VERSION,
-        store: { kind: shared.kind, address: shared.address },
+        store: { kind: shared.kind, address: () => shared.address },
         publishedSequence: () => publisher.publishedSequence,
         settled: () => loop.settledSequence >= journal.sequence && loop.failures.length === 0,
         driftRepaired: () => loop.drift,

@@ -29,7 +29,7 @@ export interface RawDrop {
 /** What other rooms report; asked anew at each `status()`. */
 export interface Reports {
   readonly version: string
-  readonly store: { readonly kind: StatusView['store']['kind']; readonly address: string }
+  readonly store: { readonly kind: StatusView['store']['kind']; address(): string }
   publishedSequence(): number
   /** True when the kernel reflects everything known here. */
   settled(): boolean
@@ -96,7 +96,12 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
       hostId,
       hostName: replica.host(hostId)?.name ?? hostId,
       version: reports.version,
-      store: { ...reports.store, connected: replica.connected, revision: replica.revision },
+      store: {
+        kind: reports.store.kind,
+        address: reports.store.address(),
+        connected: replica.connected,
+        revision: replica.revision,
+      },
       journalSequence: journal.sequence,
       publishedSequence: reports.publishedSequence(),
       settled: reports.settled(),

@@ -94,7 +94,7 @@ export class Member {
       distrust: () => lease.distrust() ?? publisher.distrust(),
       reports: {
         version: '0.1.0',
-        store: { kind: 'embedded', address: 'memory' },
+        store: { kind: 'embedded', address: () => 'memory' },
         publishedSequence: () => publisher.publishedSequence,
         settled: () => true,
         driftRepaired: () => ({}),

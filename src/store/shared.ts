@@ -19,7 +19,8 @@ import {
   writeAuthorityCertificate,
   writeIdentity,
 } from '../pki/files.ts'
-import type { Membership } from './membership.ts'
+import { type Membership, writeMembership } from './membership.ts'
+import { readMoved, writeMoved } from './served/moved.ts'
 import type { Store } from './store.ts'
 
 const SERVER_DAYS = 397
@@ -34,7 +35,8 @@ export interface SharedStoreOptions {
   readonly stateDir: string
   readonly hostId: string
   readonly hostName: string
-  readonly underlay: readonly IP[]
+  /** Where this host is now, the preferred address first. */
+  readonly underlay: () => readonly IP[]
   readonly etcd?: {
     readonly endpoints: readonly Place[]
     readonly caFile?: string | undefined
@@ -50,9 +52,16 @@ export interface SharedStoreOptions {
 
 export interface SharedStore extends AsyncDisposable {
   readonly kind: 'embedded' | 'joined' | 'etcd'
-  /** Where it is, for people. */
+  /** Where it is now, for people. */
   readonly address: string
   readonly store: Store
+  /**
+   * This host has another underlay: what it serves is certified for it, what it asks is asked from there.
+   * Gives the datagram that tells the members where their store is now, if that is this host's to say.
+   */
+  moved(): Promise<Uint8Array | undefined>
+  /** Takes such a datagram: the store is asked there from now on. Content when it is not to be believed. */
+  hear(datagram: Uint8Array): void
   /** Lets newcomers in; needs the cluster's record, so that it comes after the host is registered. */
   openDoor(): Promise<void>
   /** Makes a join token; `unsupported` with an etcd of the operator's own. */
@@ -89,6 +98,11 @@ async function openEtcd(etcd: NonNullable<SharedStoreOptions['etcd']>): Promise<
     kind: 'etcd',
     address: endpoints.join(','),
     store,
+    async moved() {
+      store.moveTo(endpoints)
+      return undefined
+    },
+    hear() {},
     async openDoor() {},
     async createToken() {
       throw new NetworkError(
@@ -107,11 +121,30 @@ async function openJoined(
   membership: Membership,
 ): Promise<SharedStore> {
   const { connectEtcd } = await import('./etcd/client.ts')
-  const store = connectEtcd({ endpoints: membership.storeEndpoints, tls: membership.tls })
+  const { clusterId, tls } = membership
+  let { storeEndpoints } = membership
+  let heardAtMs = 0
+  const store = connectEtcd({ endpoints: storeEndpoints, tls })
   return {
     kind: 'joined',
-    address: membership.storeEndpoints.join(','),
+    get address() {
+      return storeEndpoints.join(',')
+    },
     store,
+    async moved() {
+      store.moveTo(storeEndpoints)
+      return undefined
+    },
+    hear(datagram) {
+      const moved = readMoved(datagram, tls.ca)
+      if (moved === undefined || moved.clusterId !== clusterId || moved.atMs <= heardAtMs) return
+      heardAtMs = moved.atMs
+      if (moved.storeEndpoints.join() === storeEndpoints.join()) return
+      storeEndpoints = moved.storeEndpoints
+      options.log.info('store moved', { store: storeEndpoints.join(',') })
+      writeMembership(options.stateDir, { ...membership, storeEndpoints })
+      store.moveTo(storeEndpoints)
+    },
     async openDoor() {},
     createToken: (ttlSeconds) => tokenOf(store, membership.tls.ca, ttlSeconds, options.now()),
     hangUp: () => void store[Symbol.asyncDispose](),
@@ -131,7 +164,8 @@ async function openOwn(options: SharedStoreOptions): Promise<SharedStore> {
   const embedded = openEmbeddedStore({ path: join(stateDir, 'store', 'store.db') })
   try {
     const tls = await ownCertificate(options, directory, authority)
-    const storeEndpoints = underlay.map((address) => url('https', address, listen.port))
+    const storeEndpoints = (): readonly string[] =>
+      underlay().map((address) => url('https', address, listen.port))
     const served = await serveStore({
       engine: embedded.engine,
       listen: { host: listen.address === '' ? '::' : listen.address, port: listen.port },
@@ -143,8 +177,16 @@ async function openOwn(options: SharedStoreOptions): Promise<SharedStore> {
     const doors: AsyncDisposable[] = []
     return {
       kind: 'embedded',
-      address: storeEndpoints.join(','),
+      get address() {
+        return storeEndpoints().join(',')
+      },
       store: embedded,
+      async moved() {
+        served.renew(await ownCertificate(options, directory, authority))
+        const moved = { storeEndpoints: storeEndpoints(), atMs: now().getTime() }
+        return writeMoved({ clusterId: await clusterIdOf(embedded), ...moved }, authority.key)
+      },
+      hear() {},
       async openDoor() {
         const door = await openJoinDoor({
           listen: {
@@ -195,7 +237,7 @@ async function makeAuthority(directory: string, now: Date): Promise<Identity> {
   return authority
 }
 
-/** The certificate under which the store is served, made anew at each start: addresses change. */
+/** The certificate under which the store is served, made anew at each start and move: addresses change. */
 async function ownCertificate(
   { hostId, hostName, underlay, now }: SharedStoreOptions,
   directory: string,
@@ -203,7 +245,7 @@ async function ownCertificate(
 ): Promise<TlsMaterial> {
   const wishes = {
     dnsNames: [hostName, 'localhost'],
-    ipAddresses: [...underlay, '127.0.0.1', '::1'].filter((address) => isIP(address) !== 0),
+    ipAddresses: [...underlay(), '127.0.0.1', '::1'].filter((address) => isIP(address) !== 0),
     notAfter: new Date(now().getTime() + SERVER_DAYS * DAY_MS),
   }
   const { issueCertificate } = await import('../pki/certificates.ts')

@@ -66,7 +66,7 @@ test('a client does not take a member for the store', async () => {
     tls: member,
     mayWrite: () => true,
     name: 'posing',
-    clientUrls: [],
+    clientUrls: () => [],
   })
   const endpoints = [`https://127.0.0.1:${posing.address.port}`]
   await using store = connectEtcd({ endpoints, tls: member, timeoutMs: 1000 })
@@ -94,7 +94,7 @@ test('a client finds a store that went away and came back', async () => {
       tls: fixture.server,
       mayWrite: () => true,
       name: 'restarted',
-      clientUrls: [],
+      clientUrls: () => [],
     })
     return {
       port: served.address.port,

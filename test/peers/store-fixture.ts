@@ -54,7 +54,7 @@ export async function serveFixture(mayWrite: MayWrite = () => true): Promise<Ser
     tls,
     mayWrite,
     name: 'first',
-    clientUrls: ['https://127.0.0.1:2379'],
+    clientUrls: () => ['https://127.0.0.1:2379'],
   })
   const url = `https://127.0.0.1:${served.address.port}`
   const stores: Store[] = []

@@ -40,7 +40,7 @@ export interface EtcdOptions {
  * Makes a store that connects with its first call. Throws `invalid` for no endpoints, or https without
  * certificates.
  */
-export function connectEtcd(options: EtcdOptions): Store {
+export function connectEtcd(options: EtcdOptions): EtcdClient {
   const { endpoints, tls, timeoutMs = TIMEOUT_MS, pingIntervalMs = PING_INTERVAL_MS } = options
   if (endpoints.length === 0) {
     throw new NetworkError('invalid', 'Cannot use a store without address')
@@ -52,13 +52,23 @@ export function connectEtcd(options: EtcdOptions): Store {
   return new EtcdStore(new Connection({ endpoints, tls, timeoutMs, pingIntervalMs }), timeoutMs)
 }
 
-class EtcdStore implements Store {
+/** A store that can be told where it is now. */
+export interface EtcdClient extends Store {
+  /** Asks these members from now on, by new connections. */
+  moveTo(endpoints: readonly string[]): void
+}
+
+class EtcdStore implements EtcdClient {
   readonly #connection: Connection
   readonly #timeoutMs: number
 
   constructor(connection: Connection, timeoutMs: number) {
     this.#connection = connection
     this.#timeoutMs = timeoutMs
+  }
+
+  moveTo(endpoints: readonly string[]): void {
+    this.#connection.moveTo(endpoints)
   }
 
   async range(range: KeyRange, options: RangeOptions = {}): Promise<RangeResult> {

@@ -42,14 +42,27 @@ export interface ConnectionOptions {
 }
 
 export class Connection {
-  readonly #members: readonly Member[]
+  readonly #options: ConnectionOptions
   readonly #timeoutMs: number
+  #members: readonly Member[]
   #current = 0
   #closed = false
 
   constructor(options: ConnectionOptions) {
+    this.#options = options
     this.#members = options.endpoints.map((url) => memberAt(url, options))
     this.#timeoutMs = options.timeoutMs
+  }
+
+  /**
+   * Asks these members from now on, by new connections: the present ones may lead to where a member was, or
+   * from where this host was.
+   */
+  moveTo(endpoints: readonly string[]): void {
+    const before = this.#members
+    this.#members = endpoints.map((url) => memberAt(url, this.#options))
+    this.#current = 0
+    for (const { session } of before) session.close()
   }
 
   /** Asks something that may be asked twice. */

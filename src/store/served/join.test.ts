@@ -43,7 +43,7 @@ async function doorWith(shown: Identity, speaking: Identity): Promise<string> {
     authority: shown,
     store,
     clusterId: 'cluster-1',
-    storeEndpoints: ['https://192.0.2.1:2379'],
+    storeEndpoints: () => ['https://192.0.2.1:2379'],
     admit: ({ hostId, name }) => {
       admitted++
       const operation = { kind: 'put', key: keys.host(hostId), value: name } as const

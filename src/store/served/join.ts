@@ -52,7 +52,8 @@ export interface JoinDoorOptions {
   readonly authority: Identity
   readonly store: Store
   readonly clusterId: string
-  readonly storeEndpoints: readonly string[]
+  /** Where the store is now. */
+  readonly storeEndpoints: () => readonly string[]
   /** What is written for a newcomer, in the transaction that spends its token. */
   readonly admit: (joiner: Joiner) => Admission
   readonly now: () => Date
@@ -144,7 +145,8 @@ interface JoinWishes {
 }
 
 async function admit(options: JoinDoorOptions, wishes: JoinWishes): Promise<JoinAnswer> {
-  const { authority, store, clusterId, storeEndpoints } = options
+  const { authority, store, clusterId } = options
+  const storeEndpoints = options.storeEndpoints()
   const now = options.now()
   const token = parseToken(wishes.token)
   const hostId = wishes.hostId ?? newId(now.getTime(), randomBytes)

@@ -10,13 +10,13 @@ const API_VERSION = '3.4.0'
 
 export function clusterService(
   engine: Engine,
-  member: { readonly name: string; readonly clientUrls: readonly string[] },
+  member: { readonly name: string; readonly clientUrls: () => readonly string[] },
 ): ServiceImpl<typeof Cluster> {
   const { name, clientUrls } = member
   return {
     memberList: () => ({
       header: headerOf(engine),
-      members: [{ ID: engine.clusterId, name, clientURLs: [...clientUrls] }],
+      members: [{ ID: engine.clusterId, name, clientURLs: [...clientUrls()] }],
     }),
   }
 }

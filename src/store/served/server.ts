@@ -4,7 +4,12 @@
  * certificate decides what it may write.
  */
 
-import { createSecureServer, type Http2ServerRequest, type ServerHttp2Session } from 'node:http2'
+import {
+  createSecureServer,
+  type Http2ServerRequest,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+} from 'node:http2'
 import type { AddressInfo, Server } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { createContextValues } from '@connectrpc/connect'
@@ -33,11 +38,13 @@ export interface ServeOptions {
   readonly mayWrite: MayWrite
   /** How tools see this member. */
   readonly name: string
-  readonly clientUrls: readonly string[]
+  readonly clientUrls: () => readonly string[]
 }
 
 export interface ServedStore extends AsyncDisposable {
   readonly address: AddressInfo
+  /** Shows this certificate to whoever connects from now on. */
+  renew(tls: TlsMaterial): void
 }
 
 /** Starts serving. Throws `unavailable` when the address cannot be listened on. */
@@ -57,17 +64,7 @@ export async function serveStore(options: ServeOptions): Promise<ServedStore> {
     connect: false,
     grpcWeb: false,
   })
-  const server = createSecureServer(
-    {
-      ca: tls.ca,
-      cert: tls.certificate,
-      key: tls.key,
-      requestCert: true,
-      rejectUnauthorized: true,
-      minVersion: 'TLSv1.2',
-    },
-    handler,
-  )
+  const server = createSecureServer(secureOptions(tls), handler)
   server.on('secureConnection', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS))
   const sessions = new Set<ServerHttp2Session>()
   server.on('session', (session) => {
@@ -79,11 +76,23 @@ export async function serveStore(options: ServeOptions): Promise<ServedStore> {
   const address = await listenOn(server, listen)
   return {
     address,
+    renew: (material) => server.setSecureContext(secureOptions(material)),
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       for (const session of sessions) session.destroy()
       await closed
     },
+  }
+}
+
+function secureOptions(tls: TlsMaterial): SecureServerOptions {
+  return {
+    ca: tls.ca,
+    cert: tls.certificate,
+    key: tls.key,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
   }
 }
 
