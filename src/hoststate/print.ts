@@ -39,7 +39,10 @@ export function printWanted(wanted: Wanted): string {
       return `inside ${wanted.device}: ${wanted.ifname} mtu ${wanted.mtuBytes}, ${[
         ...wanted.addresses.map(({ address, length }) => `address ${address}/${length}`),
         ...wanted.neighbours.map(({ address, mac }) => `neighbour ${address} ${mac}`),
-        ...wanted.routes.map(({ to, via }) => `route ${to} via ${via}`),
+        ...wanted.routes.map(
+          ({ to, via, metric }) =>
+            `route ${to} via ${via}${metric === undefined ? '' : ` metric ${metric}`}`,
+        ),
       ].join(', ')}`
     default:
       return wanted satisfies never

@@ -149,7 +149,12 @@ export interface Interior {
   readonly mtuBytes: number
   /** Address with the length of its network's prefix, as a user expects to read it. */
   readonly addresses: readonly { readonly address: IP; readonly length: number }[]
-  readonly routes: readonly { readonly to: Prefix; readonly via: IP }[]
+  /** Without a metric: the kernel's own, 0 for IPv4 and 1024 for IPv6. */
+  readonly routes: readonly {
+    readonly to: Prefix
+    readonly via: IP
+    readonly metric?: number
+  }[]
   /** Permanent neighbours: one for each gateway, so that no table fills. */
   readonly neighbours: readonly { readonly address: IP; readonly mac: Mac }[]
 }

@@ -16,6 +16,8 @@ const onlyIPv6 = hostOf(4, '2001:db8:1::4')
 const blue = networkOf('blue', 100, ['10.80.0.0/16', 'fd80::/48'], 'vxlan')
 const red = networkOf('red', 101, ['10.80.0.0/16'], 'local')
 const green = networkOf('green', 102, ['10.90.0.0/16'], 'direct')
+const quiet = { ...networkOf('quiet', 104, ['10.95.0.0/24'], 'auto'), internal: true }
+const wide = networkOf('wide', 105, ['10.96.0.0/24', 'fd96::/64', '10.97.0.0/24'], 'vxlan')
 const auto = networkOf('auto', 103, ['fd90::/64'], 'auto')
 
 const cases: Readonly<Record<string, Snapshot>> = {
@@ -44,6 +46,27 @@ const cases: Readonly<Record<string, Snapshot>> = {
     [
       endpointOf('a', green, one, ['10.90.255.1']),
       remoteEndpointOf('b', auto, two, ['fd90::fe01']),
+    ],
+    [one, two],
+  ),
+  'an internal network and a second one with a subnet that was added': snapshotOf(
+    one,
+    [wide, quiet],
+    [
+      { ...endpointOf('a', quiet, one, ['10.95.0.2']), order: 0 },
+      { ...endpointOf('b', wide, one, ['10.97.0.2', 'fd96::2']), order: 1, ifname: 'eth1' },
+    ],
+    [one],
+  ),
+  'a carrier that is being changed accepts both': snapshotOf(
+    one,
+    [
+      { ...red, alsoAccepts: 'vxlan' },
+      { ...blue, alsoAccepts: 'direct' },
+    ],
+    [
+      endpointOf('web', red, one, ['10.80.255.1']),
+      remoteEndpointOf('db', red, two, ['10.80.254.1']),
     ],
     [one, two],
   ),

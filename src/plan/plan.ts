@@ -11,7 +11,7 @@ import type { Host } from '../model/host.ts'
 import type { Network } from '../model/network.ts'
 import { familyOf } from '../net/ip.ts'
 import { planVeth } from './attachments/veth.ts'
-import { carrierPlan } from './carriers/carrier.ts'
+import { acceptsDirect, acceptsRemote, carrierPlan, carriersOf } from './carriers/carrier.ts'
 
 /** What is known of the cluster, and of this host's place in it. */
 export interface Snapshot {
@@ -50,7 +50,7 @@ export function planBase(
   networks: Iterable<Network>,
 ): readonly Wanted[] {
   let direct = false
-  for (const network of networks) direct ||= carrierPlan(network.carrier).direct
+  for (const network of networks) direct ||= acceptsDirect(network)
   return [
     { kind: 'ruleset', table: MARK.table, endpointGroup: MARK.endpointGroup },
     { kind: 'vxlan-device', name: MARK.vxlanDevice, port: self.vxlanPort },
@@ -78,7 +78,7 @@ export function planNetwork(network: Network): readonly Wanted[] {
     prefixes: network.prefixes,
     gateways: network.gateways,
   }
-  if (!carrierPlan(network.carrier).direct) return [entry]
+  if (!acceptsDirect(network)) return [entry]
   return [
     entry,
     ...network.prefixes.map(
@@ -122,18 +122,24 @@ export function planEndpoint(
   if ('sandbox' in endpoint && endpoint.hostId === self.id) {
     return planVeth(endpoint, network, networkMtuBytes(network, self))
   }
-  if (host === undefined || host.id === self.id || network.carrier === 'local') return []
+  if (host === undefined || host.id === self.id || !acceptsRemote(network)) return []
   const { vni } = network
   const { mac } = endpoint
   const at = { hostIndex: host.index }
   return endpoint.addresses.map((address): Wanted => ({ kind: 'endpoint', vni, address, mac, at }))
 }
 
-/** The MTU inside containers: as set, else the underlay's less what the carrier adds. */
+/**
+ * The MTU inside containers: as set, else the underlay's less what the carrier adds; of two carriers, the
+ * one that adds more.
+ */
 export function networkMtuBytes(network: Network, self: Host): number {
   if (network.mtuBytes !== undefined) return network.mtuBytes
   const underlay = self.underlay[0]
   if (underlay === undefined) return 1500
   const mtus = self.underlay.map((each) => each.mtuBytes)
-  return Math.min(...mtus) - carrierPlan(network.carrier).overheadBytes(familyOf(underlay.address))
+  const overheads = carriersOf(network).map((carrier) =>
+    carrierPlan(carrier).overheadBytes(familyOf(underlay.address)),
+  )
+  return Math.min(...mtus) - Math.max(...overheads)
 }

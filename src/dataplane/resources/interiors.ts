@@ -9,7 +9,7 @@ import type { Batch, KernelView, Link, Netns } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import { familyOf, parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
-import { parsePrefix } from '../../net/prefix.ts'
+import { parsePrefix, prefixFamily } from '../../net/prefix.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
 
@@ -17,17 +17,30 @@ interface Have extends Interior {
   readonly up: boolean
 }
 
+type RouteInside = Interior['routes'][number]
+
 export function interiors({ kernel, devices, sandboxes }: Context): Resource<Interior, Have> {
+  /** Devices whose other end was filled before, and may have routes that are not wanted any more. */
+  const filled = new Set<string>()
+
   return {
     kind: 'interior',
     equal,
     list: (wanted) => wanted.flatMap((want) => look(want) ?? []),
     put(want) {
       using netns = sandboxes.open(want.sandbox)
-      kernel.inNetns(netns, (inside) => configure(inside, want, devices.peerOf(want.device)))
+      const made = devices.peerOf(want.device)
+      kernel.inNetns(netns, (inside) => {
+        const device = made ?? indexOf(inside, want)
+        configure(inside, want, device)
+        if (made === undefined || filled.has(want.device)) dropStaleRoutes(inside, want, device)
+      })
+      filled.add(want.device)
     },
     // The interface takes everything with it.
-    remove() {},
+    remove({ device }) {
+      filled.delete(device)
+    },
   }
 
   function look(want: Interior): Have | undefined {
@@ -43,14 +56,29 @@ export function interiors({ kernel, devices, sandboxes }: Context): Resource<Int
   }
 }
 
-/** `index`: the interface's number, where it was just made. */
-function configure(inside: KernelView, want: Interior, index = indexOf(inside, want)): void {
+function configure(inside: KernelView, want: Interior, index: number): void {
   try {
     inside.batch((batch) => fill(batch, want, index))
   } catch (error) {
     const ipv6 = want.addresses.some(({ address }) => familyOf(address) === 6)
     if (!isNetworkError(error, 'kernel') || !ipv6 || !enableIPv6(inside, want.ifname)) throw error
     inside.batch((batch) => fill(batch, want, index))
+  }
+}
+
+/** Removes routes of ours by this interface that are wanted no more; those that are wanted stand by now. */
+function dropStaleRoutes(inside: KernelView, want: Interior, device: number): void {
+  const stale = routesBy(inside, device).filter(
+    (route) => !want.routes.some((wanted) => sameRoute(wanted, route)),
+  )
+  for (const { to, metric } of stale) {
+    const protocol = MARK.routeProtocol
+    inside.routes.remove({
+      destination: to,
+      device,
+      protocol,
+      ...(metric === undefined ? {} : { metric }),
+    })
   }
 }
 
@@ -71,9 +99,10 @@ function fill(batch: Batch, want: Interior, device: number): void {
     batch.addresses.put({ device, address, prefixLength, noDad: true, noPrefixRoute: true })
   }
   for (const { address, mac } of want.neighbours) batch.neighbours.put({ device, address, mac })
-  for (const { to, via } of want.routes) {
+  for (const { to, via, metric } of want.routes) {
     batch.routes.put({
       destination: to,
+      ...(metric === undefined ? {} : { metric }),
       gateway: via,
       device,
       onlink: true,
@@ -115,17 +144,32 @@ function readParts(
         ? []
         : [{ address: ip, mac: neighbourMac }]
     }),
-    routes: inside.routes.list({ protocol: MARK.routeProtocol }).flatMap((route) => {
-      const [to, via] = [
-        parsePrefix(route.destination),
-        route.gateway === undefined ? undefined : parseIP(route.gateway),
-      ]
-      return to === undefined || via === undefined || route.device !== device ? [] : [{ to, via }]
-    }),
+    routes: routesBy(inside, device),
   }
 }
 
-/** Everything wanted is there; what the container added does not count. */
+/** Our routes by one interface. */
+function routesBy(inside: KernelView, device: number): readonly RouteInside[] {
+  return inside.routes.list({ protocol: MARK.routeProtocol }).flatMap((route) => {
+    const [to, via] = [
+      parsePrefix(route.destination),
+      route.gateway === undefined ? undefined : parseIP(route.gateway),
+    ]
+    if (to === undefined || via === undefined || route.device !== device) return []
+    return [{ to, via, metric: route.metric }]
+  })
+}
+
+function sameRoute(a: RouteInside, b: RouteInside): boolean {
+  return a.to === b.to && a.via === b.via && metricIn(a) === metricIn(b)
+}
+
+/** The metric a route has in the kernel. */
+function metricIn({ to, metric }: RouteInside): number {
+  return metric ?? (prefixFamily(to) === 4 ? 0 : 1024)
+}
+
+/** Everything wanted is there, and no route of ours beside it; what the container added does not count. */
 function equal(want: Interior, have: Have): boolean {
   return (
     have.up &&
@@ -137,8 +181,7 @@ function equal(want: Interior, have: Have): boolean {
     want.neighbours.every(({ address, mac }) =>
       have.neighbours.some((each) => each.address === address && each.mac === mac),
     ) &&
-    want.routes.every(({ to, via }) =>
-      have.routes.some((each) => each.to === to && each.via === via),
-    )
+    want.routes.length === have.routes.length &&
+    want.routes.every((route) => have.routes.some((each) => sameRoute(route, each)))
   )
 }

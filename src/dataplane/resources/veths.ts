@@ -59,6 +59,7 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       if (blockOf(link.index) !== MARK.endpointBlock) {
         kernel.qdiscs.put({ device: link.index, ingressBlock: MARK.endpointBlock })
       }
+      if (want.mtuBytes < link.mtuBytes) lowerInside(want)
       kernel.links.set(link.index, {
         up: true,
         ...(link.group === MARK.endpointGroup ? {} : { group: MARK.endpointGroup }),
@@ -74,6 +75,23 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       kernel.links.set(link.index, { group: MARK.dyingGroup })
       onDying({ sandbox: have.sandbox, peer: have.peer })
     },
+  }
+
+  /**
+   * A veth drops what is larger than the other end's MTU: the container's end must not send it any more
+   * before this end refuses it. Raised, this end comes first and the inside follows.
+   */
+  function lowerInside({ name, peer, sandbox, mtuBytes }: Veth): void {
+    try {
+      using netns = sandboxes.open(sandbox)
+      kernel.inNetns(netns, (inside) => {
+        const link = inside.links.get(devices.peerOf(name) ?? peer.name)
+        if (link?.mac === peer.mac) inside.links.set(link.index, { mtuBytes })
+      })
+    } catch (error) {
+      // A namespace that is gone sends nothing; its interior tells what is wrong.
+      if (!isNetworkError(error)) throw error
+    }
   }
 
   /** The device of this name, unless it is one that was marked and not deleted yet. */

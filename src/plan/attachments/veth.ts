@@ -57,6 +57,8 @@ export function planVeth(
 /**
  * All traffic goes by the gateway, whose MAC is the fabric's: one neighbour per container and family,
  * however many peers it talks to (the kernel's neighbour tables are bounded for all namespaces together).
+ * Every prefix of the network has a route, so that it is reached by this interface whoever gives the default
+ * route; an internal network gives none.
  */
 function planInterior(endpoint: Endpoint, network: Network, mtuBytes: number): Interior {
   const served = network.prefixes.flatMap((prefix, i) => {
@@ -73,11 +75,19 @@ function planInterior(endpoint: Endpoint, network: Network, mtuBytes: number): I
     mtuBytes,
     addresses: served.map(({ address, prefix }) => ({ address, length: prefixLength(prefix) })),
     neighbours: served.map(({ gateway }) => ({ address: gateway, mac: FABRIC_MAC })),
-    routes: served.flatMap(({ prefix, gateway }) => [
-      { to: prefix, via: gateway },
-      { to: everything(prefix), via: gateway },
-    ]),
+    routes: served.flatMap(({ prefix, gateway }) => {
+      const metric = metricOf(endpoint.order, prefix)
+      const near = network.prefixes.filter((each) => prefixFamily(each) === prefixFamily(prefix))
+      const destinations = network.internal ? near : [...near, everything(prefix)]
+      return destinations.map((to) => ({ to, via: gateway, ...metric }))
+    }),
   }
+}
+
+/** Routes of the first network have no metric of their own; IPv6 counts from the kernel's 1024. */
+function metricOf(order: number, prefix: Prefix): { metric?: number } {
+  if (order === 0) return {}
+  return { metric: (prefixFamily(prefix) === 4 ? 0 : 1024) + 100 * order }
 }
 
 function everything(prefix: Prefix): Prefix {
