@@ -291,16 +291,20 @@ async function runParts(
     }))
   }
 
-  reportStatus(
-    () => ({
-      appliedRevision: replica.revision,
-      endpoints: Array.from(replica.ownEndpoints()).length,
-      failures: loop.failures,
-    }),
-    (status) => publisher.setStatus(status),
+  const tellStatus = reportStatus(
+    {
+      read: () => ({
+        appliedRevision: loop.appliedRevision,
+        endpoints: Array.from(replica.ownEndpoints()).length,
+        failures: loop.failures,
+      }),
+      milestone: () => loop.networksRevision,
+    },
+    (status, milestone) => publisher.setStatus(status, milestone),
     now,
     signal,
   )
+  loop.onNetworks(tellStatus)
   const api = createRestApi({
     control,
     hostName: registered.name,

@@ -34,6 +34,12 @@ export class Loop {
   readonly #options: LoopOptions
   readonly #dirty = new Set<ObjectKey>()
   readonly #progress = new Progress()
+  /** The same for revisions of the shared store. */
+  readonly #revisions = new Progress()
+  /** Revision at which a network changed last, and the last such that the kernel reflects. */
+  #networksChanged = 0
+  #networksApplied = 0
+  readonly #networkListeners: (() => void)[] = []
   readonly #waiters = new Waiters()
   readonly #backlog: Backlog
   readonly #drift = new Map<string, number>()
@@ -72,6 +78,7 @@ export class Loop {
     dataplane.onRepair((repair) => this.#repaired(repair))
     for (const host of replica.hosts()) this.#hostInputsChanged(host.id)
     this.#everything = true
+    this.#networksChanged = replica.revision
     this.#started = true
     await this.#flush()
     const timer = setInterval(() => void this.#audit(), this.#options.auditPeriodMs)
@@ -106,6 +113,21 @@ export class Loop {
     return this.#idle ? this.#options.sequence() : this.#progress.upTo
   }
 
+  /** Revision of the shared store that the kernel reflects. */
+  get appliedRevision(): number {
+    return this.#idle ? this.#options.replica.revision : this.#revisions.upTo
+  }
+
+  /** The last revision that changed a network and that the kernel reflects: others may wait for it. */
+  get networksRevision(): number {
+    return this.#networksApplied
+  }
+
+  /** Is called when `networksRevision` has grown. */
+  onNetworks(listener: () => void): void {
+    this.#networkListeners.push(listener)
+  }
+
   /** Things found missing or changed in the kernel and put right since the start, by kind. */
   get drift(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#drift)
@@ -116,7 +138,12 @@ export class Loop {
   }
 
   #changed(changes: readonly ReplicaChange[]): void {
-    for (const change of changes) this.#mark(change)
+    for (const change of changes) {
+      this.#mark(change)
+      if (change.kind === 'network' || change.kind === 'all') {
+        this.#networksChanged = this.#options.replica.revision
+      }
+    }
     if (this.#dirty.size > 0 || this.#everything) this.#schedule()
   }
 
@@ -199,6 +226,7 @@ export class Loop {
     this.#everything = false
     this.#dirty.clear()
     const flush = this.#progress.begin(this.#options.sequence())
+    const revisions = this.#revisions.begin(replica.revision)
     try {
       // Until the store itself was listed the replica may be older than the kernel's entries.
       const fromCopy = !replica.connected
@@ -212,11 +240,20 @@ export class Loop {
       this.#backlog.record(full ? undefined : changes.map(({ object }) => object), failures, log)
     } finally {
       this.#progress.end(flush)
+      this.#revisions.end(revisions)
       if (full) this.#resyncing = false
     }
     if (full && this.#fromCopy && this.#listed) void this.#sweep()
     if (full && (this.#everything || this.#dirty.size > 0)) this.#schedule()
     this.#waiters.check()
+    this.#tellNetworks()
+  }
+
+  #tellNetworks(): void {
+    const reached = this.#networksChanged
+    if (reached <= this.#networksApplied || reached > this.appliedRevision) return
+    this.#networksApplied = reached
+    for (const listener of this.#networkListeners) listener()
   }
 
   *#planEverything(): Generator<ObjectChange> {

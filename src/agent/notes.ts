@@ -1,6 +1,7 @@
 /**
  * The two records a host keeps posted about itself, facts and status: the newest counts, so they are not
- * journalled, only written when they changed, and not more often than every two seconds.
+ * journalled, only written when they changed, and not more often than every two seconds; only for what
+ * somebody waits for, it is sooner.
  */
 
 import type { HostFacts, HostStatus } from '../model/host.ts'
@@ -13,6 +14,8 @@ const PAUSE_MS = 2_000
  * other hosts apply, and would otherwise keep them writing for ever.
  */
 const REVISION_PAUSE_MS = 60_000
+/** One that reached a milestone waits no longer than this. */
+const MILESTONE_PAUSE_MS = 100
 
 interface Note {
   readonly key: string
@@ -22,25 +25,32 @@ interface Note {
   writtenText?: string
   writtenGist?: string
   writtenAtMs: number
+  /** Somebody waits for it. */
+  urgent: boolean
 }
 
 export class Notes {
   readonly #facts: Note
   readonly #status: Note
+  #milestone = 0
 
   constructor(hostId: string) {
     const longAgo = Number.NEGATIVE_INFINITY
-    this.#facts = { key: keys.facts(hostId), writtenAtMs: longAgo }
-    this.#status = { key: keys.status(hostId), writtenAtMs: longAgo }
+    this.#facts = { key: keys.facts(hostId), writtenAtMs: longAgo, urgent: false }
+    this.#status = { key: keys.status(hostId), writtenAtMs: longAgo, urgent: false }
   }
 
   setFacts(facts: HostFacts): void {
     this.#facts.text = this.#facts.gist = JSON.stringify(facts)
   }
 
-  setStatus(status: HostStatus): void {
+  /** `milestone`: an applied revision that others wait for; a greater one than before is told at once. */
+  setStatus(status: HostStatus, milestone = 0): void {
     this.#status.text = JSON.stringify(status)
     this.#status.gist = statusGist(status)
+    if (milestone <= this.#milestone) return
+    this.#milestone = milestone
+    this.#status.urgent = true
   }
 
   get keys(): readonly string[] {
@@ -64,7 +74,8 @@ export class Notes {
     for (const note of [this.#facts, this.#status]) {
       const { key, text } = note
       if (text === undefined || text === note.writtenText) continue
-      const pauseMs = note.gist === note.writtenGist ? REVISION_PAUSE_MS : PAUSE_MS
+      const usualMs = note.gist === note.writtenGist ? REVISION_PAUSE_MS : PAUSE_MS
+      const pauseMs = note.urgent ? MILESTONE_PAUSE_MS : usualMs
       const restMs = note.writtenAtMs + pauseMs - nowMs
       if (restMs <= 0) puts.push({ kind: 'put', key, value: text })
       else waitMs = Math.min(waitMs ?? restMs, restMs)
@@ -80,7 +91,9 @@ export class Notes {
       if (note === undefined || put.kind !== 'put') continue
       note.writtenText = put.value
       note.writtenAtMs = nowMs
-      if (note.text === put.value && note.gist !== undefined) note.writtenGist = note.gist
+      if (note.text !== put.value) continue
+      note.urgent = false
+      if (note.gist !== undefined) note.writtenGist = note.gist
     }
   }
 }

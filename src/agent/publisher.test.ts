@@ -319,4 +319,8 @@ test('facts and status are written when they change, not more often than every t
   assert.equal((await read(keys.status(hostId)))?.version, 2)
   await scene.clock.advance(60_000)
   assert.equal((await read(keys.status(hostId)))?.version, 3)
+  // somebody waits for this revision
+  publisher.setStatus(status(10, 3), 3)
+  await scene.clock.advance(200)
+  assert.equal((await read(keys.status(hostId)))?.version, 4)
 })

@@ -71,7 +71,8 @@ export interface Publisher extends AsyncDisposable {
   /** Keys of own records that are not published, and why: their network is gone, they are too large. */
   readonly unpublished: ReadonlyMap<string, string>
   setFacts(facts: HostFacts): void
-  setStatus(status: HostStatus): void
+  /** `milestone`: an applied revision that others wait for; a greater one than before is told at once. */
+  setStatus(status: HostStatus, milestone?: number): void
 }
 
 /** Starts the publisher; it ends with the signal or when disposed. The host must have been registered. */
@@ -135,8 +136,8 @@ class Worker implements Publisher {
     this.#wakeup.ring()
   }
 
-  setStatus(status: HostStatus): void {
-    this.#notes.setStatus(status)
+  setStatus(status: HostStatus, milestone?: number): void {
+    this.#notes.setStatus(status, milestone)
     this.#wakeup.ring()
   }
 

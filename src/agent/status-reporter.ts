@@ -4,22 +4,32 @@ import type { HostStatus } from '../model/host.ts'
 
 const PERIOD_MS = 2_000
 
-/** Reports what `read` says, now and then every two seconds while it differs, until the signal aborts. */
+export interface StatusSource {
+  readonly read: () => Omit<HostStatus, 'updatedAt' | 'schema'>
+  /** An applied revision that others wait for: when it grows, the status is worth telling. */
+  readonly milestone: () => number
+}
+
+/**
+ * Reports what `read` says, now and then every two seconds while it differs, until the signal aborts.
+ * Returns the way to look at once.
+ */
 export function reportStatus(
-  read: () => Omit<HostStatus, 'updatedAt' | 'schema'>,
-  report: (status: HostStatus) => void,
+  { read, milestone }: StatusSource,
+  report: (status: HostStatus, milestone: number) => void,
   now: () => Date,
   signal: AbortSignal,
-): void {
+): () => void {
   let last = ''
   const look = (): void => {
-    const status = read()
-    const text = JSON.stringify({ ...status, appliedRevision: 0 })
+    const [status, reached] = [read(), milestone()]
+    const text = JSON.stringify([{ ...status, appliedRevision: 0 }, reached])
     if (text === last) return
     last = text
-    report({ schema: 1, ...status, updatedAt: now().toISOString() })
+    report({ schema: 1, ...status, updatedAt: now().toISOString() }, reached)
   }
   look()
   const timer = setInterval(look, PERIOD_MS)
   signal.addEventListener('abort', () => clearInterval(timer))
+  return look
 }
