@@ -8,17 +8,20 @@
 import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Network } from '../../model/network.ts'
-import { familyOf, type IP } from '../../net/ip.ts'
+import { type Family, familyOf, type IP } from '../../net/ip.ts'
 import { type Prefix, prefixAddress, prefixContains, prefixFamily } from '../../net/prefix.ts'
 import type { Replica } from '../../store/replica/replica.ts'
 import type { Asker } from './asker.ts'
 import { freeAddresses, looseAddresses } from './candidates.ts'
 import type { Claimer } from './claimer.ts'
-import { usableCount } from './layout.ts'
+import { reservedFor } from './layout.ts'
+import { exhausted, inUse, isReserved, unreachable } from './refusals.ts'
 import { gatewayOf, prefixOf, type Territory } from './territory.ts'
 
 const LOOSE_ATTEMPTS = 4
 const FOREIGN_ATTEMPTS = 2
+/** How soon a reserved address that was still with its last place is tried again, at the latest. */
+const RETRY_MS = 250
 
 export interface AllocatorDeps {
   readonly territory: Territory
@@ -27,6 +30,8 @@ export interface AllocatorDeps {
   readonly replica: Replica
   readonly clock: Clock
   readonly giveBackMs: number
+  /** How long a reserved address that is on its way back from its last place is waited for. */
+  readonly answerMs: number
   /** Is told after each allocation, so that a spare is claimed in the background. */
   readonly allocated: (network: Network) => void
 }
@@ -34,6 +39,8 @@ export interface AllocatorDeps {
 export interface AddressWish {
   readonly network: Network
   readonly endpointId: string
+  /** Gets the addresses reserved for it, else those it had last on this host while they are free. */
+  readonly name: string | undefined
   /** At most one per family; the other families' are chosen. Checked against the network already. */
   readonly addresses: readonly IP[]
 }
@@ -58,14 +65,7 @@ export class Allocator {
     const found: IP[] = []
     try {
       for (const family of families) {
-        const wanted = wish.addresses.find((address) => familyOf(address) === family)
-        const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
-        const address =
-          wanted === undefined
-            ? (this.#takeLocal(network, prefixes, false) ??
-              (await this.#takeElsewhere(wish, prefixes, signal)))
-            : await this.#takeWanted(wish, wanted, signal)
-        found.push(address)
+        found.push(await this.#take(wish, family, signal))
       }
     } catch (error) {
       for (const address of found) pool.forgetPromise(address)
@@ -77,6 +77,80 @@ export class Allocator {
       [Symbol.dispose]: () => {
         for (const address of found) pool.forgetPromise(address)
       },
+    }
+  }
+
+  /** What was asked for; what is reserved for the name; what the name had last; any. */
+  async #take(wish: AddressWish, family: Family, signal: AbortSignal): Promise<IP> {
+    const { network } = wish
+    const wanted = wish.addresses.find((address) => familyOf(address) === family)
+    if (wanted !== undefined) return this.#takeWanted(wish, wanted, signal)
+    const reserved = this.#reservedFor(wish).find((address) => familyOf(address) === family)
+    if (reserved !== undefined) return this.#takeReserved(wish, reserved, signal)
+    const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
+    return (
+      (await this.#takeFormer(wish, prefixes, signal)) ??
+      this.#takeLocal(network, prefixes, false) ??
+      (await this.#takeElsewhere(wish, prefixes, signal))
+    )
+  }
+
+  #reservedFor({ network, name }: AddressWish): readonly IP[] {
+    if (name === undefined) return []
+    const reserved = this.#deps.territory.reserved(network.id)
+    return [...reserved].filter(([, holder]) => holder === name).map(([address]) => address)
+  }
+
+  /** Waits for an address whose last claim, or grant, is being taken back right now: nobody else gets it. */
+  async #takeReserved(wish: AddressWish, address: IP, signal: AbortSignal): Promise<IP> {
+    const { clock, territory, answerMs } = this.#deps
+    const deadline = clock.monotonicMs() + answerMs
+    for (;;) {
+      const changed = territory.changed()
+      try {
+        return await this.#takeWanted(wish, address, signal)
+      } catch (error) {
+        if (!isNetworkError(error) || !this.#mayComeBack(wish.network, address)) throw error
+        if (clock.monotonicMs() >= deadline) throw error
+      }
+      const over = new AbortController()
+      const pause = clock.sleep(RETRY_MS, AbortSignal.any([signal, over.signal]))
+      await Promise.race([changed, pause])
+      over.abort(new Error('changed'))
+      await pause.catch(() => undefined)
+      signal.throwIfAborted()
+    }
+  }
+
+  /** True when no endpoint has the address, so that whatever stands in the way is about to go. */
+  #mayComeBack(network: Network, address: IP): boolean {
+    return this.#deps.replica.connected && !this.#knownAddresses(network).includes(address)
+  }
+
+  /** The address the name had here before, if that costs nobody anything. */
+  async #takeFormer(
+    wish: AddressWish,
+    prefixes: readonly Prefix[],
+    signal: AbortSignal,
+  ): Promise<IP | undefined> {
+    const { territory, replica } = this.#deps
+    const { network, name } = wish
+    if (name === undefined) return undefined
+    const address = territory.remembered
+      .of(network.id, name)
+      .find((former) => prefixes.some((prefix) => prefixContains(prefix, former)))
+    const prefix = address && prefixOf(network, address)
+    if (address === undefined || prefix === undefined) return undefined
+    const ours = territory.owns(network, address)
+    // Asking another host would be too much for a preference.
+    if (!ours && territory.foreignOwner(network, prefix, address) !== undefined) return undefined
+    if (!ours && !replica.connected) return undefined
+    if (reservedFor(prefix, gatewayOf(network, prefix), address) !== undefined) return undefined
+    try {
+      return await this.#takeWanted(wish, address, signal)
+    } catch (error) {
+      if (isNetworkError(error)) return undefined
+      throw error
     }
   }
 
@@ -114,7 +188,9 @@ export class Allocator {
       (await this.#takeLoose(wish, prefixes)) ??
       (await this.#takeGivenBack(wish, prefixes, signal)) ??
       (await this.#takeForeign(wish, prefixes, signal))
-    if (last === undefined) throw this.#exhausted(network, prefixes)
+    if (last === undefined) {
+      throw exhausted(network, prefixes, this.#addressesInUse(network))
+    }
     return last
   }
 
@@ -131,7 +207,9 @@ export class Allocator {
     const { network, endpointId } = wish
     const pool = territory.pool(network)
     for (const prefix of prefixes) {
-      const isFree = (address: IP): boolean => pool.holderOf(address) === undefined
+      const reserved = territory.reserved(network.id)
+      const isFree = (address: IP): boolean =>
+        pool.holderOf(address) === undefined && !reserved.has(address)
       const terrain = territory.terrain(network, prefix)
       for (const address of looseAddresses(terrain, isFree, LOOSE_ATTEMPTS)) {
         // Another attach of this host may have taken it while the last claim was under way.
@@ -177,6 +255,13 @@ export class Allocator {
     )
   }
 
+  /** Those of endpoints, and those claimed by themselves. */
+  #addressesInUse(network: Network): ReadonlySet<IP> {
+    const known = new Set(this.#knownAddresses(network))
+    for (const claim of this.#deps.replica.addressClaims(network.id)) known.add(claim.address)
+    return known
+  }
+
   #knownAddresses(network: Network): readonly IP[] {
     const addresses: IP[] = []
     for (const endpoint of this.#deps.replica.endpointsOf(network.id)) {
@@ -194,7 +279,11 @@ export class Allocator {
     const { territory, replica } = this.#deps
     const { network } = wish
     const { foreignBlocks, foreignAddresses } = territory.holding(network.id)
-    const taken = new Set([...this.#knownAddresses(network), ...foreignAddresses.keys()])
+    const taken = new Set([
+      ...this.#knownAddresses(network),
+      ...foreignAddresses.keys(),
+      ...territory.reserved(network.id).keys(),
+    ])
     let attempts = FOREIGN_ATTEMPTS
     for (const [block, owner] of foreignBlocks) {
       const prefix = prefixes.find((candidate) => prefixContains(candidate, prefixAddress(block)))
@@ -221,6 +310,8 @@ export class Allocator {
     if (prefix === undefined) throw new Error(`${address} is not in network ${network.name}`)
     const pool = territory.pool(network)
     this.#refuseTaken(network, address)
+    const keptFor = territory.reserved(network.id).get(address)
+    if (keptFor !== undefined && keptFor !== wish.name) throw isReserved(network, address, keptFor)
     if (territory.owns(network, address)) {
       pool.promise(address)
       return address
@@ -245,11 +336,11 @@ export class Allocator {
 
   async #askOwner(wish: AddressWish, address: IP, owner: string, signal: AbortSignal): Promise<IP> {
     const { territory, asker } = this.#deps
-    const { network, endpointId } = wish
+    const { network, endpointId, name } = wish
     const pool = territory.pool(network)
     pool.promise(address)
     try {
-      await asker.requestAddress({ network, address, endpointId, owner }, signal)
+      await asker.requestAddress({ network, address, endpointId, name, owner }, signal)
       return address
     } catch (error) {
       pool.forgetPromise(address)
@@ -273,42 +364,4 @@ export class Allocator {
           : (holder ?? '')
     throw inUse(network, address, who)
   }
-
-  #exhausted(network: Network, prefixes: readonly Prefix[]): NetworkError {
-    const text = prefixes.join(' and ')
-    const total = prefixes.reduce((sum, p) => sum + usableCount(p, gatewayOf(network, p)), 0n)
-    const known = new Set(this.#knownAddresses(network))
-    for (const claim of this.#deps.replica.addressClaims(network.id)) known.add(claim.address)
-    let used = 0
-    for (const address of known) {
-      if (prefixes.some((prefix) => prefixContains(prefix, address))) used++
-    }
-    const details = { network: network.name, prefix: text, total: String(total), used }
-    const message =
-      BigInt(used) >= total
-        ? `Cannot allocate from ${text}: all ${total} addresses are in use`
-        : `Cannot allocate from ${text}: ${used} of ${total} addresses are in use, and the others are kept by other hosts`
-    return new NetworkError('exhausted', message, {
-      details,
-      hint: `carrick endpoint ls --network ${network.name}`,
-    })
-  }
-}
-
-function inUse(network: Network, address: IP, who: string): NetworkError {
-  return new NetworkError('already-exists', `Cannot use ${address}: ${who} has it`, {
-    details: { network: network.name, address },
-  })
-}
-
-function unreachable(
-  network: Network,
-  prefixes: readonly Prefix[],
-  cause: NetworkError,
-): NetworkError {
-  return new NetworkError(
-    'unavailable',
-    `Cannot allocate from ${prefixes.join(' and ')}: this host's blocks have no free address, and it cannot claim another: ${cause.message}`,
-    { details: { network: network.name }, cause },
-  )
 }

@@ -32,6 +32,8 @@ export interface WantedAddress {
   readonly network: Network
   readonly address: IP
   readonly endpointId: string
+  /** The endpoint's name: an address reserved for it is granted to nobody else. */
+  readonly name: string | undefined
   /** The host in whose block the address lies. */
   readonly owner: string
 }
@@ -49,7 +51,7 @@ export class Asker {
    */
   async requestAddress(wanted: WantedAddress, signal: AbortSignal): Promise<void> {
     const { store, hostId } = this.#deps
-    const { network, address, endpointId, owner } = wanted
+    const { network, address, endpointId, name, owner } = wanted
     const key = ipamKeys.addressRequest(network.id, address)
     const request: AddressRequest = {
       schema: 1,
@@ -57,6 +59,7 @@ export class Asker {
       address,
       hostId,
       endpointId,
+      ...(name === undefined ? {} : { name }),
     }
     const lease = await store.grantLease(LEASE_SECONDS)
     try {

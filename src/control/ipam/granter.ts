@@ -63,7 +63,11 @@ export class Granter {
     // Granted before, and forgotten by a store that went back in time: the same host may have it again.
     const again = territory.ledger.grantedTo(networkId, address) === request.hostId
     const holder = again ? undefined : pool.holderOf(address)
-    if (holder !== undefined) return this.#refuse(item, request, holder)
+    if (holder !== undefined) return this.#refuse(item, request, this.#holderText(holder))
+    const reservedFor = territory.reserved(networkId).get(address)
+    if (reservedFor !== undefined && reservedFor !== request.name) {
+      return this.#refuse(item, request, `it is reserved for ${reservedFor}`)
+    }
     this.#underway.add(name)
     let granted = false
     try {
@@ -106,13 +110,17 @@ export class Granter {
     return result.succeeded
   }
 
-  async #refuse(item: KeyValue, request: AddressRequest, holder: string): Promise<void> {
-    const { replica, hostId, store } = this.#deps
+  #holderText(holder: string): string {
+    const { replica, hostId } = this.#deps
     const host = replica.host(hostId)?.name ?? hostId
     const endpoint = replica.endpoint(holder)
     const who = endpoint === undefined ? holder : `endpoint ${endpoint.name ?? endpoint.id}`
-    const answer: AddressRequest = { ...request, refused: `${who} on host ${host} has it` }
-    await store.txn({
+    return `${who} on host ${host} has it`
+  }
+
+  async #refuse(item: KeyValue, request: AddressRequest, refused: string): Promise<void> {
+    const answer: AddressRequest = { ...request, refused }
+    await this.#deps.store.txn({
       compare: [unchanged(item.key, item.modRevision)],
       success: [{ kind: 'put', key: item.key, value: JSON.stringify(answer), lease: item.lease }],
     })

@@ -27,6 +27,7 @@ export interface AddressRequest {
   readonly address: IP
   readonly hostId: string
   readonly endpointId: string
+  readonly name?: string
   /** Why the owner does not grant it; absent while it has not answered. */
   readonly refused?: string
 }

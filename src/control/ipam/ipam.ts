@@ -194,6 +194,6 @@ export class Ipam implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const stop of this.#stop) stop()
     await this.#tasks[Symbol.asyncDispose]()
-    this.#territory[Symbol.dispose]()
+    await this.#territory[Symbol.asyncDispose]()
   }
 }

@@ -55,6 +55,32 @@ test('an excluded address is not given and keeps its block from being empty', ()
   assert.deepEqual(own.emptyBlocksIn(subnet), [prefix('10.9.0.240/31')])
 })
 
+test('a kept address is never chosen, not even in a hurry, and can be promised', () => {
+  const own = pool(prefix('10.9.0.240/31'))
+  own.setKept(new Set([ip('10.9.0.240')]))
+  assert.equal(own.take(subnet, 0, false), ip('10.9.0.241'))
+  assert.equal(own.take(subnet, 0, true), undefined)
+  own.promise(ip('10.9.0.240'))
+  own.use(ip('10.9.0.240'), 'e1')
+  own.forgetPromise(ip('10.9.0.240'))
+  own.release(ip('10.9.0.240'), 'e1', 60)
+  assert.equal(own.take(subnet, 0, true), undefined)
+  assert.equal(own.take(subnet, 100, true), undefined)
+  own.setKept(new Set())
+  assert.equal(own.take(subnet, 100, false), ip('10.9.0.240'))
+})
+
+test('an address somebody may come back for is chosen last, from whatever block', () => {
+  const wished = ip('10.9.0.240')
+  const own = new AddressPool(
+    { prefixes: [subnet], gateways: [ip('10.9.0.1')] },
+    (address) => address === wished,
+  )
+  own.setBlocks(new Set([prefix('10.9.0.240/31'), prefix('10.9.0.248/31')]))
+  const given = Array.from({ length: 4 }, () => own.take(subnet, 0, false))
+  assert.deepEqual(given, [ip('10.9.0.241'), ip('10.9.0.248'), ip('10.9.0.249'), wished])
+})
+
 test('an IPv6 block of 2^64 addresses is as quick', () => {
   const wide = prefix('fd80::/48')
   const own = new AddressPool({ prefixes: [wide], gateways: [ip('fd80::1')] })

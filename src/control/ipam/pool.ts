@@ -43,10 +43,15 @@ export class AddressPool {
   readonly #used = new Map<IP, string>()
   readonly #promised = new Set<IP>()
   readonly #excluded = new Set<IP>()
+  /** Given only to whoever asks for them: reserved for a name. */
+  #kept: ReadonlySet<IP> = new Set()
+  /** Given last: somebody may come back for them. */
+  readonly #isWished: (address: IP) => boolean
   /** Released addresses and the monotonic time until which they rest, oldest first. */
   readonly #resting = new Map<IP, number>()
 
-  constructor(network: PoolNetwork) {
+  constructor(network: PoolNetwork, isWished: (address: IP) => boolean = () => false) {
+    this.#isWished = isWished
     for (const [i, prefix] of network.prefixes.entries()) {
       const gateway = network.gateways[i] ?? prefixAddress(prefix)
       for (const address of reservedAddresses(prefix, gateway)) this.#reserved.add(address)
@@ -112,23 +117,32 @@ export class AddressPool {
    */
   take(prefix: Prefix, monotonicMs: number, hurry: boolean): IP | undefined {
     this.#wake(monotonicMs)
+    return (
+      this.#takeFree(prefix, (address) => !this.#isWished(address)) ??
+      this.#takeFree(prefix, () => true) ??
+      (hurry ? this.#longestRested(prefix) : undefined)
+    )
+  }
+
+  #takeFree(prefix: Prefix, mayBe: (address: IP) => boolean): IP | undefined {
     for (const block of this.#blocks.values()) {
       if (BigInt(block.taken + block.resting) >= block.usable) continue
       if (!prefixContains(prefix, prefixAddress(block.prefix))) continue
-      const address = this.#nextFree(block)
+      const address = this.#nextFree(block, mayBe)
       if (address !== undefined) return address
     }
-    return hurry ? this.#longestRested(prefix) : undefined
+    return undefined
   }
 
-  #nextFree(block: BlockState): IP | undefined {
+  #nextFree(block: BlockState, mayBe: (address: IP) => boolean): IP | undefined {
     const family = prefixFamily(block.prefix)
     const size = block.last - block.first + 1n
     for (let step = 0n; step < size; step++) {
       const number = block.first + ((block.cursor - block.first + step) % size)
       const address = ipFromNumber(number, family)
       if (this.#reserved.has(address) || this.#resting.has(address)) continue
-      if (this.holderOf(address) !== undefined) continue
+      if (this.#kept.has(address) || this.holderOf(address) !== undefined) continue
+      if (!mayBe(address)) continue
       block.cursor = number === block.last ? block.first : number + 1n
       this.promise(address)
       return address
@@ -139,7 +153,7 @@ export class AddressPool {
   #longestRested(prefix: Prefix): IP | undefined {
     for (const address of this.#resting.keys()) {
       if (!prefixContains(prefix, address) || this.blockOf(address) === undefined) continue
-      if (this.holderOf(address) !== undefined) continue
+      if (this.#kept.has(address) || this.holderOf(address) !== undefined) continue
       this.promise(address)
       return address
     }
@@ -191,6 +205,11 @@ export class AddressPool {
     const prefix = this.blockOf(address)
     const block = prefix === undefined ? undefined : this.#blocks.get(prefix)
     if (block !== undefined) block.resting += change
+  }
+
+  /** Addresses that are never chosen, only given to whoever asks for them by name. */
+  setKept(want: ReadonlySet<IP>): void {
+    this.#kept = want
   }
 
   /** Addresses inside own blocks that another host was granted, and those whose fate is not known. */

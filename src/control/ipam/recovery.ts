@@ -157,7 +157,7 @@ export class Recovery {
   async #claimAgain(
     network: Network,
     prefix: Prefix,
-    { address, endpointId }: OwnAddress,
+    { address, endpointId, name }: OwnAddress,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { claimer, territory, asker } = this.#deps
@@ -165,7 +165,7 @@ export class Recovery {
     const owner = territory.foreignOwner(network, prefix, address)
     if (owner === undefined) return false
     try {
-      await asker.requestAddress({ network, address, endpointId, owner }, signal)
+      await asker.requestAddress({ network, address, endpointId, name, owner }, signal)
       return true
     } catch (error) {
       if (isNetworkError(error)) return false

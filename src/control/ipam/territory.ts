@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
 import { parseKey, ROOT } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
@@ -17,11 +18,13 @@ import { type Holding, Holdings } from './holdings.ts'
 import { coveringBlocks } from './layout.ts'
 import { Ledger } from './ledger.ts'
 import { AddressPool } from './pool.ts'
+import { Remembered } from './remembered.ts'
 
 export interface TerritoryDeps {
   readonly journal: Journal
   readonly replica: Replica
   readonly clock: Clock
+  readonly log: Log
   readonly hostId: string
   readonly epoch: () => number
   /** How long a released address is not chosen again. */
@@ -32,16 +35,19 @@ interface OwnAddresses {
   readonly endpointId: string
   readonly networkId: string
   readonly addresses: readonly IP[]
+  readonly name: string | undefined
 }
 
-export class Territory implements Disposable {
+export class Territory implements AsyncDisposable {
   readonly ledger: Ledger
   readonly holdings: Holdings
+  readonly remembered: Remembered
   readonly #deps: TerritoryDeps
   readonly #pools = new Map<string, AddressPool>()
   /** Journal key to what the endpoint there has, so that a removed record can be undone. */
   readonly #own = new Map<string, OwnAddresses>()
   readonly #holding = new Map<string, Holding>()
+  readonly #reserved = new Map<string, ReadonlyMap<IP, string>>()
   readonly #stop: readonly (() => void)[]
   #waiters: (() => void)[] = []
   #shrank = false
@@ -50,6 +56,7 @@ export class Territory implements Disposable {
     this.#deps = deps
     const { journal, replica, hostId, epoch } = deps
     this.ledger = new Ledger(journal)
+    this.remembered = new Remembered(deps)
     this.holdings = new Holdings({ replica, ledger: this.ledger, hostId, epoch })
     this.#journalChanged(journal.list(`${ROOT}endpoints/`))
     this.#stop = [
@@ -58,8 +65,9 @@ export class Territory implements Disposable {
     ]
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     for (const stop of this.#stop) stop()
+    await this.remembered[Symbol.asyncDispose]()
   }
 
   /** Networks in which this host has, or is about to have, an endpoint. */
@@ -70,7 +78,8 @@ export class Territory implements Disposable {
   pool(network: Network): AddressPool {
     const known = this.#pools.get(network.id)
     if (known !== undefined) return known
-    const pool = new AddressPool(network)
+    const isWished = (address: IP): boolean => this.remembered.has(network.id, address)
+    const pool = new AddressPool(network, isWished)
     this.#pools.set(network.id, pool)
     for (const own of this.#own.values()) {
       if (own.networkId !== network.id) continue
@@ -87,6 +96,21 @@ export class Territory implements Disposable {
       this.#holding.set(networkId, holding)
     }
     return holding
+  }
+
+  /** Reserved addresses of the network, with the name each is for. */
+  reserved(networkId: string): ReadonlyMap<IP, string> {
+    let reserved = this.#reserved.get(networkId)
+    if (reserved === undefined) {
+      const reservations = [...this.#deps.replica.reservations(networkId)]
+      reserved = new Map(
+        reservations.flatMap(({ name, addresses }) =>
+          addresses.map((address) => [address, name] as const),
+        ),
+      )
+      this.#reserved.set(networkId, reserved)
+    }
+    return reserved
   }
 
   /** True when this host alone may give out the address now, if nobody has it. */
@@ -123,13 +147,13 @@ export class Territory implements Disposable {
     readonly own: OwnAddress
   }[] {
     const { replica } = this.#deps
-    return [...this.#own.values()].flatMap(({ networkId, endpointId, addresses }) => {
+    return [...this.#own.values()].flatMap(({ networkId, endpointId, addresses, name }) => {
       const network = replica.network(networkId)
       if (network === undefined) return []
       return addresses.flatMap((address) => {
         const prefix = network.prefixes.find((candidate) => prefixContains(candidate, address))
         if (prefix === undefined || this.owns(network, address)) return []
-        return [{ network, prefix, own: { address, endpointId } }]
+        return [{ network, prefix, own: { address, endpointId, name } }]
       })
     })
   }
@@ -138,11 +162,13 @@ export class Territory implements Disposable {
   refresh(networkId: string): void {
     const before = this.#holding.get(networkId)
     this.#holding.delete(networkId)
+    this.#reserved.delete(networkId)
     if (before !== undefined && lacks(this.holding(networkId), before)) this.#shrank = true
     const pool = this.#pools.get(networkId)
     if (pool !== undefined) {
       const holding = this.holding(networkId)
       pool.setBlocks(holding.blocks)
+      pool.setKept(new Set(this.reserved(networkId).keys()))
       pool.setExcluded(
         new Set([...holding.foreignAddresses.keys(), ...this.ledger.grantedIn(networkId)]),
       )
@@ -174,41 +200,51 @@ export class Territory implements Disposable {
       const parsed = parseKey(key)
       if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#deps.hostId) continue
       touched = true
-      this.#forget(key)
+      const before = this.#forget(key)
       if (value !== undefined) this.#learn(key, JSON.parse(value))
+      else if (before?.name !== undefined) {
+        this.remembered.remember(before.networkId, before.name, before.addresses)
+      }
     }
     if (touched) this.#wake()
   }
 
   #learn(key: string, endpoint: Endpoint): void {
-    const { id, networkId, addresses } = endpoint
-    this.#own.set(key, { endpointId: id, networkId, addresses })
+    const { id, networkId, addresses, name } = endpoint
+    this.#own.set(key, { endpointId: id, networkId, addresses, name })
     const pool = this.#pools.get(networkId)
     for (const address of addresses) pool?.use(address, id)
   }
 
-  #forget(key: string): void {
+  #forget(key: string): OwnAddresses | undefined {
     const own = this.#own.get(key)
-    if (own === undefined) return
+    if (own === undefined) return undefined
     this.#own.delete(key)
     const until = this.#deps.clock.monotonicMs() + this.#deps.reuseDelayMs
     const pool = this.#pools.get(own.networkId)
     for (const address of own.addresses) pool?.release(address, own.endpointId, until)
+    return own
   }
 
   #replicaChanged(changes: readonly ReplicaChange[]): void {
     const touched = new Set<string>()
     for (const change of changes) {
       if (change.kind === 'all') for (const id of this.#known()) touched.add(id)
-      else if (change.kind === 'block' || change.kind === 'address') touched.add(change.networkId)
+      else if (isOfAddresses(change)) touched.add(change.networkId)
       else if (change.kind === 'network') touched.add(change.id)
     }
     for (const id of touched) this.refresh(id)
   }
 
   #known(): ReadonlySet<string> {
-    return new Set([...this.#pools.keys(), ...this.#holding.keys()])
+    return new Set([...this.#pools.keys(), ...this.#holding.keys(), ...this.#reserved.keys()])
   }
+}
+
+function isOfAddresses(
+  change: ReplicaChange,
+): change is ReplicaChange & { readonly kind: 'block' | 'address' | 'reservation' } {
+  return change.kind === 'block' || change.kind === 'address' || change.kind === 'reservation'
 }
 
 function lacks(now: Holding, before: Holding): boolean {
@@ -220,6 +256,7 @@ function lacks(now: Holding, before: Holding): boolean {
 export interface OwnAddress {
   readonly address: IP
   readonly endpointId: string
+  readonly name: string | undefined
 }
 
 /** The gateway that belongs to one of the network's prefixes. */

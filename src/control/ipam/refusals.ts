@@ -1,0 +1,62 @@
+/** Why an address cannot be had, as errors. */
+
+import { NetworkError } from '../../lib/errors.ts'
+import type { Network } from '../../model/network.ts'
+import type { IP } from '../../net/ip.ts'
+import { type Prefix, prefixContains } from '../../net/prefix.ts'
+import { usableCount } from './layout.ts'
+import { gatewayOf } from './territory.ts'
+
+/** An endpoint has the address. */
+export function inUse(network: Network, address: IP, who: string): NetworkError {
+  return new NetworkError('already-exists', `Cannot use ${address}: ${who} has it`, {
+    details: { network: network.name, address },
+  })
+}
+
+/** The store does not answer, and what this host owns is used up. */
+export function unreachable(
+  network: Network,
+  prefixes: readonly Prefix[],
+  cause: NetworkError,
+): NetworkError {
+  return new NetworkError(
+    'unavailable',
+    `Cannot allocate from ${prefixes.join(' and ')}: this host's blocks have no free address, and it cannot claim another: ${cause.message}`,
+    { details: { network: network.name }, cause },
+  )
+}
+
+/** The address is kept for endpoints of another name. */
+export function isReserved(network: Network, address: IP, name: string): NetworkError {
+  return new NetworkError(
+    'already-exists',
+    `Cannot use ${address}: it is reserved for the endpoint named ${name}`,
+    {
+      details: { network: network.name, address },
+      hint: `carrick reserve ls ${network.name}; carrick reserve rm ${network.name} ${name}`,
+    },
+  )
+}
+
+/** Nothing is left: `inUse` are the addresses somebody has. */
+export function exhausted(
+  network: Network,
+  prefixes: readonly Prefix[],
+  inUse: ReadonlySet<IP>,
+): NetworkError {
+  const text = prefixes.join(' and ')
+  const total = prefixes.reduce((sum, p) => sum + usableCount(p, gatewayOf(network, p)), 0n)
+  let used = 0
+  for (const address of inUse) {
+    if (prefixes.some((prefix) => prefixContains(prefix, address))) used++
+  }
+  const message =
+    BigInt(used) >= total
+      ? `Cannot allocate from ${text}: all ${total} addresses are in use`
+      : `Cannot allocate from ${text}: ${used} of ${total} addresses are in use, and the others are kept by other hosts or reserved`
+  return new NetworkError('exhausted', message, {
+    details: { network: network.name, prefix: text, total: String(total), used },
+    hint: `carrick ipam show ${network.name}; carrick network set ${network.name} --add-subnet PREFIX`,
+  })
+}
