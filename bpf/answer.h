@@ -244,49 +244,4 @@ static __always_inline bool echo6(struct __sk_buff *skb)
 	return true;
 }
 
-/* A destination that no endpoint has: the gateway, a group, an address that is absent, or the outside. */
-static __noinline int answer_absent(struct __sk_buff *skb, struct device *device,
-				    struct address *destination)
-{
-	struct error error = { .ifindex = skb->ifindex, .source = *destination };
-	bool ipv4 = skb->protocol == bpf_htons(ETH_P_IP);
-	struct config *facts = get_config();
-	struct network *network;
-	struct address *gateway;
-	__be32 last = destination->word[3];
-
-	if (!facts)
-		return TC_ACT_SHOT;
-	error.vni = device->vni;
-	network = bpf_map_lookup_elem(&networks, &error.vni);
-	if (!network)
-		return drop(skb, error.vni, error.ifindex, IP_AT, DROP_NO_NETWORK);
-	if (ipv4 ? (last & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000)
-		 : address_link_local(destination) || (destination->word[0] & bpf_htonl(0xff000000)) ==
-							      bpf_htonl(0xff000000))
-		return drop(skb, error.vni, error.ifindex, IP_AT, DROP_IGNORED);
-	gateway = ipv4 ? &network->gateway4 : &network->gateway6;
-	if (address_equal(destination, gateway) && (ipv4 ? echo4(skb) : echo6(skb))) {
-		void *frame = bytes_of(skb, ETH_BYTES);
-
-		if (!frame)
-			return TC_ACT_SHOT;
-		macs_write(frame, device->mac, facts->fabric_mac);
-		count(skb, PATH_ANSWERED);
-		return bpf_redirect(error.ifindex, 0);
-	}
-	if (!address_zero(gateway))
-		error.source = *gateway;
-	error.type4 = 3;
-	error.type6 = 1;
-	if (in_prefixes(network, destination) && !address_equal(destination, gateway)) {
-		error.reason = DROP_NO_ENDPOINT;
-		error.code4 = 1;
-		error.code6 = 3;
-	} else {
-		error.reason = DROP_NO_ROUTE;
-	}
-	return drop_with_error(skb, &error);
-}
-
 #endif

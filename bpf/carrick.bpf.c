@@ -4,14 +4,17 @@
  *
  * from_container (ingress of every endpoint's host-side device, by a shared block): questions about
  * neighbours are answered; source MAC and address must be the endpoint's; the destination is a neighbour
- * here (redirected into its device), an endpoint elsewhere (VXLAN or direct), or nobody (told so).
+ * here (redirected into its device), an endpoint elsewhere (VXLAN or direct), the host itself or the outside
+ * (redirected into the network's gateway device), or nobody (told so).
  * from_underlay (ingress of every underlay device): VXLAN for us, and bare packets for direct networks, are
  * delivered; everything else is the host's own and passes untouched.
  * from_vxlan_device (ingress of the collect-metadata device): what from_underlay left to the kernel.
+ * to_network (egress of every gateway device, by a shared block): what the host's stack sends to a container,
+ * from itself or from outside, is delivered like a neighbour's, if the host's table let it pass.
  *
  * Closed by default: what the maps do not know passes nothing.
  */
-#include "answer.h"
+#include "outward.h"
 #include "receive.h"
 
 static __always_inline int container4(struct __sk_buff *skb, struct device *device, struct config *facts)
@@ -35,9 +38,14 @@ static __always_inline int container4(struct __sk_buff *skb, struct device *devi
 	address_map4(&to.address, ip->daddr);
 	endpoint = bpf_map_lookup_elem(&endpoints, &to);
 	if (!endpoint)
-		return answer_absent(skb, device, &to.address);
-	if (!endpoint->ifindex)
-		return send_remote(skb, data, device, endpoint, true, ip->tos, &to.address);
+		return leave(skb, device, &to.address);
+	if (!endpoint->ifindex) {
+		struct sender sender = { .vni = device->vni, .carrier = device->carrier };
+
+		return send_remote(skb, data, &sender, endpoint, true, ip->tos, &to.address);
+	}
+	if (endpoint->flags & ENDPOINT_HOST)
+		return to_host(skb, to.vni);
 	count(skb, PATH_LOCAL);
 	return deliver(skb, data, endpoint, facts);
 }
@@ -76,9 +84,14 @@ static __always_inline int container6(struct __sk_buff *skb, struct device *devi
 				    DROP_SPOOFED);
 	endpoint = bpf_map_lookup_elem(&endpoints, &to);
 	if (!endpoint)
-		return answer_absent(skb, device, &to.address);
-	if (!endpoint->ifindex)
-		return send_remote(skb, data, device, endpoint, false, class6(ip), &to.address);
+		return leave(skb, device, &to.address);
+	if (!endpoint->ifindex) {
+		struct sender sender = { .vni = device->vni, .carrier = device->carrier };
+
+		return send_remote(skb, data, &sender, endpoint, false, class6(ip), &to.address);
+	}
+	if (endpoint->flags & ENDPOINT_HOST)
+		return to_host(skb, to.vni);
 	count(skb, PATH_LOCAL);
 	return deliver(skb, data, endpoint, facts);
 }
@@ -137,6 +150,24 @@ int from_vxlan_device(struct __sk_buff *skb)
 	struct config *facts = get_config();
 
 	return facts ? receive_from_device(skb, facts) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int to_network(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct gateway *gateway = bpf_map_lookup_elem(&gateways, &ifindex);
+	struct config *facts = get_config();
+
+	if (!gateway || !facts)
+		return drop(skb, 0, ifindex, IP_AT, DROP_NO_NETWORK);
+	if (skb->vlan_present)
+		return drop(skb, gateway->vni, ifindex, IP_AT, DROP_TAGGED);
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return host_packet(skb, gateway, facts, true);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return host_packet(skb, gateway, facts, false);
+	return drop(skb, gateway->vni, ifindex, IP_AT, DROP_NOT_IP);
 }
 
 /* Asked by a test run at start: can an IPv6 header be stripped from an IPv4 packet? 0 for yes. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Errors told to a container that sends what cannot arrive: the packet is cut to its first bytes, an IP and
+ * Errors told to a container, or to the host, that sends what cannot arrive: the packet is cut to its first bytes, an IP and
  * an ICMP header are put before them, and it goes back where it came from (R28, R29). RFC 792, RFC 4443.
  */
 #ifndef CARRICK_ICMP_H
@@ -21,6 +21,7 @@ struct error {
 	__u32 ifindex;
 	__u32 reason;
 	__u32 mtu; /* largest packet that would pass; 0 when size is not the trouble */
+	__u32 mark; /* of an error to the host's own stack; 0 sends it out of the device */
 	__u8 type4, code4, type6, code6;
 };
 
@@ -176,7 +177,22 @@ static __noinline int drop_with_error(struct __sk_buff *skb, struct error *error
 						  : !answer6(skb, error, length))
 		return verdict;
 	count(skb, PATH_ANSWERED);
-	return bpf_redirect(error->ifindex, 0);
+	if (!error->mark)
+		return bpf_redirect(error->ifindex, 0);
+	skb->mark = error->mark;
+	return bpf_redirect(error->ifindex, BPF_F_INGRESS);
+}
+
+/* The same for a packet that the host's stack sent into a gateway device. */
+static __noinline int drop_with_error_to_host(struct __sk_buff *skb, struct error *error)
+{
+	struct network *network = bpf_map_lookup_elem(&networks, &error->vni);
+	struct config *facts = get_config();
+
+	if (!network || !facts || !facts->mark_unchecked)
+		return drop(skb, error->vni, error->ifindex, IP_AT, error->reason);
+	error->mark = facts->mark_unchecked | network->mark;
+	return drop_with_error(skb, error);
 }
 
 #endif

@@ -109,6 +109,14 @@ static __always_inline bool address_link_local(const struct address *a)
 	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
+/* True for groups, broadcasts, and what stays on its link: none of it is carried. */
+static __always_inline bool address_on_link(const struct address *a, bool ipv4)
+{
+	if (ipv4)
+		return (a->word[3] & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000);
+	return address_link_local(a) || (a->word[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000);
+}
+
 static __noinline bool in_prefixes(struct network *network, struct address *a)
 {
 	for (__u32 i = 0; i < MAX_PREFIXES && i < network->prefix_count; i++) {
@@ -156,6 +164,25 @@ static __always_inline bool valid6(struct __sk_buff *skb, const struct ipv6hdr *
 	__u32 payload = bpf_ntohs(ip->payload_len);
 
 	return (*(const __u8 *)ip >> 4) == 6 && (payload + sizeof(*ip) <= length || skb->gso_size);
+}
+
+/* Reads the addresses of the IP header at `at` of linear memory; false when it is malformed. */
+static __always_inline bool read_addresses(struct __sk_buff *skb, void *at, __u32 offset, bool ipv4,
+					   struct address *source, struct address *destination)
+{
+	if (ipv4) {
+		struct iphdr *ip = at;
+
+		address_map4(source, ip->saddr);
+		address_map4(destination, ip->daddr);
+		return valid4(skb, ip, skb->len - offset);
+	} else {
+		struct ipv6hdr *ip = at;
+
+		address_copy6(source, &ip->saddr);
+		address_copy6(destination, &ip->daddr);
+		return valid6(skb, ip, skb->len - offset);
+	}
 }
 
 /* Traffic class of IPv6: four bits of the first byte, four of the second. */

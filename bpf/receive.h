@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A packet from another host: which network it belongs to, whether the host that sent it has the endpoint it
- * claims to come from, and where its endpoint is here. Only packets for a veth are stripped in place, and of
- * segmented ones only TCP: the flags that stripping leaves behind would hurt all others (R2, R3).
+ * claims to come from, and where its endpoint is here: a container, or the host itself. Only packets for a veth
+ * are stripped in place, and of segmented ones only TCP: the flags that stripping leaves behind would hurt all
+ * others (R2, R3).
  */
 #ifndef CARRICK_RECEIVE_H
 #define CARRICK_RECEIVE_H
 
-#include "send.h"
+#include "gateway.h"
 
 /* True when `outer` is the underlay address of the host that has the inner source. */
 static __always_inline struct host *owner_of(__u32 vni, const struct address *source)
@@ -36,25 +37,6 @@ static __noinline int drop_unknown(struct __sk_buff *skb, __u32 vni, __u32 ip_at
 	__u32 reason = bpf_map_lookup_elem(&networks, &vni) ? DROP_NO_ENDPOINT : DROP_NO_NETWORK;
 
 	return drop(skb, vni, skb->ifindex, ip_at, reason);
-}
-
-/* Reads the addresses of the IP header at `at` of linear memory; false when it is malformed. */
-static __always_inline bool read_addresses(struct __sk_buff *skb, void *at, __u32 offset, bool ipv4,
-					   struct address *source, struct address *destination)
-{
-	if (ipv4) {
-		struct iphdr *ip = at;
-
-		address_map4(source, ip->saddr);
-		address_map4(destination, ip->daddr);
-		return valid4(skb, ip, skb->len - offset);
-	} else {
-		struct ipv6hdr *ip = at;
-
-		address_copy6(source, &ip->saddr);
-		address_copy6(destination, &ip->daddr);
-		return valid6(skb, ip, skb->len - offset);
-	}
 }
 
 /* VXLAN to our port and address, plain headers, linear up to the inner Ethernet header. */
@@ -110,6 +92,9 @@ static __always_inline int receive_vxlan(struct __sk_buff *skb, struct config *f
 	endpoint = endpoint_of(vni, &destination);
 	if (!endpoint)
 		return drop_unknown(skb, vni, inner_at);
+	/* Stripped by the kernel, and checked behind its device: no stale flag enters the host's stack. */
+	if (endpoint->flags & ENDPOINT_HOST)
+		return TC_ACT_UNSPEC;
 	host = owner_of(vni, &source);
 	if (!host || !address_equal(&host->address, &outer))
 		return drop(skb, vni, endpoint->ifindex, inner_at, DROP_WRONG_HOST);
@@ -151,6 +136,8 @@ static __always_inline int receive_direct(struct __sk_buff *skb, void *data, str
 		      !mac_equal(data + 6, host->mac)))
 		return drop(skb, *vni, endpoint->ifindex, IP_AT, DROP_WRONG_HOST);
 	count(skb, PATH_DIRECT_IN);
+	if (endpoint->flags & ENDPOINT_HOST)
+		return to_host(skb, *vni);
 	return deliver(skb, data, endpoint, facts);
 }
 
@@ -218,7 +205,7 @@ static __always_inline bool tunnel_source(struct __sk_buff *skb, struct bpf_tunn
 	return true;
 }
 
-/* A frame from which the kernel has taken the outer headers. Nothing goes on to the host's own stack. */
+/* A frame from which the kernel has taken the outer headers. Nothing goes on into the host's stack by itself. */
 static __always_inline int receive_from_device(struct __sk_buff *skb, struct config *facts)
 {
 	bool ipv4 = skb->protocol == bpf_htons(ETH_P_IP);
@@ -250,6 +237,8 @@ static __always_inline int receive_from_device(struct __sk_buff *skb, struct con
 	if (!host || !address_equal(&host->address, &outer))
 		return drop(skb, key.tunnel_id, endpoint->ifindex, IP_AT, DROP_WRONG_HOST);
 	count(skb, PATH_DEVICE_IN);
+	if (endpoint->flags & ENDPOINT_HOST)
+		return to_host(skb, key.tunnel_id);
 	return deliver(skb, data, endpoint, facts);
 }
 

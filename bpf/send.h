@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A checked packet of a container on its way: to a neighbour on this host, or by the network's carrier to
+ * A checked packet of a container, or of the host itself, on its way: to a neighbour on this host, or by the network's carrier to
  * another host, if the path takes its size.
  */
 #ifndef CARRICK_SEND_H
@@ -48,8 +48,9 @@ static __always_inline bool too_big(struct __sk_buff *skb, bool ipv4, __u32 limi
 	return header + gso > limit;
 }
 
+/* `source` is who says so where the gateway may not: to the host itself, which has the gateway's address. */
 static __noinline int tell_too_big(struct __sk_buff *skb, __u32 vni, __u32 limit,
-				   struct address *source)
+				   struct address *source, bool to_host)
 {
 	struct error error = {
 		.source = *source,
@@ -63,6 +64,8 @@ static __noinline int tell_too_big(struct __sk_buff *skb, __u32 vni, __u32 limit
 	};
 	struct network *network = bpf_map_lookup_elem(&networks, &vni);
 
+	if (to_host)
+		return drop_with_error_to_host(skb, &error);
 	if (network && skb->protocol == bpf_htons(ETH_P_IP) && !address_zero(&network->gateway4))
 		error.source = network->gateway4;
 	if (network && skb->protocol == bpf_htons(ETH_P_IPV6) && !address_zero(&network->gateway6))
@@ -86,14 +89,21 @@ static __always_inline int send_direct(struct __sk_buff *skb, void *frame, __u32
 	return bpf_redirect(host->ifindex, 0);
 }
 
-/* By the carrier of the device's network to the host that `endpoint` names. */
-static __always_inline int send_remote(struct __sk_buff *skb, void *frame, struct device *device,
+/* Where a packet comes from: a container's device, or the gateway device of its network. */
+struct sender {
+	__u32 vni;
+	__u8 carrier;
+	bool host;
+};
+
+/* By the carrier of the sender's network to the host that `endpoint` names. */
+static __always_inline int send_remote(struct __sk_buff *skb, void *frame, const struct sender *sender,
 				       struct endpoint *endpoint, bool ipv4, __u8 tos,
 				       struct address *destination)
 {
 	struct host *host = bpf_map_lookup_elem(&hosts, &endpoint->host);
-	__u32 vni = device->vni, limit;
-	__u8 carrier = device->carrier;
+	__u32 vni = sender->vni, limit;
+	__u8 carrier = sender->carrier;
 	bool direct;
 
 	if (!host || !(host->flags & HOST_VALID) || carrier == CARRIER_LOCAL)
@@ -106,7 +116,7 @@ static __always_inline int send_remote(struct __sk_buff *skb, void *frame, struc
 	if (!direct)
 		limit -= host->flags & HOST_IPV6 ? OUTER6_BYTES : OUTER4_BYTES;
 	if (too_big(skb, ipv4, limit))
-		return tell_too_big(skb, vni, limit, destination);
+		return tell_too_big(skb, vni, limit, destination, sender->host);
 	if (direct)
 		return send_direct(skb, frame, vni, ipv4, host);
 	return send_by_vxlan(skb, frame, ipv4, vni, tos, host);

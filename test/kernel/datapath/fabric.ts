@@ -68,6 +68,16 @@ export const CONFIG: maps.ConfigEntry = {
   packetMarkMask: DEFAULT_MARK_MASK,
 }
 
+/** The network, without a way to the host. */
+export const NETWORK: maps.NetworkEntry = {
+  vni: VNI,
+  prefixes: ['10.80.0.0/16', 'fd80::/48'].map(prefix),
+  gateway4: GATEWAY.ip4,
+  gateway6: GATEWAY.ip6,
+  gateway: undefined,
+  openMetadata: false,
+}
+
 /** A loaded datapath with one network, two containers here and two elsewhere. */
 export class Fabric implements Disposable {
   readonly object: BpfObject
@@ -80,14 +90,7 @@ export class Fabric implements Disposable {
     this.#ring = new RingReader(this.#bpf, this.object.map('events'))
     this.crossFamilyStrip = probeFeatures(this.#bpf, this.object).crossFamilyStrip
     this.put(maps.config, { ...CONFIG, crossFamilyStrip: this.crossFamilyStrip })
-    this.put(maps.networks, {
-      vni: VNI,
-      prefixes: [prefix('10.80.0.0/16'), prefix('fd80::/48')],
-      gateway4: GATEWAY.ip4,
-      gateway6: GATEWAY.ip6,
-      gateway: undefined,
-      openMetadata: false,
-    })
+    this.put(maps.networks, NETWORK)
     this.putDevice('vxlan')
     for (const host of HOSTS) this.put(maps.hosts, host)
     const local = { kind: 'local', ifindex: LO } as const
