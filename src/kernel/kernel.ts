@@ -10,6 +10,7 @@
  */
 import type { Family } from '../net/ip.ts'
 import type { Conntrack } from './conntrack/conntrack.ts'
+import type { NftQueries } from './nftables/objects.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 import type { Ports } from './ports.ts'
 import type { Filters, Qdiscs } from './traffic-control.ts'
@@ -352,7 +353,7 @@ export interface Neighbours {
 
 // ---- nftables, sysctl ----------------------------------------------------------------------------------
 
-export interface Nftables {
+export interface Nftables extends NftQueries {
   /** Runs commands in nft's language as one transaction. */
   run(commands: string): void
   /** Runs `{ "nftables": [...] }` as one transaction. libnftables-json(5) */

@@ -18,7 +18,15 @@ export type Notice =
       readonly object: 'qdisc' | 'filter'
       readonly device: number | undefined
     }
-  /** Something in this nft table changed; undefined when the message names none. */
-  | { readonly kind: 'nft'; readonly table: string | undefined }
+  /** Something in this nft table changed; told when the whole transaction is done. */
+  | {
+      readonly kind: 'nft'
+      /** Undefined when the message names none. */
+      readonly table: string | undefined
+      /** True when only elements of sets and maps did. */
+      readonly elements: boolean
+      /** True when the thread that hears it did it. */
+      readonly own: boolean
+    }
   /** The queue overran: everything may have changed. */
   | { readonly kind: 'lost' }

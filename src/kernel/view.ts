@@ -4,7 +4,7 @@
  */
 import { NetworkError } from '../lib/errors.ts'
 import type { Family } from '../net/ip.ts'
-import { RealConntrack } from './conntrack/real-conntrack.ts'
+import { conntrackOf } from './conntrack/queries.ts'
 import { countTooBigHints } from './icmp.ts'
 import type { Batch, KernelView, Link, LinkChange, NewLink, NewVxlan } from './kernel.ts'
 import type { Request } from './netlink/message.ts'
@@ -25,24 +25,26 @@ import { sysctlOf } from './sysctl.ts'
 import { watchNamespace } from './watch.ts'
 
 const NETLINK_ROUTE = 0
+const NETLINK_NETFILTER = 12
 
 export class RealView implements KernelView, Disposable {
   readonly nft: NftRuleset
   readonly sysctl
   readonly ports
-  readonly conntrack: RealConntrack
+  readonly conntrack
   readonly #inside: <T>(work: () => T) => T
   readonly #buffer: Uint8Array
   #socket: NetlinkSocket | undefined
+  #netfilter: NetlinkSocket | undefined
 
   /** `inside` runs its argument in the namespace this view is of; `buffer` is the thread's for receiving. */
   constructor(inside: <T>(work: () => T) => T, buffer: Uint8Array) {
     this.#inside = inside
     this.#buffer = buffer
-    this.nft = new NftRuleset(inside)
+    this.nft = new NftRuleset(inside, () => this.#openNetfilter())
     this.sysctl = sysctlOf(inside)
     this.ports = portsOf(inside)
-    this.conntrack = new RealConntrack(inside, buffer)
+    this.conntrack = conntrackOf(() => this.#openNetfilter())
   }
 
   tooBigHints(): number {
@@ -220,7 +222,8 @@ export class RealView implements KernelView, Disposable {
     this.#socket?.[Symbol.dispose]()
     this.#socket = undefined
     this.nft[Symbol.dispose]()
-    this.conntrack[Symbol.dispose]()
+    this.#netfilter?.[Symbol.dispose]()
+    this.#netfilter = undefined
   }
 
   /** Makes a device in two steps, as the kernel wants it; none is left behind when the second fails. */
@@ -266,6 +269,13 @@ export class RealView implements KernelView, Disposable {
   #open(): NetlinkSocket {
     this.#socket ??= new NetlinkSocket(this.#inside(() => openNetlink(NETLINK_ROUTE, this.#buffer)))
     return this.#socket
+  }
+
+  #openNetfilter(): NetlinkSocket {
+    this.#netfilter ??= new NetlinkSocket(
+      this.#inside(() => openNetlink(NETLINK_NETFILTER, this.#buffer)),
+    )
+    return this.#netfilter
   }
 }
 

@@ -3,6 +3,7 @@
  * event loop (no thread waits on it; reading it as a file would hold one of a few pool threads for ever).
  * When its queue overran, the descriptor is opened again and the watcher hears `lost`.
  */
+import { readlinkSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { NetworkError } from '../lib/errors.ts'
 import type { Message } from './netlink/message.ts'
@@ -32,9 +33,12 @@ const ROUTE_GROUPS: Readonly<Record<Exclude<NoticeGroup, 'nft'>, number>> = {
 /** linux/netfilter/nfnetlink.h NFNLGRP_NFTABLES, NFNL_SUBSYS_NFTABLES; linux/netfilter/nf_tables.h */
 const NFT_GROUP = 1 << 6
 const NFNL_SUBSYS_NFTABLES = 10
-/** Ends every transaction; names no table. */
+/** Ends every transaction; names no table, but who made it. */
 const NFT_MSG_NEWGEN = 15
+const NFT_MSG_SETELEM: readonly number[] = [12, 14]
 const NFTA_TABLE = 1
+const NFTA_GEN_PROC_PID = 2
+const NFGENMSG_BYTES = 4
 
 /** See KernelView.watch. Subscribes before it returns. */
 export function watchNamespace(
@@ -49,10 +53,10 @@ export function watchNamespace(
     0,
   )
   if (routeGroups !== 0) {
-    sources.push(new NoticeSource(inside, NETLINK_ROUTE, routeGroups, readRouteNotice, queue))
+    sources.push(new NoticeSource(inside, NETLINK_ROUTE, routeGroups, readRouteNotices, queue))
   }
   if (groups.includes('nft')) {
-    sources.push(new NoticeSource(inside, NETLINK_NETFILTER, NFT_GROUP, readNftNotice, queue))
+    sources.push(new NoticeSource(inside, NETLINK_NETFILTER, NFT_GROUP, nftTransactions(), queue))
   }
   const stop = () => {
     for (const source of sources) source.stop()
@@ -69,7 +73,7 @@ export function watchNamespace(
 /** One subscribed descriptor, opened again after an overrun. */
 class NoticeSource {
   readonly #open: () => number
-  readonly #read: (message: Message) => Notice | undefined
+  readonly #read: (message: Message) => readonly Notice[]
   readonly #queue: NoticeQueue
   #socket: Socket | undefined
   #stopped = false
@@ -78,7 +82,7 @@ class NoticeSource {
     inside: <T>(work: () => T) => T,
     protocol: number,
     groups: number,
-    read: (message: Message) => Notice | undefined,
+    read: (message: Message) => readonly Notice[],
     queue: NoticeQueue,
   ) {
     this.#open = () => inside(() => openNetlinkDescriptor(protocol, groups, SOCK_NONBLOCK))
@@ -98,8 +102,7 @@ class NoticeSource {
     this.#socket = socket
     socket.on('data', (datagram: Buffer) => {
       for (const message of readMessages(datagram)) {
-        const notice = this.#read(message)
-        if (notice !== undefined) this.#queue.push(notice)
+        for (const notice of this.#read(message)) this.#queue.push(notice)
       }
     })
     // Whatever ended the descriptor, its close follows, and a new one takes its place there.
@@ -120,6 +123,11 @@ class NoticeSource {
       )
     }
   }
+}
+
+function readRouteNotices(message: Message): readonly Notice[] {
+  const notice = readRouteNotice(message)
+  return notice === undefined ? [] : [notice]
 }
 
 function readRouteNotice({ type, body }: Message): Notice | undefined {
@@ -169,10 +177,34 @@ function readTcNotice(type: number, body: Uint8Array): Notice | undefined {
   }
 }
 
-/** nfnetlink: the subsystem in the upper byte of the type, four bytes of header, attributes. */
-function readNftNotice({ type, body }: Message): Notice | undefined {
-  const subtype = type & 0xff
-  if (type >> 8 !== NFNL_SUBSYS_NFTABLES || subtype === NFT_MSG_NEWGEN) return undefined
-  const table = new Attributes(body.subarray(4)).string(NFTA_TABLE)
-  return { kind: 'nft', table }
+/**
+ * Gathers the notices of one transaction, whose last message tells who made it. One notice stands for all of
+ * a table's objects of one sort. Stateful: the messages of a transaction may come in several datagrams.
+ */
+function nftTransactions(): (message: Message) => readonly Notice[] {
+  const tables = new Map<string, { readonly table: string | undefined; elements: boolean }>()
+  return ({ type, body }) => {
+    if (type >> 8 !== NFNL_SUBSYS_NFTABLES) return []
+    const attributes = new Attributes(body.subarray(NFGENMSG_BYTES))
+    const subtype = type & 0xff
+    if (subtype !== NFT_MSG_NEWGEN) {
+      const table = attributes.string(NFTA_TABLE)
+      const elements = NFT_MSG_SETELEM.includes(subtype)
+      // Families apart: a table of the same name in another one is another table's business.
+      const key = `${body[0]} ${table}`
+      const known = tables.get(key)
+      if (known === undefined) tables.set(key, { table, elements })
+      else known.elements &&= elements
+      return []
+    }
+    const own = attributes.u32BE(NFTA_GEN_PROC_PID) === threadId()
+    const notices = Array.from(tables.values(), (each): Notice => ({ kind: 'nft', ...each, own }))
+    tables.clear()
+    return notices
+  }
+}
+
+/** The number of the calling thread, as /proc of this process's own process namespace has it. */
+function threadId(): number {
+  return Number(readlinkSync('/proc/thread-self').split('/').at(-1))
 }

@@ -59,7 +59,23 @@ test('changes of the ruleset name their table', async () => {
   run(name, 'nft add table inet ckt')
   run(name, 'nft add set inet ckt s { type ipv4_addr ; }')
   const [first] = await until(notices, () => true)
-  assert.deepEqual(first, { kind: 'nft', table: 'ckt' })
+  assert.deepEqual(first, { kind: 'nft', table: 'ckt', elements: false, own: false })
+  stop.abort()
+})
+
+test('one notice tells of a whole nft transaction, and who made it', async () => {
+  const { name, view } = namespaces.make('w')
+  const stop = new AbortController()
+  run(name, 'nft add table inet ckt')
+  run(name, 'nft add set inet ckt s { type inet_service ; }')
+  const notices = view.watch(['nft'], stop.signal)[Symbol.asyncIterator]()
+  view.nft.run('add element inet ckt s { 1, 2, 3 }')
+  const byUs = { kind: 'nft', table: 'ckt', elements: true, own: true }
+  assert.deepEqual((await notices.next()).value, byUs)
+  run(name, 'nft add element inet ckt s { 4, 5 }')
+  assert.deepEqual((await notices.next()).value, { ...byUs, own: false })
+  run(name, 'nft flush ruleset')
+  assert.deepEqual((await notices.next()).value, { ...byUs, own: false, elements: false })
   stop.abort()
 })
 

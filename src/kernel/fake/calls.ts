@@ -50,7 +50,8 @@ export class Calls {
   }
 }
 
-const READS = /\.(get|list|listTable|lookup|read)$|^(watch|openNetns)$/
+const READS =
+  /\.(get|list|listTable|listAt|lookup|read|tables|chains|rules|elements)$|^(watch|openNetns)$/
 
 /** Throws what the real kernel would for this errno. */
 export function refuse(operation: string, errno: string, ack?: string): never {

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { NetworkError } from '../../lib/errors.ts'
 import type { Nftables } from '../kernel.ts'
+import { fakeNftQueries } from './nft-queries.ts'
 import { type FakeNamespace, type NftTable, tell } from './state.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -18,7 +19,9 @@ export function fakeNft(own: FakeNamespace): Nftables {
     const changed = [...names].filter((key) => own.nftTables.get(key) !== ruleset.tables.get(key))
     own.nftTables.clear()
     for (const [key, table] of ruleset.tables) own.nftTables.set(key, table)
-    for (const key of changed) tell(own, { kind: 'nft', table: key.split(' ')[1] })
+    for (const key of changed) {
+      tell(own, { kind: 'nft', table: key.split(' ')[1], elements: false, own: false })
+    }
   }
   return {
     run: (commands) => transaction((ruleset) => runText(ruleset, commands)),
@@ -30,6 +33,7 @@ export function fakeNft(own: FakeNamespace): Nftables {
           else if (verb !== 'metainfo') ruleset.apply('add', verb, object)
         }
       }),
+    ...fakeNftQueries(own),
     listTable: (family, name) => {
       const table = own.nftTables.get(`${family} ${name}`)
       return table && [{ table: { family, name } }, ...table.objects]

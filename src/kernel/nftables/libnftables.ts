@@ -5,7 +5,9 @@
 import { CString, dlopen, type Pointer } from 'bun:ffi'
 import { NetworkError } from '../../lib/errors.ts'
 import type { Nftables } from '../kernel.ts'
+import type { NetlinkSocket } from '../netlink/socket.ts'
 import { cString } from '../syscall.ts'
+import { nftQueries } from './queries.ts'
 
 /** nftables/libnftables.h NFT_CTX_OUTPUT_* */
 const OUTPUT_JSON = 1 << 4
@@ -34,11 +36,21 @@ type Address = Pointer | bigint
 
 /** The ruleset of one namespace. The library's socket is opened inside it, at the first call. */
 export class NftRuleset implements Nftables, Disposable {
+  readonly tables
+  readonly chains
+  readonly rules
+  readonly elements
   readonly #inside: <T>(work: () => T) => T
   #context: Context | undefined
 
-  constructor(inside: <T>(work: () => T) => T) {
+  /** `open` gives a netfilter socket of the same namespace. */
+  constructor(inside: <T>(work: () => T) => T, open: () => NetlinkSocket) {
     this.#inside = inside
+    const queries = nftQueries(open)
+    this.tables = queries.tables
+    this.chains = queries.chains
+    this.rules = queries.rules
+    this.elements = queries.elements
   }
 
   run(commands: string): void {

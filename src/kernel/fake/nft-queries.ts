@@ -1,0 +1,66 @@
+/**
+ * Questions to the fake kernel's nftables: of chains and rules that came as JSON, and of elements that came
+ * as text, `key : value`, which are given back as the bytes of that text.
+ */
+import type { NftChain, NftFamily, NftQueries, NftRule } from '../nftables/objects.ts'
+import type { FakeNamespace } from './state.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+const FAMILIES: readonly string[] = ['inet', 'ip', 'ip6'] satisfies NftFamily[]
+/** linux/netfilter.h enum nf_inet_hooks */
+const HOOKS = ['prerouting', 'input', 'forward', 'output', 'postrouting']
+
+export function fakeNftQueries(own: FakeNamespace): NftQueries {
+  const tables = () => [...own.nftTables.values()].filter(({ family }) => FAMILIES.includes(family))
+  const objects = (family: string, table: string, kind: string): readonly Fields[] =>
+    (own.nftTables.get(`${family} ${table}`)?.objects ?? []).flatMap((each) =>
+      each[kind] === undefined ? [] : [each[kind] as Fields],
+    )
+  return {
+    tables: () =>
+      tables().map(({ family, name }) => ({ family: family as NftFamily, name, owned: false })),
+    chains: () =>
+      tables().flatMap(({ family, name }) =>
+        objects(family, name, 'chain').map((chain) => chainOf(family as NftFamily, name, chain)),
+      ),
+    rules: ({ family, table, name }) =>
+      objects(family, table, 'rule')
+        .filter((rule) => rule['chain'] === name)
+        .map(ruleOf),
+    elements: ({ family, table, name }) => {
+      const set = [...objects(family, table, 'set'), ...objects(family, table, 'map')].find(
+        (each) => each['name'] === name,
+      )
+      if (set === undefined) return undefined
+      return ((set['elem'] ?? []) as readonly unknown[]).map((element) => {
+        const [key = '', value = ''] = `${element}`.split(' : ')
+        return { key: Buffer.from(key), value: Buffer.from(value) }
+      })
+    },
+  }
+}
+
+function chainOf(family: NftFamily, table: string, chain: Fields): NftChain {
+  const hook = HOOKS.indexOf(`${chain['hook']}`)
+  const policy = chain['policy'] === 'drop' ? 'drop' : 'accept'
+  const base =
+    hook < 0
+      ? undefined
+      : { type: `${chain['type']}`, hook, priority: Number(chain['prio'] ?? 0), policy }
+  return { family, table, name: `${chain['name']}`, base } as NftChain
+}
+
+function ruleOf(rule: Fields): NftRule {
+  const expressions = (rule['expr'] ?? []) as readonly Fields[]
+  const acting = expressions.filter((each) => !('counter' in each) && !('log' in each))
+  const verdict = Object.keys(acting[0] ?? {})[0] ?? ''
+  const kind = verdict === 'reject' ? 'drop' : verdict
+  const known = ['accept', 'drop', 'return', 'jump', 'goto'].includes(kind)
+  const chain = (acting[0]?.[verdict] as Fields | null | undefined)?.['target']
+  return {
+    handle: BigInt(Number(rule['handle'] ?? 0)),
+    comment: rule['comment'] as string | undefined,
+    always: known && acting.length === 1 ? ({ kind, chain } as NftRule['always']) : undefined,
+    passive: acting.length === 0,
+  }
+}

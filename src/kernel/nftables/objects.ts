@@ -1,0 +1,66 @@
+/**
+ * What can be asked of rulesets besides whole tables of ours: which chains packets meet, how each rule
+ * judges them, and what a set holds. Asked object by object, so that a large ruleset costs nothing.
+ */
+
+/** Families of tables that judge packets of this host's stack. */
+export type NftFamily = 'inet' | 'ip' | 'ip6'
+
+export interface NftTable {
+  readonly family: NftFamily
+  readonly name: string
+  /** True when only the program that made it may change it. NFT_TABLE_F_OWNER */
+  readonly owned: boolean
+}
+
+export interface NftChain {
+  readonly family: NftFamily
+  readonly table: string
+  readonly name: string
+  /** Where packets come in; undefined for a chain that others call. */
+  readonly base:
+    | {
+        readonly type: string
+        /** Number of the hook. linux/netfilter.h enum nf_inet_hooks */
+        readonly hook: number
+        readonly priority: number
+        readonly policy: 'accept' | 'drop'
+      }
+    | undefined
+}
+
+export interface NftRule {
+  readonly handle: bigint
+  readonly comment: string | undefined
+  /**
+   * What it does with every packet that comes to it; undefined when that depends on the packet, or is
+   * nothing: a counter, a line in the log.
+   */
+  readonly always:
+    | { readonly kind: 'accept' | 'drop' | 'return' }
+    | { readonly kind: 'jump' | 'goto'; readonly chain: string }
+    | undefined
+  /** True when it does nothing but count and log. */
+  readonly passive: boolean
+}
+
+export interface NftElement {
+  /** As registers hold it: each part of a concatenation padded to four bytes. */
+  readonly key: Uint8Array
+  /** What a map leads to; empty for a set. */
+  readonly value: Uint8Array
+}
+
+export interface NftQueries {
+  /** Tables and chains of other families are left out. */
+  tables(): readonly NftTable[]
+  chains(): readonly NftChain[]
+  /** Empty when there is no such chain. */
+  rules(chain: Pick<NftChain, 'family' | 'table' | 'name'>): readonly NftRule[]
+  /** Undefined when there is no such set or map. */
+  elements(set: {
+    readonly family: NftFamily
+    readonly table: string
+    readonly name: string
+  }): readonly NftElement[] | undefined
+}

@@ -1,0 +1,32 @@
+/** Asks one namespace for nftables' objects, over the socket that `open` gives. */
+import { errnoOf } from '../errno.ts'
+import type { NetlinkSocket } from '../netlink/socket.ts'
+import * as messages from './messages.ts'
+import type { NftQueries } from './objects.ts'
+
+export function nftQueries(open: () => NetlinkSocket): NftQueries {
+  const present = <T>(bodies: readonly Uint8Array[], read: (body: Uint8Array) => T | undefined) =>
+    bodies.flatMap((body) => read(body) ?? [])
+  return {
+    tables: () => present(open().request(messages.getTables()), messages.readTable),
+    chains: () => present(open().request(messages.getChains()), messages.readChain),
+    rules: (chain) => present(orNothing(open, messages.getRules(chain)) ?? [], messages.readRule),
+    elements: (set) =>
+      orNothing(open, messages.getElements(set))?.flatMap((body) => [
+        ...messages.readElements(body),
+      ]),
+  }
+}
+
+/** The answers, or undefined when the table, chain or set is not there. */
+function orNothing(
+  open: () => NetlinkSocket,
+  request: Parameters<NetlinkSocket['request']>[0],
+): readonly Uint8Array[] | undefined {
+  try {
+    return open().request(request)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
