@@ -33,6 +33,7 @@ import { killAt } from './lib/failpoint.ts'
 import type { Log } from './lib/log.ts'
 import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
+import { NO_LIMITS } from './plan/paths.ts'
 import type { Journal } from './store/journal/journal.ts'
 import { openJournal } from './store/journal/sqlite-journal.ts'
 import {
@@ -238,6 +239,7 @@ async function runParts(
     dataplane,
     self: () => replica.host(hostId) ?? registered,
     underlayDevices: () => underlay.devices,
+    paths: () => NO_LIMITS,
     sequence: () => journal.sequence,
     now,
     log: log.child('loop'),

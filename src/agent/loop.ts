@@ -9,6 +9,7 @@ import type { ObjectChange, Repair } from '../dataplane/reconcile.ts'
 import type { ObjectKey } from '../hoststate/state.ts'
 import type { Log } from '../lib/log.ts'
 import type { Host, ObjectFailure } from '../model/host.ts'
+import { type PathLimits, sumsInSoftware } from '../plan/paths.ts'
 import { planBase, planEndpoint, planHost, planNetwork, planObjects } from '../plan/plan.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 import { Backlog } from './backlog.ts'
@@ -21,6 +22,8 @@ export interface LoopOptions {
   /** This host's record and the devices of its underlay; read anew at every flush. */
   readonly self: () => Host
   readonly underlayDevices: () => readonly string[]
+  /** What probes found of the ways to other hosts; as the record, read anew at every flush. */
+  readonly paths: () => PathLimits
   /** Sequence of the journal, whose commits the replica shows in the same turn. */
   readonly sequence: () => number
   readonly now: () => Date
@@ -88,6 +91,14 @@ export class Loop {
   /** This host's record or the devices of its underlay may be others than before. */
   lookAtSelf(): void {
     this.#changed([{ kind: 'host', id: this.#options.self().id }])
+  }
+
+  /** What is known of the ways to other hosts is different. */
+  lookAtPaths(): void {
+    const { replica } = this.#options
+    for (const host of replica.hosts()) this.#dirty.add(`host/${host.id}`)
+    for (const endpoint of replica.ownEndpoints()) this.#dirty.add(`endpoint/${endpoint.id}`)
+    this.#schedule()
   }
 
   /** Resolves with the present failures once this commit of the journal was applied. */
@@ -257,7 +268,7 @@ export class Loop {
   }
 
   *#planEverything(): Generator<ObjectChange> {
-    const { replica, self, underlayDevices } = this.#options
+    const { replica, self, underlayDevices, paths } = this.#options
     const byId = <T extends { readonly id: string }>(items: Iterable<T>): Map<string, T> =>
       new Map(Array.from(items, (item) => [item.id, item]))
     const snapshot = {
@@ -266,12 +277,14 @@ export class Loop {
       networks: byId(replica.networks()),
       hosts: byId(replica.hosts()),
       endpoints: byId(replica.endpoints()),
+      paths: paths(),
     }
     for (const [object, wanted] of planObjects(snapshot)) yield { object, wanted }
   }
 
   #planDirty(): ObjectChange[] {
     const { replica, self, underlayDevices } = this.#options
+    const limits = this.#options.paths()
     return Array.from(this.#dirty, (object): ObjectChange => {
       const [kind = '', id = ''] = object.split('/')
       if (kind === 'base') {
@@ -283,12 +296,13 @@ export class Loop {
       }
       if (kind === 'host') {
         const host = replica.host(id)
-        return { object, wanted: host === undefined ? [] : planHost(host, self()) }
+        return { object, wanted: host === undefined ? [] : planHost(host, self(), limits.get(id)) }
       }
       const endpoint = replica.endpoint(id)
       if (endpoint === undefined) return { object, wanted: [] }
       const [network, host] = [replica.network(endpoint.networkId), replica.host(endpoint.hostId)]
-      return { object, wanted: planEndpoint(endpoint, network, host, self()) }
+      const sums = network !== undefined && sumsInSoftware(network, limits, self(), replica.host)
+      return { object, wanted: planEndpoint(endpoint, network, host, self(), sums) }
     })
   }
 

@@ -28,7 +28,7 @@ export function printWanted(wanted: Wanted): string {
     case 'direct-prefix':
       return `direct ${wanted.prefix} network ${wanted.vni}`
     case 'peer':
-      return `peer ${wanted.index} ${wanted.remote} src ${wanted.local} port ${wanted.vxlanPort}${wanted.onLink ? ` onlink ${wanted.mac}` : ''}`
+      return `peer ${wanted.index} ${wanted.remote} src ${wanted.local} port ${wanted.vxlanPort}${wanted.onLink ? ` onlink ${wanted.mac}` : ''}${wanted.mtuLimitBytes === undefined ? '' : ` mtu ${wanted.mtuLimitBytes}`}`
     case 'endpoint':
       return `endpoint ${wanted.vni}/${wanted.address} ${wanted.mac} at ${'device' in wanted.at ? `dev ${wanted.at.device}` : `host ${wanted.at.hostIndex}`}`
     case 'veth':
@@ -36,7 +36,7 @@ export function printWanted(wanted: Wanted): string {
     case 'device':
       return `device ${wanted.device} network ${wanted.vni} may send as ${wanted.mac} ${wanted.addresses.join(' ')} by ${wanted.carrier}`
     case 'interior':
-      return `inside ${wanted.device}: ${wanted.ifname} mtu ${wanted.mtuBytes}, ${[
+      return `inside ${wanted.device}: ${wanted.ifname} mtu ${wanted.mtuBytes}, ${wanted.softwareChecksums ? 'checksums in software, ' : ''}${[
         ...wanted.addresses.map(({ address, length }) => `address ${address}/${length}`),
         ...wanted.neighbours.map(({ address, mac }) => `neighbour ${address} ${mac}`),
         ...wanted.routes.map(

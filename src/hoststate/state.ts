@@ -106,6 +106,8 @@ export interface Peer {
   /** True when both share a segment; then `mac` is the peer's (R31). */
   readonly onLink: boolean
   readonly mac?: Mac
+  /** The largest packet that passes, from the outer IP header on, where that is less than routes say. */
+  readonly mtuLimitBytes?: number
 }
 
 /** Where an address of a network lives. */
@@ -155,6 +157,8 @@ export interface Interior {
     readonly via: IP
     readonly metric?: number
   }[]
+  /** True where checksums left to the hardware arrive wrong: the container's kernel sums up itself. */
+  readonly softwareChecksums: boolean
   /** Permanent neighbours: one for each gateway, so that no table fills. */
   readonly neighbours: readonly { readonly address: IP; readonly mac: Mac }[]
 }

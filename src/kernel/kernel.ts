@@ -12,6 +12,7 @@ import type { Family } from '../net/ip.ts'
 import type { Conntrack } from './conntrack/conntrack.ts'
 import type { NftQueries } from './nftables/objects.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
+import type { Offloads } from './offloads.ts'
 import type { Ports } from './ports.ts'
 import type { Filters, Qdiscs } from './traffic-control.ts'
 
@@ -56,6 +57,7 @@ export interface KernelView {
   readonly nft: Nftables
   readonly sysctl: Sysctl
   readonly ports: Ports
+  readonly offloads: Offloads
   readonly conntrack: Conntrack
   /**
    * Sends all changes that `work` names with one system call. The kernel tries every one of them in order,

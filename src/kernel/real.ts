@@ -45,6 +45,7 @@ export function openKernel(): Kernel {
     nft: own.nft,
     sysctl: own.sysctl,
     ports: own.ports,
+    offloads: own.offloads,
     conntrack: own.conntrack,
     batch: (work) => own.batch(work),
     watch: (groups, signal) => own.watch(groups, signal),

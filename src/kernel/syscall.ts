@@ -8,7 +8,9 @@ import { endianness } from 'node:os'
 import { kernelError } from './errno.ts'
 
 /** sys/socket.h, linux/netlink.h */
+export const AF_INET = 2
 export const AF_NETLINK = 16
+export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
 export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
@@ -113,8 +115,9 @@ export function fileSystemOf(fd: number): number {
   return new DataView(statfs.buffer).getUint32(0, true)
 }
 
-export function ioctl(fd: number, request: number): number {
-  return checked('ioctl', libc.ioctl(fd, request, 0))
+/** `argument`: a number, or the address of what the request reads and writes. */
+export function ioctl(fd: number, request: number, argument = 0): number {
+  return checked('ioctl', libc.ioctl(fd, request, argument))
 }
 
 export function setns(fd: number, kind: number): void {

@@ -11,6 +11,7 @@ import type { Request } from './netlink/message.ts'
 import { NetlinkSocket, openNetlink } from './netlink/socket.ts'
 import { NftRuleset } from './nftables/libnftables.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
+import { offloadsOf } from './offloads.ts'
 import { portsOf } from './port-sockets.ts'
 import * as addresses from './rtnetlink/addresses.ts'
 import * as filters from './rtnetlink/filters.ts'
@@ -31,6 +32,7 @@ export class RealView implements KernelView, Disposable {
   readonly nft: NftRuleset
   readonly sysctl
   readonly ports
+  readonly offloads
   readonly conntrack
   readonly #inside: <T>(work: () => T) => T
   readonly #buffer: Uint8Array
@@ -44,6 +46,7 @@ export class RealView implements KernelView, Disposable {
     this.nft = new NftRuleset(inside, () => this.#openNetfilter())
     this.sysctl = sysctlOf(inside)
     this.ports = portsOf(inside)
+    this.offloads = offloadsOf(inside)
     this.conntrack = conntrackOf(() => this.#openNetfilter())
   }
 

@@ -3,6 +3,7 @@
 import type { IP } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import type { Prefix } from '../net/prefix.ts'
+import type { PathReport } from './path.ts'
 
 /** Permanent; written by its host, removed only by an operator (R1). */
 export interface Host {
@@ -54,6 +55,8 @@ export interface HostStatus {
   readonly appliedRevision: number
   readonly endpoints: number
   readonly failures: readonly ObjectFailure[]
+  /** Absent: of a version that does not probe. Those with problems first, when there are too many. */
+  readonly paths?: readonly PathReport[]
   readonly updatedAt: string
 }
 

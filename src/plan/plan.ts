@@ -12,6 +12,7 @@ import type { Network } from '../model/network.ts'
 import { familyOf } from '../net/ip.ts'
 import { planVeth } from './attachments/veth.ts'
 import { acceptsDirect, acceptsRemote, carrierPlan, carriersOf } from './carriers/carrier.ts'
+import { type PathLimit, type PathLimits, sumsInSoftware } from './paths.ts'
 
 /** What is known of the cluster, and of this host's place in it. */
 export interface Snapshot {
@@ -21,6 +22,8 @@ export interface Snapshot {
   readonly networks: ReadonlyMap<string, Network>
   readonly hosts: ReadonlyMap<string, Host>
   readonly endpoints: ReadonlyMap<string, Endpoint | PublishedEndpoint>
+  /** What probes found of the ways to other hosts. */
+  readonly paths: PathLimits
 }
 
 /** Everything, planned at once. */
@@ -32,14 +35,18 @@ export function planAll(snapshot: Snapshot): HostState {
 export function* planObjects(
   snapshot: Snapshot,
 ): Generator<readonly [ObjectKey, readonly Wanted[]]> {
-  const { self, underlayDevices, networks, hosts, endpoints } = snapshot
+  const { self, underlayDevices, networks, hosts, endpoints, paths } = snapshot
+  const hostOf = (id: string): Host | undefined => hosts.get(id)
   yield ['base', planBase(self, underlayDevices, networks.values())]
   for (const network of networks.values()) yield [`network/${network.id}`, planNetwork(network)]
-  for (const host of hosts.values()) yield [`host/${host.id}`, planHost(host, self)]
+  for (const host of hosts.values()) {
+    yield [`host/${host.id}`, planHost(host, self, paths.get(host.id))]
+  }
   for (const endpoint of endpoints.values()) {
     const network = networks.get(endpoint.networkId)
     const host = hosts.get(endpoint.hostId)
-    yield [`endpoint/${endpoint.id}`, planEndpoint(endpoint, network, host, self)]
+    const sums = network !== undefined && sumsInSoftware(network, paths, self, hostOf)
+    yield [`endpoint/${endpoint.id}`, planEndpoint(endpoint, network, host, self, sums)]
   }
 }
 
@@ -88,7 +95,7 @@ export function planNetwork(network: Network): readonly Wanted[] {
 }
 
 /** How packets reach another host: nothing for this one, nor for one without a family in common. */
-export function planHost(host: Host, self: Host): readonly Wanted[] {
+export function planHost(host: Host, self: Host, limit?: PathLimit): readonly Wanted[] {
   if (host.id === self.id) return []
   for (const local of self.underlay) {
     const remote = host.underlay.find((each) => familyOf(each.address) === familyOf(local.address))
@@ -102,6 +109,7 @@ export function planHost(host: Host, self: Host): readonly Wanted[] {
       vxlanPort: host.vxlanPort,
       onLink,
       ...(onLink ? { mac: remote.mac } : {}),
+      ...(limit?.mtuBytes === undefined ? {} : { mtuLimitBytes: limit.mtuBytes }),
     }
     return [peer]
   }
@@ -117,10 +125,11 @@ export function planEndpoint(
   network: Network | undefined,
   host: Host | undefined,
   self: Host,
+  softwareChecksums: boolean,
 ): readonly Wanted[] {
   if (network === undefined) return []
   if ('sandbox' in endpoint && endpoint.hostId === self.id) {
-    return planVeth(endpoint, network, networkMtuBytes(network, self))
+    return planVeth(endpoint, network, networkMtuBytes(network, self), softwareChecksums)
   }
   if (host === undefined || host.id === self.id || !acceptsRemote(network)) return []
   const { vni } = network

@@ -7,6 +7,7 @@ import { familyOf } from '../net/ip.ts'
 import { macForAddress } from '../net/mac.ts'
 import { addressAt, prefixAround } from '../net/prefix.ts'
 import { ip, mac, prefix } from '../net/testing.ts'
+import { NO_LIMITS, type PathLimits } from './paths.ts'
 import type { Snapshot } from './plan.ts'
 
 /** A host with these underlay addresses, in /24 and /64. */
@@ -94,6 +95,7 @@ export function snapshotOf(
   networks: readonly Network[],
   endpoints: readonly (Endpoint | PublishedEndpoint)[],
   hosts: readonly Host[] = [self],
+  paths: PathLimits = NO_LIMITS,
 ): Snapshot {
   const byId = <T extends { readonly id: string }>(items: readonly T[]): ReadonlyMap<string, T> =>
     new Map(items.map((item) => [item.id, item]))
@@ -103,5 +105,6 @@ export function snapshotOf(
     networks: byId(networks),
     hosts: byId(hosts),
     endpoints: byId(endpoints),
+    paths,
   }
 }

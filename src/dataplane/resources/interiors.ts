@@ -33,7 +33,9 @@ export function interiors({ kernel, devices, sandboxes }: Context): Resource<Int
       kernel.inNetns(netns, (inside) => {
         const device = made ?? indexOf(inside, want)
         configure(inside, want, device)
-        if (made === undefined || filled.has(want.device)) dropStaleRoutes(inside, want, device)
+        const fresh = made !== undefined && !filled.has(want.device)
+        if (!fresh) dropStaleRoutes(inside, want, device)
+        if (!fresh || want.softwareChecksums) chooseChecksums(inside, want)
       })
       filled.add(want.device)
     },
@@ -64,6 +66,12 @@ function configure(inside: KernelView, want: Interior, index: number): void {
     if (!isNetworkError(error, 'kernel') || !ipv6 || !enableIPv6(inside, want.ifname)) throw error
     inside.batch((batch) => fill(batch, want, index))
   }
+}
+
+/** Whether the container's kernel sums up itself: a new interface leaves that to others. */
+function chooseChecksums({ offloads }: KernelView, want: Interior): void {
+  if (offloads.checksumsSent(want.ifname) !== want.softwareChecksums) return
+  offloads.setChecksumsSent(want.ifname, !want.softwareChecksums)
 }
 
 /** Removes routes of ours by this interface that are wanted no more; those that are wanted stand by now. */
@@ -125,7 +133,14 @@ function read(inside: KernelView, want: Interior): Have | undefined {
   const link = inside.links.get(want.ifname)
   const mac = link?.mac === undefined ? undefined : parseMac(link.mac)
   if (link === undefined || mac === undefined) return undefined
-  return { ...want, mac, mtuBytes: link.mtuBytes, up: link.up, ...readParts(inside, link) }
+  return {
+    ...want,
+    mac,
+    mtuBytes: link.mtuBytes,
+    softwareChecksums: !inside.offloads.checksumsSent(want.ifname),
+    up: link.up,
+    ...readParts(inside, link),
+  }
 }
 
 function readParts(
@@ -175,6 +190,7 @@ function equal(want: Interior, have: Have): boolean {
     have.up &&
     have.mac === want.mac &&
     have.mtuBytes === want.mtuBytes &&
+    have.softwareChecksums === want.softwareChecksums &&
     want.addresses.every(({ address, length }) =>
       have.addresses.some((each) => each.address === address && each.length === length),
     ) &&

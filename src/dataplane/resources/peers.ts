@@ -1,7 +1,7 @@
 /**
  * Rows of the map `hosts`: what the plan knows of another host, completed by what only this kernel knows,
- * the device and next hop towards it and the MTU of the path, learned route exceptions included (R28, R32).
- * An audit asks the routes again, so that a row follows them.
+ * the device and next hop towards it and the MTU of the path, learned route exceptions included (R28, R32),
+ * and never more than what probes found to pass. An audit asks the routes again, so that a row follows them.
  */
 
 import { type HostEntry, hosts } from '../../hoststate/maps.ts'
@@ -97,7 +97,7 @@ export function peers({ kernel, datapath }: Context): Resource<Peer, Have> {
       nextHop,
       nextHopMac: onLink ? want.mac : undefined,
       onLink,
-      pathMtuBytes: route.pathMtuBytes,
+      pathMtuBytes: Math.min(route.pathMtuBytes, want.mtuLimitBytes ?? route.pathMtuBytes),
       vxlanPort: want.vxlanPort,
     }
   }

@@ -29,6 +29,8 @@ export interface FakeNamespace {
   /** Path MTUs learned from the network, in bytes, by destination. */
   readonly learnedMtus: Map<string, number>
   readonly sockets: Set<NewPortSocket>
+  /** Devices for which the kernel sums up itself. */
+  readonly summing: Set<number>
   readonly watchers: Set<{ readonly groups: readonly NoticeGroup[]; readonly queue: NoticeQueue }>
   connections: readonly Connection[]
   addresses: readonly Address[]
@@ -62,6 +64,7 @@ export function newNamespace(inode: number): FakeNamespace {
     nftTables: new Map(),
     learnedMtus: new Map(),
     sockets: new Set(),
+    summing: new Set(),
     watchers: new Set(),
     connections: [],
     addresses: [],

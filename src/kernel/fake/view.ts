@@ -6,6 +6,7 @@ import { type Calls, refuse } from './calls.ts'
 import { fakeConntrack } from './conntrack.ts'
 import { fakeLinks } from './links.ts'
 import { fakeNft } from './nft.ts'
+import { fakeOffloads } from './offloads.ts'
 import { fakePorts } from './ports.ts'
 import { fakeAddresses, fakeNeighbours, fakeRoutes, fakeRules } from './routing.ts'
 import type { FakeNamespace } from './state.ts'
@@ -43,6 +44,7 @@ export function fakeView(own: FakeNamespace, around: FakeSurroundings): KernelVi
     nft: noted('nft', fakeNft(own)),
     sysctl: noted('sysctl', fakeSysctl(own)),
     ports: noted('ports', fakePorts(own)),
+    offloads: noted('offloads', fakeOffloads(own)),
     conntrack: noted('conntrack', fakeConntrack(own)),
     tooBigHints: () => own.learnedMtus.size,
     batch: (work) =>

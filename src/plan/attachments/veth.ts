@@ -21,6 +21,7 @@ export function planVeth(
   endpoint: Endpoint,
   network: Network,
   mtuBytes: number,
+  softwareChecksums: boolean,
 ): readonly Wanted[] {
   const veth: Veth = {
     kind: 'veth',
@@ -50,7 +51,7 @@ export function planVeth(
         at: { device: endpoint.device },
       }),
     ),
-    planInterior(endpoint, network, mtuBytes),
+    planInterior(endpoint, network, mtuBytes, softwareChecksums),
   ]
 }
 
@@ -60,7 +61,12 @@ export function planVeth(
  * Every prefix of the network has a route, so that it is reached by this interface whoever gives the default
  * route; an internal network gives none.
  */
-function planInterior(endpoint: Endpoint, network: Network, mtuBytes: number): Interior {
+function planInterior(
+  endpoint: Endpoint,
+  network: Network,
+  mtuBytes: number,
+  softwareChecksums: boolean,
+): Interior {
   const served = network.prefixes.flatMap((prefix, i) => {
     const gateway = network.gateways[i]
     const address = endpoint.addresses.find((each) => prefixContains(prefix, each))
@@ -73,6 +79,7 @@ function planInterior(endpoint: Endpoint, network: Network, mtuBytes: number): I
     ifname: endpoint.ifname,
     mac: endpoint.mac,
     mtuBytes,
+    softwareChecksums,
     addresses: served.map(({ address, prefix }) => ({ address, length: prefixLength(prefix) })),
     neighbours: served.map(({ gateway }) => ({ address: gateway, mac: FABRIC_MAC })),
     routes: served.flatMap(({ prefix, gateway }) => {

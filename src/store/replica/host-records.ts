@@ -1,6 +1,7 @@
 /** What hosts tell of themselves, checked field by field. */
 
 import type { Alive, Host, HostFacts, HostStatus, ObjectFailure } from '../../model/host.ts'
+import { PATH_CARRIERS, PATH_PROBLEMS, type PathReport } from '../../model/path.ts'
 import { parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { parsePrefix } from '../../net/prefix.ts'
@@ -29,7 +30,25 @@ export function readStatus(fields: Fields): HostStatus | undefined {
   const failures = listOf(fields['failures'], failure)
   if (typeof appliedRevision !== 'number' || typeof endpoints !== 'number') return undefined
   if (failures === undefined || typeof updatedAt !== 'string') return undefined
-  return { schema: 1, appliedRevision, endpoints, failures, updatedAt }
+  const status = { schema: 1, appliedRevision, endpoints, failures, updatedAt } as const
+  const paths = listOf(fields['paths'], path)
+  return paths === undefined ? status : { ...status, paths }
+}
+
+function path(value: unknown): PathReport | undefined {
+  const { hostId, expectedBytes, mtuBytes, probedAt, ...rest } = asObject(value) ?? {}
+  const carrier = PATH_CARRIERS.find((known) => known === rest['carrier'])
+  const problems = listOf(
+    rest['problems'],
+    textOf((text) => text),
+  )
+  if (typeof hostId !== 'string' || carrier === undefined || problems === undefined)
+    return undefined
+  if (typeof expectedBytes !== 'number' || typeof mtuBytes !== 'number') return undefined
+  if (typeof probedAt !== 'string') return undefined
+  // a later version may know more of them
+  const known = PATH_PROBLEMS.filter((problem) => problems.includes(problem))
+  return { hostId, carrier, expectedBytes, mtuBytes, problems: known, probedAt }
 }
 
 function failure(value: unknown): ObjectFailure | undefined {
