@@ -6,7 +6,7 @@ import type { Network } from '../model/network.ts'
 import { familyOf, type IP, parseIP } from '../net/ip.ts'
 import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts'
 import { prefixesOverlap } from '../net/prefix.ts'
-import type { AttachPart, AttachTarget } from './control.ts'
+import type { AttachPart, AttachTarget, PortWish } from './control.ts'
 import { reservedFor } from './ipam/layout.ts'
 import { gatewayOf, prefixOf } from './ipam/territory.ts'
 import { checkLabels, nameProblem } from './network-spec.ts'
@@ -17,6 +17,8 @@ export interface CheckedAttach {
   readonly targetName: string
   readonly name: string | undefined
   readonly labels: Readonly<Record<string, string>>
+  /** Ports to publish, unread. */
+  readonly publish: readonly (string | PortWish)[]
   /** In the order in which they were named, at least one. */
   readonly parts: readonly CheckedPart[]
 }
@@ -68,8 +70,8 @@ export function checkAttach(common: AttachTarget, wanted: readonly WantedPart[])
     )
   }
   const targetName = 'pid' in target ? `process ${target.pid}` : target.netns
-  const { name, labels = {} } = common
-  return { target, targetName, name, labels, parts }
+  const { name, labels = {}, publish = [] } = common
+  return { target, targetName, name, labels, publish, parts }
 }
 
 /** How networks are called in messages: `network blue`, `networks lan and blue`. */

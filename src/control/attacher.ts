@@ -10,6 +10,7 @@ import { newId, type Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import type { Endpoint, Sandbox } from '../model/endpoint.ts'
 import type { Network } from '../model/network.ts'
+import type { Publication } from '../model/publication.ts'
 import type { IP } from '../net/ip.ts'
 import { macForAddress } from '../net/mac.ts'
 import type { Journal } from '../store/journal/journal.ts'
@@ -23,12 +24,14 @@ import {
   networksNamed,
 } from './attach-spec.ts'
 import type { AttachAllSpec, AttachedEndpoint, AttachSpec, Ports } from './control.ts'
-import { endpointKey, untilSettled } from './endpoints.ts'
+import { endpointKey } from './endpoints.ts'
 import type { Ipam } from './ipam/ipam.ts'
 import { prefixOf } from './ipam/territory.ts'
 import type { NameIndex } from './name-index.ts'
 import type { Networks } from './networks.ts'
 import type { OwnIndex, Place } from './own-index.ts'
+import { type Publications, putOf, type TakenPorts } from './publications.ts'
+import { untilSettled } from './settled.ts'
 
 export interface AttacherDeps {
   readonly journal: Journal
@@ -38,6 +41,7 @@ export interface AttacherDeps {
   readonly networks: Networks
   readonly names: NameIndex
   readonly own: OwnIndex
+  readonly publications: Publications
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -57,6 +61,14 @@ interface AttachWork {
   /** One per part, same order. */
   readonly ifnames: readonly string[]
   readonly sandbox: Sandbox
+  /** Ports to publish, and the part they lead to. */
+  readonly published: { readonly ports: TakenPorts; readonly part: CheckedPart } | undefined
+}
+
+interface Made {
+  readonly endpoints: readonly Endpoint[]
+  readonly publications: readonly Publication[]
+  readonly revision: number
 }
 
 interface Given {
@@ -104,19 +116,37 @@ export class Attacher {
         places.set(part, claimed.use(own.claimPlace(sandbox.inode, part.ifname, attempted)))
       }
       const ifnames = parts.map((part) => places.get(part)?.ifname ?? '')
-      return await this.#attachTo({ checked, attempted, ifnames, sandbox })
+      const published =
+        checked.publish.length === 0 ? undefined : await this.#takePorts(checked, sandbox)
+      if (published !== undefined) claimed.use(published.ports)
+      return await this.#attachTo({ checked, attempted, ifnames, sandbox, published })
     } finally {
       // Held any longer it would outlive its container; from here on its inode tells whether it is the same.
       ports.sandboxes.release(sandbox.inode)
     }
   }
 
+  /** Holds the ports that shall lead to the network whose default route the answers will take. */
+  async #takePorts(
+    { publish, parts }: CheckedAttach,
+    sandbox: Sandbox,
+  ): Promise<AttachWork['published']> {
+    const part =
+      parts.find(({ defaultRoute }) => defaultRoute) ??
+      parts.find(({ network }) => !network.internal) ??
+      parts[0]
+    if (part === undefined) return undefined
+    const { publications } = this.#deps
+    if (!part.defaultRoute) publications.refuseByway(part.network, sandbox)
+    return { part, ports: await publications.take(part.network, publish) }
+  }
+
   async #attachTo(work: AttachWork): Promise<readonly AttachedEndpoint[]> {
     const { clock, log } = this.#deps
     const startedMs = clock.monotonicMs()
-    const { endpoints, revision } = await this.#commit(work)
+    const { endpoints, publications, revision } = await this.#commit(work)
     try {
-      await untilSettled(this.#deps, endpoints, revision)
+      await untilSettled(this.#deps, revision, { endpoints, publications })
     } catch (error) {
       await this.#withdraw(endpoints)
       throw error
@@ -131,20 +161,21 @@ export class Attacher {
         durationMs,
       })
     }
-    return endpoints.map((endpoint) => ({ endpoint, revision }))
+    return endpoints.map((endpoint) => {
+      const own = publications.filter(({ endpointId }) => endpointId === endpoint.id)
+      return { endpoint, publications: own, revision }
+    })
   }
 
   /** Finds addresses and writes the records; from the check of ownership to the commit nothing else runs. */
-  async #commit(
-    work: AttachWork,
-  ): Promise<{ readonly endpoints: readonly Endpoint[]; readonly revision: number }> {
+  async #commit(work: AttachWork): Promise<Made> {
     const { journal, ipam, clock, random, signal } = this.#deps
-    const { parts } = work.checked
+    const { parts, name } = work.checked
     using reserved = new DisposableStack()
     const given: Given[] = []
     for (const { network, addresses: wanted } of parts) {
       const id = newId(clock.wallMs(), random)
-      const wish = { network, endpointId: id, addresses: wanted }
+      const wish = { network, endpointId: id, name, addresses: wanted }
       const { addresses } = reserved.use(await ipam.reserve(wish, signal))
       given.push({ id, addresses })
     }
@@ -153,14 +184,14 @@ export class Attacher {
     }
     this.#refuseCompanions(parts, work.sandbox, work.attempted)
     const endpoints = this.#records(work, given)
-    const revision = journal.commit(
-      [...endpoints, ...this.#outranked(work)].map((endpoint) => ({
-        kind: 'put',
-        key: endpointKey(endpoint),
-        value: JSON.stringify(endpoint),
-      })),
-    )
-    return { endpoints, revision }
+    const publications = publicationsOf(work, endpoints)
+    const revision = journal.commit([
+      ...[...endpoints, ...this.#outranked(work)].map((endpoint) => {
+        return { kind: 'put', key: endpointKey(endpoint), value: JSON.stringify(endpoint) } as const
+      }),
+      ...publications.map(putOf),
+    ])
+    return { endpoints, publications, revision }
   }
 
   #records(
@@ -262,6 +293,16 @@ export class Attacher {
       this.#deps.log.debug('endpoint not removed yet', { endpoint: endpoints[i]?.id, error })
     }
   }
+}
+
+/** The records of the ports that were taken, for the endpoint of their part. */
+function publicationsOf(
+  { checked, published }: AttachWork,
+  endpoints: readonly Endpoint[],
+): readonly Publication[] {
+  if (published === undefined) return []
+  const endpoint = endpoints[checked.parts.indexOf(published.part)]
+  return endpoint === undefined ? [] : published.ports.recordsFor(endpoint)
 }
 
 /** Sorts parts whose interface was named before the others. */

@@ -7,6 +7,7 @@
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
+import type { Publication } from '../model/publication.ts'
 import type { HostPorts } from './host-ports.ts'
 import type { Caller } from './overlap.ts'
 
@@ -51,6 +52,8 @@ export interface AttachTarget {
   readonly pid?: number
   readonly name?: string
   readonly labels?: Readonly<Record<string, string>>
+  /** Ports to publish, for the network that gives the default route. */
+  readonly publish?: readonly (string | PortWish)[]
 }
 
 export interface AttachSpec extends AttachPart, AttachTarget {}
@@ -62,8 +65,28 @@ export interface AttachAllSpec extends AttachTarget {
   readonly addresses?: readonly string[]
 }
 
+/** A port to publish, or a range; as text it is `[ADDRESS:][HOSTPORT:]PORT[/PROTOCOL]`. */
+export interface PortWish {
+  /** `tcp`, `udp` or `sctp`; default `tcp`. */
+  readonly protocol?: string
+  /** Default: every address of the host, both families. */
+  readonly hostAddress?: string
+  /** First port of the host; 0, which is the default, chooses free ones. */
+  readonly hostPort?: number
+  readonly containerPort: number
+  /** How many ports in a row; default 1. */
+  readonly count?: number
+}
+
+export interface PublishedPort {
+  readonly publication: Publication
+  /** Journal sequence at which it was settled. */
+  readonly revision: number
+}
+
 export interface AttachedEndpoint {
   readonly endpoint: Endpoint
+  readonly publications: readonly Publication[]
   /** Journal sequence at which it was settled. */
   readonly revision: number
 }
@@ -135,6 +158,18 @@ export interface Control {
     readonly host?: string
   }): readonly (Endpoint | PublishedEndpoint)[]
   getEndpoint(reference: string, network?: string): Endpoint | PublishedEndpoint
+
+  /** Publishes ports of an endpoint of this host; `endpoint` as in `detach`. */
+  publish(endpoint: string, wish: string | PortWish, network?: string): Promise<PublishedPort>
+  /** By id or unique prefix of an id. */
+  unpublish(reference: string): Promise<void>
+  listPublications(filter?: {
+    readonly network?: string
+    readonly host?: string
+  }): readonly Publication[]
+  getPublication(reference: string): Publication
+  /** Those that lead to the endpoint with this whole id. */
+  publicationsOf(endpointId: string): readonly Publication[]
 
   listHosts(): readonly HostView[]
   getHost(reference: string): HostView

@@ -17,6 +17,7 @@ import { NameIndex } from './name-index.ts'
 import { Networks } from './networks.ts'
 import { OverlapWarnings } from './overlap-warnings.ts'
 import { OwnIndex } from './own-index.ts'
+import { Publications } from './publications.ts'
 
 /** A count of the datapath, as it keeps it: by the endpoint's number, 0 for none. */
 export interface RawDrop {
@@ -78,10 +79,15 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   const networks = new Networks({ store, replica, clock, random, log })
   const hosts = new Hosts({ store, replica, log, hostId })
   const settleMs = deps.settings?.settleMs ?? SETTLE_MS
-  const endpoints = new Endpoints({ journal, replica, ports, names, own, log, hostId, settleMs })
+  const publications = new Publications({
+    ...{ journal, replica, ports, own, clock, random, log, hostId, settleMs },
+  })
+  const endpoints = new Endpoints({
+    ...{ journal, replica, ports, names, own, publications, log, hostId, settleMs },
+  })
   const attacher = new Attacher({
-    ...{ journal, replica, ports, ipam, networks, names, own, clock, random, log, hostId },
-    settleMs,
+    ...{ journal, replica, ports, ipam, networks, names, own, publications },
+    ...{ clock, random, log, hostId, settleMs },
     signal: closing.signal,
     remove: (endpoint) => endpoints.remove(endpoint),
   })
@@ -108,7 +114,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
       networks: count(replica.networks()),
       endpoints: { local: own.count, remote: known - own.count },
       driftRepaired: reports.driftRepaired(),
-      failures: [...reports.failures(), ...ipam.failures],
+      failures: [...reports.failures(), ...ipam.failures, ...publications.failures],
       warnings: [
         ...(fenced === undefined ? [] : [`No address can be given: ${fenced}`]),
         ...overlaps.all,
@@ -131,6 +137,16 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
         ...(host === undefined ? {} : { hostId: hosts.get(host).host.id }),
       }),
     getEndpoint: (reference, network) => endpoints.get(reference, networkOf(network)),
+    publish: async (endpoint, wish, network) =>
+      publications.publish(endpoints.get(endpoint, networkOf(network)), wish),
+    unpublish: (reference) => publications.unpublish(reference),
+    listPublications: ({ network, host } = {}) =>
+      publications.list({
+        ...(network === undefined ? {} : { networkId: networks.get(network).id }),
+        ...(host === undefined ? {} : { hostId: hosts.get(host).host.id }),
+      }),
+    getPublication: (reference) => publications.get(reference),
+    publicationsOf: (endpointId) => [...replica.publicationsOfEndpoint(endpointId)],
     listHosts: () => hosts.list(),
     getHost: (reference) => hosts.get(reference),
     removeHost: (reference) => hosts.remove(reference),
@@ -148,6 +164,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
     },
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('closing'))
+      await publications[Symbol.asyncDispose]()
       names[Symbol.dispose]()
       overlaps[Symbol.dispose]()
       own[Symbol.dispose]()

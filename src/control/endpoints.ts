@@ -1,18 +1,19 @@
 /** The endpoints of all hosts, and how those of this host are found and detached. */
 
-import { ERROR_CODES, isNetworkError, NetworkError } from '../lib/errors.ts'
+import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { isId } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
-import type { ObjectFailure } from '../model/host.ts'
 import { keys } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
-import type { Journal } from '../store/journal/journal.ts'
+import type { Journal, JournalChange } from '../store/journal/journal.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Ports } from './control.ts'
 import type { NameIndex } from './name-index.ts'
 import type { OwnIndex } from './own-index.ts'
+import type { Publications } from './publications.ts'
 import { resolve } from './resolve.ts'
+import { untilSettled } from './settled.ts'
 
 export interface EndpointsDeps {
   readonly journal: Journal
@@ -20,6 +21,7 @@ export interface EndpointsDeps {
   readonly ports: Ports
   readonly names: NameIndex
   readonly own: OwnIndex
+  readonly publications: Publications
   readonly log: Log
   readonly hostId: string
   /** How long the kernel has to agree with a change, in milliseconds. */
@@ -104,10 +106,12 @@ export class Endpoints {
     const { own } = this.#deps
     own.leaving(endpoint)
     try {
-      await untilSettled(this.#deps, [endpoint], await this.#commitRemoval(endpoint))
+      const revision = await this.#commitRemoval(endpoint)
+      await untilSettled(this.#deps, revision, { endpoints: [endpoint] })
     } finally {
       own.left(endpoint.id)
     }
+    await this.#deps.publications.left(endpoint.id)
   }
 
   /**
@@ -118,9 +122,12 @@ export class Endpoints {
     this.#leavers.push(endpoint)
     this.#removal ??= new Promise((resolve, reject) => {
       setImmediate(() => {
-        const changes = this.#leavers.splice(0).map((leaver) => {
-          return { kind: 'delete', key: endpointKey(leaver) } as const
-        })
+        const changes = this.#leavers
+          .splice(0)
+          .flatMap((leaver): JournalChange[] => [
+            { kind: 'delete', key: endpointKey(leaver) },
+            ...this.#deps.publications.removalsOf(leaver),
+          ])
         this.#removal = undefined
         try {
           resolve(this.#deps.journal.commit(changes))
@@ -133,24 +140,6 @@ export class Endpoints {
   }
 }
 
-/** Waits for the kernel; throws what kept it from agreeing. */
-export async function untilSettled(
-  { ports, settleMs }: { readonly ports: Ports; readonly settleMs: number },
-  endpoints: readonly Endpoint[],
-  revision: number,
-): Promise<void> {
-  const failures = await ports.settler.settled(revision, settleMs)
-  for (const endpoint of endpoints) {
-    const failure = failures.find(({ object }) => object === `endpoint/${endpoint.id}`)
-    if (failure !== undefined) throw errorOf(failure, endpoint)
-  }
-}
-
 export function endpointKey({ networkId, hostId, id }: Endpoint): string {
   return keys.endpoint(networkId, hostId, id)
-}
-
-function errorOf(failure: ObjectFailure, endpoint: Endpoint): NetworkError {
-  const code = ERROR_CODES.find((known) => known === failure.code) ?? 'kernel'
-  return new NetworkError(code, failure.message, { details: { endpoint: endpoint.id } })
 }

@@ -11,9 +11,14 @@ export interface Named {
 
 /**
  * The one thing among `all` that `reference` names. Throws `not-found`, or `invalid` when several match;
- * `what` is the noun for the message.
+ * `what` is the noun for the message, `command` the noun of the command line.
  */
-export function resolve<T extends Named>(what: string, reference: string, all: Iterable<T>): T {
+export function resolve<T extends Named>(
+  what: string,
+  reference: string,
+  all: Iterable<T>,
+  command = what,
+): T {
   const named: T[] = []
   const begun: T[] = []
   for (const candidate of all) {
@@ -28,7 +33,7 @@ export function resolve<T extends Named>(what: string, reference: string, all: I
   if (first === undefined) {
     throw new NetworkError('not-found', `Cannot find ${what} "${reference}": there is none`, {
       details: { [what]: reference },
-      hint: `carrick ${what} ls`,
+      hint: `carrick ${command} ls`,
     })
   }
   if (others.length === 0) return first

@@ -26,3 +26,35 @@ export interface Publication {
   readonly count: number
   readonly createdAt: string
 }
+
+/** Ports of a host in one protocol, on one address or on every one. */
+export interface HostPortRange {
+  readonly protocol: string
+  readonly hostAddress?: string | undefined
+  readonly hostPort: number
+  readonly count: number
+}
+
+/** True when something that arrives at the host could belong to either. */
+export function hostPortsOverlap(a: HostPortRange, b: HostPortRange): boolean {
+  if (a.protocol !== b.protocol) return false
+  const together =
+    a.hostAddress === undefined || b.hostAddress === undefined || a.hostAddress === b.hostAddress
+  return together && a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
+}
+
+/** As people write them: `8080/tcp`, `127.0.0.1:5353/udp`, `[2001:db8::1]:9000-9002/tcp`. */
+export function hostPortsText({ protocol, hostAddress, hostPort, count }: HostPortRange): string {
+  const address = hostAddress === undefined ? '' : `${bracketed(hostAddress)}:`
+  return `${address}${portsText(hostPort, count)}/${protocol}`
+}
+
+/** `80`, or `9000-9002` for three. */
+export function portsText(first: number, count: number): string {
+  return count === 1 ? `${first}` : `${first}-${first + count - 1}`
+}
+
+/** An address before a port: an IPv6 one needs brackets. RFC 3986 §3.2.2 */
+export function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address
+}

@@ -8,6 +8,7 @@ import { findHost } from './hosts.ts'
 import type { Collection } from './list.ts'
 import { listOrWatch } from './list-or-watch.ts'
 import { findNetwork } from './networks.ts'
+import { wishOf } from './publications.ts'
 import type * as wire from './schemas.ts'
 import { endpointView, readiness, SETTLED } from './views.ts'
 
@@ -43,17 +44,19 @@ export function endpointHandlers({
         host: host(endpoint.hostId),
         ready:
           status !== undefined && 'sandbox' in endpoint
-            ? readiness(endpoint.id, status)
+            ? readiness(`endpoint/${endpoint.id}`, status)
             : undefined,
+        ports: control.publicationsOf(endpoint.id),
       }),
     )
   }
 
-  const attachedView = ({ endpoint, revision }: AttachedEndpoint): wire.Endpoint =>
+  const attachedView = ({ endpoint, publications, revision }: AttachedEndpoint): wire.Endpoint =>
     endpointView(endpoint, {
       network: networkName(endpoint.networkId),
       host: hostName ?? hostNameOf(endpoint.hostId),
       ready: SETTLED,
+      ports: publications,
       revision,
     })
 
@@ -111,20 +114,23 @@ export function endpointHandlers({
       listOrWatch(collect({ ...query, network: params.network }), query, subscribe),
 
     async attach({ params, body: { metadata, spec } }) {
-      const { endpoint, revision } = await control.attach({
+      const { publish, ...rest } = spec
+      const attached = await control.attach({
         network: params.network,
         ...(metadata === undefined ? {} : defined(metadata)),
-        ...defined(spec),
+        ...defined(rest),
+        ...(publish === undefined ? {} : { publish: publish.map(wishOf) }),
       })
-      return attachedView({ endpoint, revision })
+      return attachedView(attached)
     },
 
     async attachAll({ body: { metadata, spec } }) {
-      const { networks, ...rest } = spec
+      const { networks, publish, ...rest } = spec
       const attached = await control.attachAll({
         ...(metadata === undefined ? {} : defined(metadata)),
         ...defined(rest),
         networks: networks.map(defined),
+        ...(publish === undefined ? {} : { publish: publish.map(wishOf) }),
       })
       const items = attached.map(attachedView)
       return { apiVersion: 'v1', kind: 'EndpointList', metadata: {}, items }

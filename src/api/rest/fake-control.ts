@@ -10,6 +10,7 @@ import type {
 import { NetworkError } from '../../lib/errors.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Network } from '../../model/network.ts'
+import type { Publication } from '../../model/publication.ts'
 import { type IP, parseIP } from '../../net/ip.ts'
 import { type Mac, parseMac } from '../../net/mac.ts'
 import { type Prefix, parsePrefix } from '../../net/prefix.ts'
@@ -21,6 +22,7 @@ export interface FakeControl extends Control {
   readonly networks: Network[]
   readonly endpoints: (Endpoint | PublishedEndpoint)[]
   readonly attached: AttachSpec[]
+  readonly publications: Publication[]
   fail(call: keyof Control, error: unknown): void
 }
 
@@ -120,6 +122,7 @@ export function createFakeControl(): FakeControl {
   const networks: Network[] = []
   const endpoints: (Endpoint | PublishedEndpoint)[] = []
   const attached: AttachSpec[] = []
+  const publications: Publication[] = []
   const failures = new Map<keyof Control, unknown>()
   const hosts = new Map([[HOST.host.id, HOST]])
 
@@ -164,6 +167,7 @@ export function createFakeControl(): FakeControl {
     networks,
     endpoints,
     attached,
+    publications,
     fail: (call, error) => void failures.set(call, error),
 
     async createNetwork(spec) {
@@ -214,7 +218,7 @@ export function createFakeControl(): FakeControl {
         ifname: spec.ifname ?? 'eth0',
       })
       endpoints.push(endpoint)
-      return { endpoint, revision: 8 }
+      return { endpoint, publications: [], revision: 8 }
     },
     async detach(reference, network) {
       mayFail('detach')
@@ -228,6 +232,32 @@ export function createFakeControl(): FakeControl {
       )
     },
     getEndpoint,
+
+    async publish(reference, wish, network) {
+      mayFail('publish')
+      const { id, networkId, hostId } = getEndpoint(reference, network)
+      const port = typeof wish === 'string' ? { containerPort: Number(wish) } : wish
+      const publication: Publication = {
+        ...{ schema: 1, id: `pub0000${publications.length + 1}`, networkId, hostId },
+        ...{ endpointId: id, protocol: 'tcp', createdAt: CREATED_AT },
+        hostPort: port.hostPort ?? 32_768,
+        containerPort: port.containerPort,
+        count: port.count ?? 1,
+      }
+      publications.push(publication)
+      return { publication, revision: 9 }
+    },
+    async unpublish(reference) {
+      mayFail('unpublish')
+      publications.splice(publications.indexOf(find('publication', publications, reference)), 1)
+    },
+    listPublications: (filter = {}) =>
+      publications.filter(
+        ({ networkId, hostId }) =>
+          (filter.network ?? networkId) === networkId && (filter.host ?? hostId) === hostId,
+      ),
+    getPublication: (reference) => find('publication', publications, reference),
+    publicationsOf: (endpointId) => publications.filter((one) => one.endpointId === endpointId),
 
     listHosts: () => [...hosts.values()],
     getHost,

@@ -5,11 +5,13 @@ import { clusterHandlers } from './cluster.ts'
 import { endpointHandlers } from './endpoints.ts'
 import { hostHandlers } from './hosts.ts'
 import { networkHandlers } from './networks.ts'
+import { publicationHandlers } from './publications.ts'
 
 export function createHandlers(deps: HandlerDeps): Handlers {
   return {
     ...networkHandlers(deps),
     ...endpointHandlers(deps),
+    ...publicationHandlers(deps),
     ...hostHandlers(deps),
     ...clusterHandlers(deps),
   }

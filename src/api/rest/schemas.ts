@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { ERROR_CODES } from '../../lib/errors.ts'
 import { CARRIERS, OPENINGS } from '../../model/network.ts'
+import { PROTOCOLS } from '../../model/publication.ts'
 
 const text = z.string().max(255)
 const timestamp = z
@@ -72,6 +73,27 @@ export const Network = z
   })
   .meta({ id: 'Network' })
 
+const portWish = z.union([
+  z.string().min(1).max(255).meta({ description: '[ADDRESS:][HOSTPORT:]PORT[/PROTOCOL]' }),
+  z.strictObject({
+    protocol: text.optional().meta({ description: 'tcp, udp or sctp; default tcp' }),
+    hostAddress: text.optional().meta({ description: 'Default: every address of the host' }),
+    hostPort: z
+      .int()
+      .optional()
+      .meta({ description: 'First of the ports; 0, the default, chooses free ones' }),
+    containerPort: z.int(),
+    count: z.int().optional().meta({ description: 'How many ports in a row; default 1' }),
+  }),
+])
+
+/** Ports to publish with an attach. */
+const publish = z
+  .array(portWish)
+  .max(1024)
+  .optional()
+  .meta({ description: 'Ports of the host that lead to the network of the default route' })
+
 /** What an attach may say of each network. */
 const attachPart = {
   addresses: z.array(text).max(2).optional(),
@@ -92,6 +114,7 @@ export const Attach = z
       netns: z.string().min(1).max(4096).optional(),
       pid: z.int().positive().max(4_194_304).optional(),
       ...attachPart,
+      publish,
     }),
   })
   .meta({ id: 'Attach', description: 'Exactly one of spec.netns and spec.pid names the namespace' })
@@ -116,9 +139,12 @@ export const AttachAll = z
         .max(128)
         .optional()
         .meta({ description: 'Each for the network whose subnet has it' }),
+      publish,
     }),
   })
   .meta({ id: 'AttachAll', description: 'All of the networks, or none' })
+
+const protocol = z.enum(PROTOCOLS)
 
 export const Endpoint = z
   .strictObject({
@@ -138,10 +164,62 @@ export const Endpoint = z
       host: z.string().optional(),
       local: z.boolean(),
       device: z.string().optional(),
+      ports: z
+        .array(
+          z.strictObject({
+            id: z.string(),
+            protocol,
+            hostAddress: z.string().optional(),
+            hostPort: z.int(),
+            containerPort: z.int(),
+            count: z.int(),
+          }),
+        )
+        .readonly()
+        .meta({ description: 'Published ports of its host that lead to it' }),
       conditions: z.array(condition).readonly(),
     }),
   })
   .meta({ id: 'Endpoint' })
+
+export const CreatePublication = z
+  .strictObject({
+    apiVersion: apiVersion.optional(),
+    kind: z.literal('Publication').optional(),
+    spec: z.strictObject({
+      endpoint: text.meta({ description: 'Of this host: id, unique prefix of an id, or name' }),
+      network: text.optional().meta({ description: 'In which the name is looked up' }),
+      port: portWish,
+    }),
+  })
+  .meta({ id: 'CreatePublication' })
+
+export const Publication = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Publication'),
+    metadata: metadata.extend({ createdAt: timestamp }),
+    spec: z.strictObject({
+      endpoint: z.string().meta({ description: 'Its name, or its id when it has none' }),
+      network: z.string(),
+      protocol,
+      hostAddress: z.string().optional().meta({ description: 'Absent: every one of the host' }),
+      hostPort: z.int(),
+      containerPort: z.int(),
+      count: z.int(),
+    }),
+    status: z.strictObject({
+      endpointId: z.string(),
+      networkId: z.string(),
+      hostId: z.string(),
+      host: z.string().optional(),
+      local: z.boolean(),
+      addresses: z.array(z.string()).readonly().meta({ description: 'Where it leads' }),
+      reach: z.string().meta({ description: 'Who can reach it, for people' }),
+      conditions: z.array(condition).readonly(),
+    }),
+  })
+  .meta({ id: 'Publication' })
 
 const objectFailure = z.strictObject({
   object: z.string(),
@@ -260,6 +338,7 @@ export const Drop = z.strictObject({
 
 export const NetworkList = listOf('NetworkList', Network)
 export const EndpointList = listOf('EndpointList', Endpoint)
+export const PublicationList = listOf('PublicationList', Publication)
 export const HostList = listOf('HostList', Host)
 export const DropList = listOf('DropList', Drop)
 
@@ -292,6 +371,7 @@ export const Problem = z
 
 export type Network = z.output<typeof Network>
 export type Endpoint = z.output<typeof Endpoint>
+export type Publication = z.output<typeof Publication>
 export type Host = z.output<typeof Host>
 export type Token = z.output<typeof Token>
 export type Joined = z.output<typeof Joined>

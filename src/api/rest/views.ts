@@ -4,6 +4,7 @@ import type { DropCount, HostView, StatusView, Token } from '../../control/contr
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { ObjectFailure } from '../../model/host.ts'
 import type { Network } from '../../model/network.ts'
+import type { Publication } from '../../model/publication.ts'
 import type * as wire from './schemas.ts'
 
 export function networkView(network: Network): wire.Network {
@@ -35,6 +36,7 @@ export interface EndpointContext {
   readonly host: string | undefined
   /** Only for endpoints of this host: nobody else knows. */
   readonly ready: wire.Condition | undefined
+  readonly ports: readonly Publication[]
   readonly revision?: number
 }
 
@@ -66,7 +68,52 @@ export function endpointView(
       ...(context.host === undefined ? {} : { host: context.host }),
       local: local !== undefined,
       ...(local === undefined ? {} : { device: local.device }),
+      ports: context.ports.map(publishedPort),
       conditions: context.ready === undefined ? [] : [context.ready],
+    },
+  }
+}
+
+/** What an endpoint's document says of a published port. */
+function publishedPort(publication: Publication): wire.Endpoint['status']['ports'][number] {
+  const { id, protocol, hostAddress, hostPort, containerPort, count } = publication
+  const address = hostAddress === undefined ? {} : { hostAddress }
+  return { id, protocol, ...address, hostPort, containerPort, count }
+}
+
+/** What a publication's document says beyond its record. */
+export interface PublicationContext {
+  readonly network: string
+  readonly endpoint: Endpoint | PublishedEndpoint | undefined
+  readonly host: string | undefined
+  readonly local: boolean
+  readonly reach: string
+  /** Only for publications of this host: nobody else knows. */
+  readonly ready: wire.Condition | undefined
+  readonly revision?: number
+}
+
+export function publicationView(
+  publication: Publication,
+  context: PublicationContext,
+): wire.Publication {
+  const { endpointId, networkId, hostId, createdAt } = publication
+  const { id, ...port } = publishedPort(publication)
+  const { network, endpoint, host, local, reach, ready, revision } = context
+  return {
+    apiVersion: 'v1',
+    kind: 'Publication',
+    metadata: { id, labels: {}, createdAt, ...(revision === undefined ? {} : { revision }) },
+    spec: { endpoint: endpoint?.name ?? endpointId, network, ...port },
+    status: {
+      endpointId,
+      networkId,
+      hostId,
+      ...(host === undefined ? {} : { host }),
+      local,
+      addresses: endpoint?.addresses ?? [],
+      reach,
+      conditions: ready === undefined ? [] : [ready],
     },
   }
 }
@@ -75,15 +122,15 @@ export const SETTLED: wire.Condition = {
   type: 'Ready',
   status: 'True',
   reason: 'settled',
-  message: 'The kernel has everything the endpoint needs',
+  message: 'The kernel has everything that is needed',
 }
 
-/** Whether an endpoint of this host can be used, from the failures this host reports. */
+/** Whether an object of this host, such as `endpoint/<id>`, can be used, from the failures the host reports. */
 export function readiness(
-  endpointId: string,
+  object: string,
   status: { readonly settled: boolean; readonly failures: readonly ObjectFailure[] },
 ): wire.Condition {
-  const failure = status.failures.find(({ object }) => object === `endpoint/${endpointId}`)
+  const failure = status.failures.find((each) => each.object === object)
   if (failure !== undefined) {
     const { code, message, since } = failure
     return { type: 'Ready', status: 'False', reason: code, message, since }

@@ -8,7 +8,7 @@ import type { Collection, Listed, PageQuery } from './list.ts'
 import { selection } from './list.ts'
 
 export interface Change {
-  readonly kind: 'network' | 'endpoint' | 'host'
+  readonly kind: 'network' | 'endpoint' | 'publication' | 'host'
   readonly id: string
 }
 
