@@ -1,13 +1,13 @@
 /**
  * The hosts of the cluster, and the operator's word that one of them is gone. A removal begins with the
  * host's own record: from then on nothing it writes is accepted, whatever it believes (R9). Only then go its
- * endpoints, and last its addresses, which others may claim from that moment.
+ * endpoints and published ports, and last its addresses, which others may claim from that moment.
  */
 
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Host } from '../model/host.ts'
-import { keys, ROOT } from '../model/keys.ts'
+import { hostRecordsIn, keys, ROOT } from '../model/keys.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { KeyValue, Operation, Store } from '../store/store.ts'
 import type { HostView } from './control.ts'
@@ -76,7 +76,7 @@ export class Hosts {
       )
     }
     await this.#fence(id)
-    await this.#dropEndpoints(id)
+    await this.#dropRecords(id)
     await this.#dropOwned(`${ROOT}addresses/`, id)
     await this.#dropOwned(`${ROOT}blocks/`, id)
     log.info('host removed', { host: name })
@@ -122,16 +122,16 @@ export class Hosts {
     }
   }
 
-  async #dropEndpoints(id: string): Promise<void> {
+  async #dropRecords(id: string): Promise<void> {
     const { store } = this.#deps
     const { items } = await store.range({ prefix: `${ROOT}networks/` }, { keysOnly: true })
     const networks = items.map(({ key }) => key.slice(`${ROOT}networks/`.length))
     for (let i = 0; i < networks.length; i += BATCH) {
       await store.txn({
-        success: networks.slice(i, i + BATCH).map((networkId) => ({
-          kind: 'delete',
-          range: { prefix: keys.endpoint(networkId, id, '') },
-        })),
+        success: networks
+          .slice(i, i + BATCH)
+          .flatMap((networkId) => hostRecordsIn(networkId, id))
+          .map((prefix) => ({ kind: 'delete', range: { prefix } })),
       })
     }
   }

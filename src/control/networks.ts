@@ -12,6 +12,7 @@ import { newId, type Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import { keys, parseKey, ROOT } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
+import { hostPortsText } from '../model/publication.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Compare, KeyRange, KeyValue, Operation, Store } from '../store/store.ts'
 import type { NetworkSpec } from './control.ts'
@@ -30,6 +31,8 @@ const HIGHEST_VNI = 2 ** 24 - 1
 const NETWORKS = `${ROOT}networks/`
 /** How long a caller waits for this host to see what it wrote. */
 const SEEN_MS = 2_000
+/** Published ports that a refusal names. */
+const MOST_PORTS_TOLD = 5
 
 export interface NetworksDeps {
   readonly store: Store
@@ -184,6 +187,17 @@ export class Networks {
     }
   }
 
+  /** For the message: what is published for the network's endpoints. */
+  #publishedIn(network: Network): string {
+    const { replica } = this.#deps
+    const ports = Array.from(replica.publicationsOf(network.id), (each) => {
+      return `${hostPortsText(each)} of ${replica.host(each.hostId)?.name ?? each.hostId}`
+    }).sort()
+    if (ports.length === 0) return ''
+    const more = ports.length > MOST_PORTS_TOLD ? ` and ${ports.length - MOST_PORTS_TOLD} more` : ''
+    return `, with published ports: ${ports.slice(0, MOST_PORTS_TOLD).join(', ')}${more}`
+  }
+
   async #refuseUsed(network: Network, own: number): Promise<void> {
     const { store, replica } = this.#deps
     const range = { prefix: keys.endpoints(network.id) }
@@ -199,7 +213,7 @@ export class Networks {
     const names = [...hosts].map((id) => replica.host(id)?.name ?? id).sort()
     throw new NetworkError(
       'conflict',
-      `Cannot remove network ${network.name}: ${used} ${used === 1 ? 'endpoint uses' : 'endpoints use'} it, on ${names.join(', ')}`,
+      `Cannot remove network ${network.name}: ${used} ${used === 1 ? 'endpoint uses' : 'endpoints use'} it, on ${names.join(', ')}${this.#publishedIn(network)}`,
       {
         details: { network: network.name, hosts: names, endpoints: used },
         hint: `carrick endpoint ls --network ${network.name}`,
@@ -214,6 +228,7 @@ function removal(network: Network): { compare: Compare[]; success: Operation[] }
   const success = [
     drop({ key: keys.network(network.id) }),
     drop({ key: keys.networkName(network.name) }),
+    drop({ prefix: keys.publications(network.id) }),
     drop({ prefix: keys.blocks(network.id) }),
     drop({ prefix: keys.addresses(network.id) }),
     drop({ prefix: ipamKeys.addressRequests(network.id) }),
