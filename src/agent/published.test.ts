@@ -24,6 +24,7 @@ test('publishedText() leaves at home what is of no use elsewhere', () => {
     'mac',
     'name',
     'networkId',
+    'order',
     'schema',
   ])
 })

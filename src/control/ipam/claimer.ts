@@ -16,6 +16,7 @@ import type { Fence } from '../fence.ts'
 import { freeBlocks } from './candidates.ts'
 import {
   type Claimant,
+  type ClaimObstacle,
   type ClaimOutcome,
   claimAddress,
   claimBlock,
@@ -94,7 +95,7 @@ export class Claimer {
     address: IP,
     endpointId: string,
     again = false,
-  ): Promise<Exclude<ClaimOutcome, { kind: 'network-gone' | 'host-gone' | 'recovery' }>> {
+  ): Promise<Exclude<ClaimOutcome, { kind: ClaimObstacle }>> {
     const outcome = await this.#claim(
       network,
       (claimant) => claimAddress(network.id, prefix, address, endpointId, claimant),
@@ -149,7 +150,7 @@ export class Claimer {
     network: Network,
     transaction: (claimant: Claimant) => Transaction,
     again = false,
-  ): Promise<Exclude<ClaimOutcome, { kind: 'network-gone' | 'host-gone' | 'recovery' }>> {
+  ): Promise<Exclude<ClaimOutcome, { kind: ClaimObstacle }>> {
     const { store, replica, fence, hostId } = this.#deps
     fence.check(`claim addresses of network ${network.name}`)
     const known = replica.revision
@@ -166,6 +167,11 @@ export class Claimer {
         throw new NetworkError(
           'not-found',
           `Cannot allocate in network ${network.name}: it was removed`,
+        )
+      case 'prefix-gone':
+        throw new NetworkError(
+          'unavailable',
+          `Cannot claim addresses of network ${network.name}: a subnet was just removed; try again`,
         )
       case 'host-gone':
         throw new NetworkError(

@@ -18,6 +18,7 @@ import type {
 } from '../../store/store.ts'
 import { addressOfKey, blockOfKey, ipamKeys } from './ipam-keys.ts'
 import { coveringBlocks } from './layout.ts'
+import { retiredKey } from './retired.ts'
 
 export interface Claimant {
   readonly hostId: string
@@ -38,13 +39,17 @@ export function unchanged(key: string, modRevision: number): Compare {
   return { range: { key }, target: 'modRevision', is: '=', value: modRevision }
 }
 
-function standing(networkId: string, claimant: Claimant): readonly Compare[] {
-  const always = [present(keys.network(networkId)), present(keys.host(claimant.hostId))]
+function standing(networkId: string, parent: Prefix, claimant: Claimant): readonly Compare[] {
+  const always = [
+    present(keys.network(networkId)),
+    absent({ key: retiredKey(networkId, parent) }),
+    present(keys.host(claimant.hostId)),
+  ]
   return claimant.again === true ? always : [...always, absent({ key: ipamKeys.restoreOpen })]
 }
 
 /** What a lost claim wants to know before it tries elsewhere. */
-function surroundings(networkId: string, claimant: Claimant): readonly Operation[] {
+function surroundings(networkId: string, parent: Prefix, claimant: Claimant): readonly Operation[] {
   const read = (range: KeyRange): Operation => ({
     kind: 'range',
     range,
@@ -56,6 +61,7 @@ function surroundings(networkId: string, claimant: Claimant): readonly Operation
     read({ key: keys.network(networkId) }),
     read({ key: keys.host(claimant.hostId) }),
     read({ key: ipamKeys.restoreOpen }),
+    read({ key: retiredKey(networkId, parent) }),
   ]
 }
 
@@ -78,13 +84,13 @@ export function claimBlock(
   )
   return {
     compare: [
-      ...standing(networkId, claimant),
+      ...standing(networkId, parent, claimant),
       absent(blockKeysIn(networkId, block)),
       absent(addressKeysIn(networkId, block)),
       ...wider.map((other) => absent({ key: keys.block(networkId, other) })),
     ],
     success: [{ kind: 'put', key: keys.block(networkId, block), value: JSON.stringify(record) }],
-    failure: surroundings(networkId, claimant),
+    failure: surroundings(networkId, parent, claimant),
   }
 }
 
@@ -105,7 +111,7 @@ export function claimAddress(
   }
   return {
     compare: [
-      ...standing(networkId, claimant),
+      ...standing(networkId, parent, claimant),
       absent({ key: keys.address(networkId, address) }),
       ...coveringBlocks(parent, address).map((block) =>
         absent({ key: keys.block(networkId, block) }),
@@ -114,13 +120,16 @@ export function claimAddress(
     success: [
       { kind: 'put', key: keys.address(networkId, address), value: JSON.stringify(record) },
     ],
-    failure: surroundings(networkId, claimant),
+    failure: surroundings(networkId, parent, claimant),
   }
 }
 
+/** Why nothing at all can be claimed there now. */
+export type ClaimObstacle = 'network-gone' | 'prefix-gone' | 'host-gone' | 'recovery'
+
 export type ClaimOutcome =
   | { readonly kind: 'won'; readonly revision: number }
-  | { readonly kind: 'network-gone' | 'host-gone' | 'recovery'; readonly revision: number }
+  | { readonly kind: ClaimObstacle; readonly revision: number }
   | {
       readonly kind: 'taken'
       readonly revision: number
@@ -141,6 +150,7 @@ export function readClaim(
     return part?.kind === 'range' ? part.items.map((item) => item.key) : []
   }
   if (keysOf(2).length === 0) return { kind: 'network-gone', revision }
+  if (keysOf(5).length > 0) return { kind: 'prefix-gone', revision }
   if (keysOf(3).length === 0) return { kind: 'host-gone', revision }
   if (claimant.again !== true && keysOf(4).length > 0) return { kind: 'recovery', revision }
   return {

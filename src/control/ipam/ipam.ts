@@ -12,6 +12,7 @@ import type { ObjectFailure } from '../../model/host.ts'
 import { keys, parseKey } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { IP } from '../../net/ip.ts'
+import type { Prefix } from '../../net/prefix.ts'
 import type { Journal, JournalRecord } from '../../store/journal/journal.ts'
 import type { Replica, ReplicaChange } from '../../store/replica/replica.ts'
 import type { KeyValue, Store } from '../../store/store.ts'
@@ -25,6 +26,7 @@ import { IPAM_ROOT } from './ipam-keys.ts'
 import { Keeper } from './keeper.ts'
 import { Recovery } from './recovery.ts'
 import { Territory } from './territory.ts'
+import { Vacancy } from './vacancy.ts'
 
 export interface IpamSettings {
   /** How long a released address is not chosen again. */
@@ -66,6 +68,7 @@ export class Ipam implements AsyncDisposable {
   readonly #allocator: Allocator
   readonly #granter: Granter
   readonly #keeper: Keeper
+  readonly #vacancy: Vacancy
   readonly #recovery: Recovery
   readonly #fence: Fence
   readonly #tasks: TaskGroup
@@ -88,6 +91,7 @@ export class Ipam implements AsyncDisposable {
     const claimer = new Claimer({ store, replica, territory, fence, hostId, random, log, wentBack })
     const shared = { store, replica, territory, claimer, fence, clock, hostId, log, ...settings }
     const asker = new Asker(shared)
+    this.#vacancy = new Vacancy({ ...shared, asker, scarce })
     this.#territory = territory
     this.#fence = fence
     this.#allocator = new Allocator({ ...shared, asker, allocated })
@@ -129,6 +133,20 @@ export class Ipam implements AsyncDisposable {
   /** True while this host alone may use the address: what is asked right before an endpoint is committed. */
   owns(network: Network, address: IP): boolean {
     return this.#fence.reason === undefined && this.#territory.owns(network, address)
+  }
+
+  /**
+   * Has everybody give back what is empty of the prefixes and makes the attempt until it succeeds; false when
+   * it did not in the time hosts have to answer. Throws `unavailable` when the store does not answer.
+   */
+  vacate(
+    network: Network,
+    prefixes: readonly Prefix[],
+    attempt: () => Promise<boolean>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    this.#fence.check(`give back addresses of network ${network.name}`)
+    return this.#vacancy.vacate(network, prefixes, attempt, signal)
   }
 
   get failures(): readonly ObjectFailure[] {

@@ -37,7 +37,7 @@ interface BlockState {
 }
 
 export class AddressPool {
-  readonly #reserved = new Set<IP>()
+  #reserved: ReadonlySet<IP> = new Set()
   readonly #blocks = new Map<Prefix, BlockState>()
   readonly #lengths = new Set<number>()
   readonly #used = new Map<IP, string>()
@@ -52,10 +52,20 @@ export class AddressPool {
 
   constructor(network: PoolNetwork, isWished: (address: IP) => boolean = () => false) {
     this.#isWished = isWished
-    for (const [i, prefix] of network.prefixes.entries()) {
-      const gateway = network.gateways[i] ?? prefixAddress(prefix)
-      for (const address of reservedAddresses(prefix, gateway)) this.#reserved.add(address)
+    this.setNetwork(network)
+  }
+
+  /** The network's prefixes and gateways, from now on; call `setBlocks` afterwards. */
+  setNetwork({ prefixes, gateways }: PoolNetwork): void {
+    const reserved = new Set<IP>()
+    for (const [i, prefix] of prefixes.entries()) {
+      const gateway = gateways[i] ?? prefixAddress(prefix)
+      for (const address of reservedAddresses(prefix, gateway)) reserved.add(address)
     }
+    const same = reserved.size === this.#reserved.size && reserved.isSubsetOf(this.#reserved)
+    if (same) return
+    this.#reserved = reserved
+    this.#blocks.clear() // what they count as usable has changed
   }
 
   /** The blocks to allocate from, from now on; those that stay keep their place. */

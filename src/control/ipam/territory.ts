@@ -166,6 +166,8 @@ export class Territory implements AsyncDisposable {
     if (before !== undefined && lacks(this.holding(networkId), before)) this.#shrank = true
     const pool = this.#pools.get(networkId)
     if (pool !== undefined) {
+      const network = this.#deps.replica.network(networkId)
+      if (network !== undefined) pool.setNetwork(network)
       const holding = this.holding(networkId)
       pool.setBlocks(holding.blocks)
       pool.setKept(new Set(this.reserved(networkId).keys()))
