@@ -282,12 +282,12 @@ async function runParts(
       log: log.child('control'),
     }),
   )
-  /** Endpoints that the cluster does not hear of, and why. */
+  /** Endpoints and published ports that the cluster does not hear of, and why. */
   function unpublished(): readonly ObjectFailure[] {
     return Array.from(publisher.unpublished, ([key, obstacle]) => ({
       object: key,
       code: 'conflict',
-      message: `Cannot publish the endpoint: ${obstacle}`,
+      message: `Cannot tell the cluster of it: ${obstacle}`,
       since: now().toISOString(),
       attempts: 1,
     }))
@@ -315,9 +315,19 @@ async function runParts(
     ready: () => replica.complete,
     subscribe: (listener) =>
       replica.subscribe((changes) => {
-        for (const { kind, ...change } of changes) {
-          if (kind !== 'network' && kind !== 'endpoint' && kind !== 'host') continue
-          if ('id' in change) listener({ kind, id: change.id })
+        for (const change of changes) {
+          switch (change.kind) {
+            case 'publication': // the document of its endpoint shows it too
+              listener({ kind: 'endpoint', id: change.endpointId })
+              listener({ kind: change.kind, id: change.id })
+              break
+            case 'network':
+            case 'endpoint':
+            case 'host':
+              listener({ kind: change.kind, id: change.id })
+              break
+            default: // no documents of their own
+          }
         }
       }),
     ...(shared.kind === 'embedded' ? { join: joinElsewhere } : {}),
