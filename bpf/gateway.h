@@ -89,10 +89,13 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct gateway *ga
 	if (too_big(skb, ipv4, gateway->mtu))
 		return tell_too_big(skb, to.vni, gateway->mtu, &to.address, true);
 	skb->mark &= ~facts->mark_mask;
-	if (!endpoint->ifindex)
+	if (!endpoint->ifindex) {
+		/* A vxlan device, whose MAC is the fabric's, takes frames from its own MAC for a loop. */
+		*(__u8 *)(frame + 11) = ~facts->fabric_mac[5];
 		return send_remote(skb, frame, &sender, endpoint, ipv4,
 				   ipv4 ? ((struct iphdr *)(frame + IP_AT))->tos : class6(frame + IP_AT),
 				   &to.address);
+	}
 	macs_write(frame, endpoint->mac, facts->fabric_mac);
 	count(skb, PATH_FROM_HOST);
 	return bpf_redirect(endpoint->ifindex, 0);

@@ -188,9 +188,12 @@ static __noinline int drop_with_error_to_host(struct __sk_buff *skb, struct erro
 {
 	struct network *network = bpf_map_lookup_elem(&networks, &error->vni);
 	struct config *facts = get_config();
+	void *frame = bytes_of(skb, ETH_BYTES);
 
-	if (!network || !facts || !facts->mark_unchecked)
+	if (!network || !facts || !facts->mark_unchecked || !frame)
 		return drop(skb, error->vni, error->ifindex, IP_AT, error->reason);
+	/* Whom the answer goes to: the gateway device has the fabric's MAC. */
+	mac_copy(frame + 6, facts->fabric_mac);
 	error->mark = facts->mark_unchecked | network->mark;
 	return drop_with_error(skb, error);
 }
