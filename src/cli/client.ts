@@ -14,6 +14,10 @@ export interface Client {
   /** Events of a watch: `reset` with a list, `put`, `delete`. It ends by Interrupted or `unavailable`. */
   watch<T>(path: string, query?: Query): AsyncIterable<WatchEvent<T>>
   post<T>(path: string, body: unknown, query?: Query): Promise<T>
+  /** A document with the tag that tells whether it has changed since. */
+  tagged<T>(path: string): Promise<{ readonly document: T; readonly etag: string }>
+  /** A merge patch (RFC 7396); `conflict` when the document is no longer the one of the tag. */
+  patch<T>(path: string, body: unknown, query: Query, etag: string): Promise<T>
   delete(path: string, query?: Query): Promise<void>
 }
 
@@ -30,6 +34,7 @@ export function createClient(socket: string, signal: AbortSignal): Client {
     path: string,
     query: Query,
     body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<Response> {
     const init = {
       method,
@@ -37,7 +42,10 @@ export function createClient(socket: string, signal: AbortSignal): Client {
       unix: socket,
       ...(body === undefined
         ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+        : {
+            body: JSON.stringify(body),
+            headers: { 'content-type': 'application/json', ...headers },
+          }),
     }
     let response: Response
     try {
@@ -94,6 +102,15 @@ export function createClient(socket: string, signal: AbortSignal): Client {
     },
     async post<T>(path: string, body: unknown, query: Query = {}) {
       return (await (await ask('POST', path, query, body)).json()) as T // as above
+    },
+    async tagged<T>(path: string) {
+      const response = await ask('GET', path, {})
+      const document = (await response.json()) as T // as above
+      return { document, etag: response.headers.get('etag') ?? '*' }
+    },
+    async patch<T>(path: string, body: unknown, query: Query, etag: string) {
+      const headers = { 'content-type': 'application/merge-patch+json', 'if-match': etag }
+      return (await (await ask('PATCH', path, query, body, headers)).json()) as T // as above
     },
     async delete(path, query = {}) {
       await ask('DELETE', path, query)

@@ -1,4 +1,4 @@
-/** `carrick network create|ls|get|rm`. */
+/** `carrick network create|set|ls|get|rm`. */
 
 import { type Command, Option } from 'commander'
 import type { Network } from '../api/rest/schemas.ts'
@@ -18,6 +18,7 @@ import {
 } from './command.ts'
 import type { Io } from './io.ts'
 import { showList } from './list.ts'
+import { addNetworkSet } from './network-set.ts'
 import { networkShape } from './shapes.ts'
 
 export function addNetworkCommands(program: Command, io: Io): void {
@@ -27,6 +28,7 @@ export function addNetworkCommands(program: Command, io: Io): void {
     ['carrick network create blue --subnet 10.80.0.0/16', 'carrick network ls'],
   )
   addCreate(network, io)
+  addNetworkSet(network, io)
 
   onRun(
     explain(

@@ -9,6 +9,7 @@ import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
 import type { Publication } from '../model/publication.ts'
 import type { HostPorts } from './host-ports.ts'
+import type { NetworkPatch } from './network-patch.ts'
 import type { Caller } from './overlap.ts'
 
 export interface NetworkSpec {
@@ -30,6 +31,21 @@ export interface NetworkSpec {
   readonly force?: boolean
   /** Who asks: recorded when something was forced. */
   readonly by?: Caller
+}
+
+export interface ChangeOptions {
+  /** Change it in spite of overlaps. */
+  readonly force?: boolean
+  /** Who asks: recorded when something was forced. */
+  readonly by?: Caller
+  /** The change is refused when this does not hold for the record as it is now. */
+  readonly matches?: (network: Network) => boolean
+}
+
+export interface NetworkChange {
+  readonly network: Network
+  /** Sentences that the user should read: hosts that are away, an MTU that does not fit. */
+  readonly notes: readonly string[]
 }
 
 /** One network of an attach. */
@@ -142,6 +158,15 @@ export interface Token {
 
 export interface Control {
   createNetwork(spec: NetworkSpec): Promise<Network>
+  /**
+   * Makes a network that is in use different, without a packet lost that both states would deliver; throws
+   * `conflict` when what there is does not allow it.
+   */
+  changeNetwork(
+    reference: string,
+    patch: NetworkPatch,
+    options?: ChangeOptions,
+  ): Promise<NetworkChange>
   listNetworks(): readonly Network[]
   /** By name, id or unique prefix of an id; throws `not-found`. */
   getNetwork(reference: string): Network

@@ -14,6 +14,7 @@ import { Fence } from './fence.ts'
 import { Hosts } from './hosts.ts'
 import { IPAM_DEFAULTS, Ipam, type IpamSettings } from './ipam/ipam.ts'
 import { NameIndex } from './name-index.ts'
+import { NetworkChanges } from './network-changes.ts'
 import { Networks } from './networks.ts'
 import { OverlapWarnings } from './overlap-warnings.ts'
 import { OwnIndex } from './own-index.ts'
@@ -62,6 +63,8 @@ export interface ControlDeps {
 /** Drops that are part of every start (R29): shown only when asked for. */
 const QUIET_REASONS: ReadonlySet<string> = new Set(['ignored'])
 const SETTLE_MS = 10_000
+/** How long the hosts have to apply one step of a network's change. */
+const APPLY_MS = 8_000
 
 export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   const { store, journal, replica, ports, reports, clock, random, hostId } = deps
@@ -78,6 +81,11 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   const overlaps = new OverlapWarnings(replica)
   const networks = new Networks({ store, replica, clock, random, log })
   const hosts = new Hosts({ store, replica, log, hostId })
+  const networkChanges = new NetworkChanges({
+    ...{ store, replica, networks, ipam, clock, log },
+    applyMs: APPLY_MS,
+    signal: closing.signal,
+  })
   const settleMs = deps.settings?.settleMs ?? SETTLE_MS
   const publications = new Publications({
     ...{ journal, replica, ports, own, clock, random, log, hostId, settleMs },
@@ -125,6 +133,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
 
   return {
     createNetwork: (spec) => networks.create(spec),
+    changeNetwork: (reference, patch, options) => networkChanges.change(reference, patch, options),
     listNetworks: () => networks.list(),
     getNetwork: (reference) => networks.get(reference),
     removeNetwork: (reference) => networks.remove(reference, (id) => own.countIn(id)),

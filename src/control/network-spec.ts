@@ -42,8 +42,11 @@ const UNUSABLE = [
 const MOST_PREFIXES = 16
 const MOST_LABELS = 64
 
-/** The checked form of `spec`; throws `invalid` with every wrong field. */
-export function checkNetwork(spec: NetworkSpec): CheckedNetwork {
+/** The checked form of `spec`; throws `invalid` with every wrong field. `attempted` begins the message. */
+export function checkNetwork(
+  spec: NetworkSpec,
+  attempted = `create network "${spec.name}"`,
+): CheckedNetwork {
   const fields: FieldError[] = []
   const wrong = (pointer: string, message: string): void => {
     fields.push({ pointer, message })
@@ -60,9 +63,7 @@ export function checkNetwork(spec: NetworkSpec): CheckedNetwork {
   checkLabels(spec.labels ?? {}, wrong)
   const [first] = fields
   if (first !== undefined || carrier === undefined) {
-    throw new NetworkError('invalid', `Cannot create network "${spec.name}": ${first?.message}`, {
-      fields,
-    })
+    throw new NetworkError('invalid', `Cannot ${attempted}: ${first?.message}`, { fields })
   }
   const { name, mtuBytes, internal = false, masquerade = true, labels = {} } = spec
   return {

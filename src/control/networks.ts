@@ -18,6 +18,8 @@ import type { Compare, KeyRange, KeyValue, Operation, Store } from '../store/sto
 import type { NetworkSpec } from './control.ts'
 import { absent, unchanged } from './ipam/claims.ts'
 import { ipamKeys } from './ipam/ipam-keys.ts'
+import { retiredKeys } from './ipam/retired.ts'
+import { refuseUnable } from './network-limits.ts'
 import { type CheckedNetwork, checkNetwork } from './network-spec.ts'
 import { type Force, isFlat, refuseOverlaps } from './overlap.ts'
 import { resolve } from './resolve.ts'
@@ -111,6 +113,7 @@ export class Networks {
       },
       force,
     )
+    refuseUnable(`create network "${checked.name}"`, checked.carrier, replica.hosts())
     const vni = this.#nextVni(counters[0])
     const now = clock.wallMs()
     const { name, prefixes, gateways, carrier, mtuBytes, labels } = checked
@@ -233,13 +236,14 @@ function removal(network: Network): { compare: Compare[]; success: Operation[] }
     drop({ prefix: keys.addresses(network.id) }),
     drop({ prefix: ipamKeys.addressRequests(network.id) }),
     drop({ prefix: ipamKeys.blockRequests(network.id) }),
+    drop({ prefix: retiredKeys(network.id) }),
   ]
   if (isFlat(network)) success.push({ kind: 'put', key: FLAT_GUARD, value: network.id })
   return { compare: [absent({ prefix: keys.endpoints(network.id) })], success }
 }
 
 /** Several ranges as they were at one revision. */
-async function readTogether(
+export async function readTogether(
   store: Store,
   ranges: readonly KeyRange[],
 ): Promise<readonly (readonly KeyValue[])[]> {

@@ -42,8 +42,14 @@ export interface Force {
 }
 
 /** Packets of these networks may travel without a network number. */
-export function isFlat({ carrier }: { readonly carrier: Carrier }): boolean {
-  return carrier === 'direct' || carrier === 'auto'
+export function isFlat({
+  carrier,
+  alsoAccepts,
+}: {
+  readonly carrier: Carrier
+  readonly alsoAccepts?: Carrier
+}): boolean {
+  return [carrier, alsoAccepts].some((each) => each === 'direct' || each === 'auto')
 }
 
 /**
@@ -79,7 +85,8 @@ export function refuseOverlaps(
   )
 }
 
-function refuseFlat(wanted: NewPrefixes, networks: readonly Network[]): void {
+/** Throws `conflict` when packets of the prefixes and of another network could not be told apart. */
+export function refuseFlat(wanted: NewPrefixes, networks: readonly Network[]): void {
   if (!isFlat(wanted)) return
   for (const other of networks) {
     if (!isFlat(other)) continue

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import * as schema from './schemas.ts'
 
 export interface Operation {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** OpenAPI spelling: `/v1/networks/{network}`. */
   readonly path: string
   readonly summary: string
@@ -62,6 +62,17 @@ export const operations = {
     path: '/v1/networks/{network}',
     summary: 'Read one network, by name, id or unique prefix of an id',
     query: nothing,
+    success: { status: 200, schema: schema.Network },
+  },
+  patchNetwork: {
+    method: 'PATCH',
+    path: '/v1/networks/{network}',
+    summary: 'Change a network that may be in use, by merge patch; answers when it is done',
+    query: z.strictObject({
+      ...settle,
+      force: flag.meta({ description: 'Add subnets in spite of what they overlap' }),
+    }),
+    body: schema.PatchNetwork,
     success: { status: 200, schema: schema.Network },
   },
   deleteNetwork: {

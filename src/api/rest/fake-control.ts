@@ -7,6 +7,7 @@ import type {
   HostView,
   StatusView,
 } from '../../control/control.ts'
+import { patchNetwork } from '../../control/network-patch.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Network } from '../../model/network.ts'
@@ -190,6 +191,20 @@ export function createFakeControl(): FakeControl {
       }
       networks.push(network)
       return network
+    },
+    async changeNetwork(reference, patch, { matches } = {}) {
+      mayFail('changeNetwork')
+      const network = getNetwork(reference)
+      if (matches?.(network) === false) {
+        throw new NetworkError('conflict', 'Cannot change it: it has changed since it was read')
+      }
+      const changed = patchNetwork(network, patch)
+      const { carrier = network.carrier } = changed
+      networks[networks.indexOf(network)] = { ...changed.network, carrier }
+      return {
+        network: { ...changed.network, carrier },
+        notes: carrier === 'direct' ? ['h2 is away'] : [],
+      }
     },
     listNetworks: () => networks,
     getNetwork(reference) {

@@ -14,7 +14,7 @@ const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor']
 /** Reads and parses the body; throws HttpError 413 or 415, or `invalid`. */
 export async function readJsonBody(request: Request): Promise<unknown> {
   const type = request.headers.get('content-type') ?? ''
-  if (!/^application\/json\s*(;.*)?$/i.test(type)) {
+  if (!/^application\/(merge-patch\+)?json\s*(;.*)?$/i.test(type)) {
     throw new HttpError(
       415,
       'invalid',

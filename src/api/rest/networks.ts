@@ -3,19 +3,21 @@
 import type { Control } from '../../control/control.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Network } from '../../model/network.ts'
-import { defined, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
+import { defined, etagOf, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
 import { listOrWatch } from './list-or-watch.ts'
 import { networkView } from './views.ts'
 
 export function networkHandlers({
   control,
   subscribe,
-}: HandlerDeps): Handlers<'listNetworks' | 'createNetwork' | 'getNetwork' | 'deleteNetwork'> {
+}: HandlerDeps): Handlers<
+  'listNetworks' | 'createNetwork' | 'getNetwork' | 'patchNetwork' | 'deleteNetwork'
+> {
   const collection = {
     kind: 'Network' as const,
     all: () => control.listNetworks(),
     find: (id: string) => findNetwork(control, id),
-    views: (networks: readonly Network[]) => networks.map(networkView),
+    views: (networks: readonly Network[]) => networks.map((network) => networkView(network)),
   }
   return {
     listNetworks: ({ query }) => listOrWatch(collection, query, subscribe),
@@ -27,6 +29,18 @@ export function networkHandlers({
     },
 
     getNetwork: ({ params }) => networkView(control.getNetwork(params.network)),
+
+    async patchNetwork({ params, body: { metadata, spec }, query, ifMatch }) {
+      const patch = { ...defined(metadata ?? {}), ...defined(spec ?? {}) }
+      const matches = (network: Network): boolean =>
+        ifMatch === undefined || ifMatch === '*' || ifMatch.includes(etagOf(networkView(network)))
+      const { network, notes } = await control.changeNetwork(params.network, patch, {
+        matches,
+        force: query.force === 'true',
+      })
+      await settle(control, query)
+      return networkView(network, notes)
+    },
 
     async deleteNetwork({ params, query, ifMatch }) {
       await removeMatching(

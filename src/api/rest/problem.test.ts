@@ -176,7 +176,7 @@ for (const { name, method = 'POST', path = '/v1/networks', body, headers, status
 
 test('405 names what would be allowed', async () => {
   const { headers } = await setUp().ask('PUT', '/v1/networks/x')
-  assert.equal(headers.get('allow'), 'GET, DELETE')
+  assert.equal(headers.get('allow'), 'GET, PATCH, DELETE')
 })
 
 test('another host name is refused', async () => {

@@ -55,6 +55,34 @@ export const CreateNetwork = z
   })
   .meta({ id: 'CreateNetwork' })
 
+/** A merge patch (RFC 7396): what is absent stays, null is the default again. */
+export const PatchNetwork = z
+  .strictObject({
+    apiVersion: apiVersion.optional(),
+    kind: z.literal('Network').optional(),
+    metadata: z
+      .strictObject({
+        labels: z.record(z.string().max(320), text.nullable()).nullable().optional(),
+      })
+      .optional(),
+    spec: z
+      .strictObject({
+        subnets: z
+          .array(text)
+          .max(16)
+          .optional()
+          .meta({ description: 'All of them: what is not named is removed' }),
+        gateways: z.array(text).max(16).optional().meta({ description: 'Of new subnets' }),
+        carrier: z.enum(CARRIERS).nullable().optional(),
+        mtuBytes: z.int().positive().max(65_535).nullable().optional(),
+        internal: z.boolean().nullable().optional(),
+        masquerade: z.boolean().nullable().optional(),
+        open: z.array(z.enum(OPENINGS)).max(OPENINGS.length).nullable().optional(),
+      })
+      .optional(),
+  })
+  .meta({ id: 'PatchNetwork' })
+
 export const Network = z
   .strictObject({
     apiVersion,
@@ -69,7 +97,18 @@ export const Network = z
       masquerade: z.boolean(),
       open: z.array(z.enum(OPENINGS)).readonly(),
     }),
-    status: z.strictObject({ vni: z.int() }),
+    status: z.strictObject({
+      vni: z.int(),
+      alsoAccepts: z
+        .enum(CARRIERS)
+        .optional()
+        .meta({ description: 'While the carrier changes: the one accepted besides' }),
+      notes: z
+        .array(z.string())
+        .readonly()
+        .optional()
+        .meta({ description: 'After a change: what a user should know of it' }),
+    }),
   })
   .meta({ id: 'Network' })
 

@@ -7,7 +7,7 @@ import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
 import type * as wire from './schemas.ts'
 
-export function networkView(network: Network): wire.Network {
+export function networkView(network: Network, notes: readonly string[] = []): wire.Network {
   return {
     apiVersion: 'v1',
     kind: 'Network',
@@ -26,7 +26,11 @@ export function networkView(network: Network): wire.Network {
       masquerade: network.masquerade,
       open: network.open,
     },
-    status: { vni: network.vni },
+    status: {
+      vni: network.vni,
+      ...(network.alsoAccepts === undefined ? {} : { alsoAccepts: network.alsoAccepts }),
+      ...(notes.length === 0 ? {} : { notes }),
+    },
   }
 }
 
