@@ -8,6 +8,7 @@ import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
 import type { Publication } from '../model/publication.ts'
+import type { AddressControl } from './address-control.ts'
 import type { HostPorts } from './host-ports.ts'
 import type { NetworkPatch } from './network-patch.ts'
 import type { Caller } from './overlap.ts'
@@ -156,7 +157,7 @@ export interface Token {
   readonly expiresAt: string
 }
 
-export interface Control {
+export interface Control extends AddressControl {
   createNetwork(spec: NetworkSpec): Promise<Network>
   /**
    * Makes a network that is in use different, without a packet lost that both states would deliver; throws

@@ -7,6 +7,7 @@ import type { ObjectFailure } from '../model/host.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Store } from '../store/store.ts'
+import { createAddressControl } from './address-control.ts'
 import { Attacher } from './attacher.ts'
 import type { Control, DropCount, Ports, StatusView, Token } from './control.ts'
 import { Endpoints } from './endpoints.ts'
@@ -132,6 +133,10 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   }
 
   return {
+    ...createAddressControl({
+      ...{ store, replica, networks, clock, random, log, signal: closing.signal },
+      find: (networkId, name) => names.find(networkId, name),
+    }),
     createNetwork: (spec) => networks.create(spec),
     changeNetwork: (reference, patch, options) => networkChanges.change(reference, patch, options),
     listNetworks: () => networks.list(),

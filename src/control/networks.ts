@@ -234,6 +234,7 @@ function removal(network: Network): { compare: Compare[]; success: Operation[] }
     drop({ prefix: keys.publications(network.id) }),
     drop({ prefix: keys.blocks(network.id) }),
     drop({ prefix: keys.addresses(network.id) }),
+    drop({ prefix: keys.reservations(network.id) }),
     drop({ prefix: ipamKeys.addressRequests(network.id) }),
     drop({ prefix: ipamKeys.blockRequests(network.id) }),
     drop({ prefix: retiredKeys(network.id) }),

@@ -15,6 +15,7 @@ import type { Publication } from '../../model/publication.ts'
 import { type IP, parseIP } from '../../net/ip.ts'
 import { type Mac, parseMac } from '../../net/mac.ts'
 import { type Prefix, parsePrefix } from '../../net/prefix.ts'
+import { createFakeAddresses } from './fake-addresses.ts'
 
 export const CREATED_AT = '2026-01-02T03:04:05.678Z'
 
@@ -165,6 +166,7 @@ export function createFakeControl(): FakeControl {
   }
 
   return {
+    ...createFakeAddresses(getNetwork, CREATED_AT),
     networks,
     endpoints,
     attached,
