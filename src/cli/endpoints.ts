@@ -110,6 +110,11 @@ function addAttach(program: Command, io: Io): void {
       'network whose gateway is the default route (default: the first)',
       collect,
     )
+    .option(
+      '--publish <port>',
+      'port of this host that leads to it: [ADDRESS:][HOSTPORT:]PORT[/PROTOCOL], repeatable',
+      collect,
+    )
   onRun(
     explain(
       addOutputOptions(attach),
@@ -118,8 +123,9 @@ function addAttach(program: Command, io: Io): void {
         'carrick attach blue --netns /run/netns/web --name web --label app=web',
         'carrick attach blue --pid 4711 --ip 10.80.0.9',
         'carrick attach lan blue shop --netns web --default-route shop',
+        'carrick attach shop --netns web --publish 8080:80 --publish 127.0.0.1:5353:53/udp',
       ],
-      ['detach', 'endpoint ls', 'network create'],
+      ['detach', 'endpoint ls', 'publish ls', 'network create'],
     ),
     io,
     async (context, networks) => {
@@ -134,7 +140,11 @@ function addAttach(program: Command, io: Io): void {
         )
       }
       const metadata = { name, labels: label }
-      const target = { netns: netns === undefined ? undefined : netnsPath(String(netns)), pid }
+      const target = {
+        netns: netns === undefined ? undefined : netnsPath(String(netns)),
+        pid,
+        publish: context.options['publish'],
+      }
       const parts = partsOf(context, networks)
       const [only] = parts
       if (only !== undefined && parts.length === 1) {

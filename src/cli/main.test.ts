@@ -2,77 +2,19 @@
 
 import { afterEach, beforeEach, describe, test } from 'bun:test'
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createRestApi } from '../api/rest/api.ts'
-import {
-  CREATED_AT,
-  createFakeControl,
-  type FakeControl,
-  fakeEndpoint,
-  fakeNetwork,
-} from '../api/rest/fake-control.ts'
-import { type RestServer, serveRest } from '../api/rest/serve.ts'
-import type { Subscribe } from '../api/rest/watch.ts'
+import { type FakeControl, fakeEndpoint, fakeNetwork } from '../api/rest/fake-control.ts'
 import { NetworkError } from '../lib/errors.ts'
-import { silentLog } from '../lib/log.ts'
-import type { Io } from './io.ts'
-import { runCli } from './main.ts'
+import { type CliScene, startCli } from './testing.ts'
 
-let directory = ''
+let cli: CliScene
 let control: FakeControl
-let server: RestServer
-let listeners: Set<Parameters<Subscribe>[0]>
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'ckt-cli-'))
-  control = createFakeControl()
-  control.networks.push(fakeNetwork('blue'))
-  control.endpoints.push(fakeEndpoint(1), fakeEndpoint(2, { labels: {} }))
-  listeners = new Set()
-  const api = createRestApi({
-    control,
-    subscribe(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    log: silentLog,
-    version: '0.1.0',
-    join: async ({ address, token }) => {
-      if (token !== 'tok1.secret.hash') {
-        throw new NetworkError('unauthenticated', 'Cannot join: the token is spent')
-      }
-      return { hostId: 'host0002', hostName: 'h2', store: address }
-    },
-  })
-  server = await serveRest({ api, path: join(directory, 'carrick.sock') })
+  cli = await startCli()
+  control = cli.control
 })
-afterEach(async () => {
-  await server[Symbol.asyncDispose]()
-  rmSync(directory, { recursive: true, force: true })
-})
+afterEach(() => cli[Symbol.asyncDispose]())
 
-async function run(line: string, more: Partial<Io> = {}) {
-  const out: string[] = []
-  const err: string[] = []
-  const io: Io = {
-    env: { CARRICK_SOCKET: server.path },
-    stdinIsTerminal: false,
-    stdoutIsTerminal: false,
-    stderrIsTerminal: false,
-    writeOut: async (text) => void out.push(text),
-    writeErr: (text) => void err.push(text),
-    readText: async () => 'tok1.secret.hash\n',
-    ask: async () => 'n',
-    now: () => Date.parse(CREATED_AT) + 180_000,
-    signal: new AbortController().signal,
-    ...more,
-  }
-  // The program reads CARRICK_SOCKET from the process; a test says it by flag.
-  const argv = ['--socket', server.path, ...line.split(' ').filter((word) => word !== '')]
-  const exit = await runCli(argv, { io, runDaemon: async () => 0 })
-  return { exit, out: out.join(''), err: err.join('') }
-}
+const run: CliScene['run'] = (line, more) => cli.run(line, more)
 
 describe('what is printed', () => {
   for (const { line, want } of [
@@ -92,8 +34,8 @@ blue   net00001   10.80.0.0/16,fd80::/48   10.80.0.1,fd80::1   auto      4097   
     { line: 'network ls -o name', want: 'blue\n' },
     {
       line: 'endpoint ls --no-headers --sort-by name',
-      want: `ep0001   web1   blue   10.80.0.11,fd80::11   h1   ready   3m
-ep0002   web2   blue   10.80.0.12,fd80::12   h1   ready   3m
+      want: `ep0001   web1   blue   10.80.0.11,fd80::11   h1   -   ready   3m
+ep0002   web2   blue   10.80.0.12,fd80::12   h1   -   ready   3m
 `,
     },
     { line: 'endpoint ls -q --filter addresses=fd80::12', want: 'ep0002\n' },
@@ -190,7 +132,7 @@ repaired:    nothing
       lines.push(JSON.parse(text))
       if (lines.length === 1) {
         control.networks.push(fakeNetwork('red', 2))
-        for (const listener of listeners) listener({ kind: 'network', id: 'net00002' })
+        for (const listener of cli.listeners) listener({ kind: 'network', id: 'net00002' })
       } else interrupted.abort()
     }
     const { exit, err } = await run('network ls -w -o json', {
@@ -211,8 +153,8 @@ repaired:    nothing
       tables.push(text)
       if (tables.length === 1) {
         control.networks.pop()
-        for (const listener of listeners) listener({ kind: 'network', id: 'net00001' })
-      } else void server[Symbol.asyncDispose]()
+        for (const listener of cli.listeners) listener({ kind: 'network', id: 'net00001' })
+      } else void cli.server[Symbol.asyncDispose]()
     }
     const { exit, err } = await run('network ls --watch -o name', { writeOut })
     assert.equal(exit, 6)
@@ -309,11 +251,11 @@ describe('what goes wrong', () => {
   })
 
   test('no daemon: 6, with a way to start it', async () => {
-    const { exit, err } = await run(`network ls --socket ${directory}/none.sock`)
+    const { exit, err } = await run(`network ls --socket ${cli.server.path}.none`)
     assert.equal(exit, 6)
     assert.match(
       err,
-      /^error: Cannot reach the daemon at .*none.sock: there is no such socket\nhint: /,
+      /^error: Cannot reach the daemon at .*sock.none: there is no such socket\nhint: /,
     )
   })
 

@@ -15,6 +15,7 @@ import { addHostCommands } from './hosts.ts'
 import { Interrupted, type Io, processIo, ReaderGone } from './io.ts'
 import { addLabCommands } from './lab.ts'
 import { addNetworkCommands } from './networks.ts'
+import { addPublishCommands } from './publish.ts'
 
 export interface CliDeps {
   readonly io: Io
@@ -63,6 +64,7 @@ export async function createProgram(
 
   addNetworkCommands(program, io)
   addEndpointCommands(program, io)
+  addPublishCommands(program, io)
   addHostCommands(program, io)
   addClusterCommands(program, io)
   addLabCommands(program, io)

@@ -1,7 +1,8 @@
 /** What networks, endpoints, hosts and drops look like in a table. */
 
-import type { Drop, Endpoint, Host, Network } from '../api/rest/schemas.ts'
+import type { Drop, Endpoint, Host, Network, Publication } from '../api/rest/schemas.ts'
 import { formatAge, formatBytes, formatCount } from '../lib/units.ts'
+import { bracketed, hostPortsText, portsText } from '../model/publication.ts'
 import type { Column, Shape } from './output.ts'
 
 export const networkShape: Shape<Network> = {
@@ -37,6 +38,13 @@ export const endpointShape: Shape<Endpoint> = {
     { key: 'mac', values: ({ spec }) => [spec.mac], wide: true },
     { key: 'host', values: ({ status }) => [status.host ?? status.hostId] },
     {
+      key: 'ports',
+      values: ({ status }) =>
+        status.ports.map((port) => {
+          return `${hostPortsText(port)}->${portsText(port.containerPort, port.count)}`
+        }),
+    },
+    {
       key: 'state',
       values: (endpoint) => [stateOf(endpoint)],
       tone: (endpoint) =>
@@ -48,6 +56,50 @@ export const endpointShape: Shape<Endpoint> = {
     labelsColumn(),
     ageColumn(({ metadata }) => metadata.createdAt),
   ],
+}
+
+export const publicationShape: Shape<Publication> = {
+  kind: 'Publication',
+  id: ({ metadata }) => metadata.id,
+  name: ({ spec }) => hostPortsText(spec),
+  columns: [
+    { key: 'id', values: ({ metadata }) => [metadata.id] },
+    { key: 'host', values: ({ status }) => [status.host ?? status.hostId] },
+    { key: 'address', values: ({ spec }) => [spec.hostAddress ?? 'all'] },
+    {
+      key: 'port',
+      values: ({ spec }) => [portsText(spec.hostPort, spec.count)],
+      number: ({ spec }) => spec.hostPort,
+    },
+    { key: 'proto', values: ({ spec }) => [spec.protocol] },
+    { key: 'network', values: ({ spec }) => [spec.network], wide: true },
+    { key: 'endpoint', values: ({ spec }) => [spec.endpoint], wide: true },
+    { key: 'to', values: (publication) => targetsOf(publication) },
+    { key: 'who-can-reach-it', values: ({ status }) => [status.reach] },
+    {
+      key: 'state',
+      values: (publication) => [stateOf(publication)],
+      tone: (publication) =>
+        stateOf(publication) === 'ready'
+          ? 'good'
+          : stateOf(publication) === 'failed'
+            ? 'bad'
+            : 'faint',
+      wide: true,
+    },
+    ageColumn(({ metadata }) => metadata.createdAt),
+  ],
+}
+
+/** `blue/web 10.80.0.9:80`: the name first, then where in it. */
+function targetsOf({ spec, status }: Publication): string[] {
+  const ports = portsText(spec.containerPort, spec.count)
+  const family = spec.hostAddress === undefined ? undefined : spec.hostAddress.includes(':')
+  const addresses = status.addresses.filter(
+    (address) => family === undefined || family === address.includes(':'),
+  )
+  const places = addresses.map((address) => `${bracketed(address)}:${ports}`)
+  return [`${spec.network}/${spec.endpoint} ${places.join(' ')}`]
 }
 
 export const hostShape: Shape<Host> = {
@@ -109,8 +161,8 @@ export const dropShape: Shape<Drop> = {
   ],
 }
 
-/** One word for people, from the endpoint's Ready condition. */
-function stateOf({ status }: Endpoint): string {
+/** One word for people, from the Ready condition. */
+function stateOf({ status }: Endpoint | Publication): string {
   const ready = status.conditions.find(({ type }) => type === 'Ready')
   if (ready === undefined) return 'remote'
   return { True: 'ready', False: 'failed', Unknown: 'settling' }[ready.status]
