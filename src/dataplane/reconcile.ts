@@ -218,15 +218,30 @@ export class Reconciler {
     failures: Map<ObjectKey, Failure>,
   ): void {
     const slots = this.#slotsOf(kind)
+    const resource = this.#resource(kind)
+    const due: { key: string; have: Wanted }[] = []
     for (const key of touched.get(kind) ?? []) {
       const slot = slots.get(key)
       if (slot === undefined || slot.claim !== undefined) continue
+      if (slot.applied === undefined) slots.delete(key)
+      else due.push({ key, have: slot.applied })
+    }
+    if (resource.removeMany !== undefined && due.length > 1) {
       try {
-        if (slot.applied !== undefined) {
-          this.#resource(kind).remove(slot.applied)
-          this.#onStep(`remove ${kind}`)
-        }
+        resource.removeMany(due.map(({ have }) => have))
+        for (const { key } of due) slots.delete(key)
+        this.#onStep(`remove ${kind}`)
+        return
+      } catch (error) {
+        if (!isNetworkError(error)) throw error
+        // One of them was refused: remove each by itself.
+      }
+    }
+    for (const { key, have } of due) {
+      try {
+        resource.remove(have)
         slots.delete(key)
+        this.#onStep(`remove ${kind}`)
       } catch (error) {
         failures.set(NOBODY, failureOf(NOBODY, error))
       }

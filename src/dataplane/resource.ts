@@ -18,6 +18,8 @@ export interface Resource<W extends Wanted = Wanted, Have extends W = W> {
   putMany?(wants: readonly W[]): void
   /** Content when already gone. */
   remove(have: W): void
+  /** The same for many at once, where the kernel offers it; on failure nothing is known of any of them. */
+  removeMany?(haves: readonly W[]): void
 }
 
 /** One resource per kind; the comparison hands each only what it listed itself or what the plan wants. */

@@ -42,8 +42,8 @@ export function listConnections(filter: ConnectionFilter): Request {
     message.attrU32BE(CTA.MARK, mark.value).attrU32BE(CTA.MARK_MASK, mark.mask)
   }
   const { protocol } = filter
-  if (family !== undefined && protocol !== undefined) {
-    const flags = [flagsOf(original ?? {}), flagsOf(reply ?? {})] as const
+  if (family !== undefined && (protocol ?? original ?? reply) !== undefined) {
+    const flags = [flagsOf(original ?? {}, protocol), flagsOf(reply ?? {}, protocol)] as const
     writeTuple(message, CTA.TUPLE_ORIG, original ?? {}, protocol)
     writeTuple(message, CTA.TUPLE_REPLY, reply ?? {}, protocol)
     message.nested(CTA.FILTER, () =>
@@ -102,8 +102,13 @@ function header(family: Family | undefined): Writer {
     .u16(0)
 }
 
-/** Only what a flag names is compared; the number of the protocol always. */
-function writeTuple(message: Writer, type: number, tuple: Partial<Tuple>, protocol: number): void {
+/** Only what a flag names is compared. */
+function writeTuple(
+  message: Writer,
+  type: number,
+  tuple: Partial<Tuple>,
+  protocol: number | undefined,
+): void {
   message.nested(type, () => {
     message.nested(CTA_TUPLE.IP, () => {
       for (const end of ['source', 'destination'] as const) {
@@ -111,6 +116,7 @@ function writeTuple(message: Writer, type: number, tuple: Partial<Tuple>, protoc
         if (address !== undefined) message.attr(CTA_IP[familyOf(address)][end], ipBytes(address))
       }
     })
+    if (protocol === undefined) return
     message.nested(CTA_TUPLE.PROTO, () => {
       message.attrU8(CTA_PROTO.NUM, protocol)
       if (tuple.sourcePort !== undefined) message.attrU16BE(CTA_PROTO.SRC_PORT, tuple.sourcePort)
@@ -121,10 +127,14 @@ function writeTuple(message: Writer, type: number, tuple: Partial<Tuple>, protoc
   })
 }
 
-function flagsOf(tuple: Partial<Tuple>): number {
-  let flags = COMPARE.protocol
-  for (const part of ['source', 'destination', 'sourcePort', 'destinationPort'] as const) {
-    if (tuple[part] !== undefined) flags |= COMPARE[part]
+/** The kernel compares ports only together with the protocol's number. */
+function flagsOf(tuple: Partial<Tuple>, protocol: number | undefined): number {
+  let flags = protocol === undefined ? 0 : COMPARE.protocol
+  for (const end of ['source', 'destination'] as const) {
+    if (tuple[end] !== undefined) flags |= COMPARE[end]
+  }
+  for (const port of ['sourcePort', 'destinationPort'] as const) {
+    if (protocol !== undefined && tuple[port] !== undefined) flags |= COMPARE[port]
   }
   return flags
 }

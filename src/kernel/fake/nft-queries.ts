@@ -34,7 +34,7 @@ export function fakeNftQueries(own: FakeNamespace): NftQueries {
       if (set === undefined) return undefined
       return ((set['elem'] ?? []) as readonly unknown[]).map((element) => {
         const [key = '', value = ''] = `${element}`.split(' : ')
-        return { key: Buffer.from(key), value: Buffer.from(value) }
+        return { key: Buffer.from(key), value: Buffer.from(value), chain: undefined }
       })
     },
   }
@@ -60,6 +60,7 @@ function ruleOf(rule: Fields): NftRule {
   return {
     handle: BigInt(Number(rule['handle'] ?? 0)),
     comment: rule['comment'] as string | undefined,
+    markMask: undefined,
     always: known && acting.length === 1 ? ({ kind, chain } as NftRule['always']) : undefined,
     passive: acting.length === 0,
   }

@@ -21,6 +21,9 @@ const NFTA_IMMEDIATE_DATA = 2
 const NFTA_DATA = { VALUE: 1, VERDICT: 2 } as const
 const NFTA_VERDICT = { CODE: 1, CHAIN: 2 } as const
 const NFTA_TARGET_NAME = 1
+const NFTA_META_KEY = 2
+const NFT_META_MARK = 3
+const NFTA_BITWISE_MASK = 4
 const NFTA_SET_ELEM_LIST = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const
 const NFTA_SET_ELEM = { KEY: 1, DATA: 2 } as const
 /** Verdicts: linux/netfilter.h NF_*, and nf_tables.h NFT_* below zero. */
@@ -92,13 +95,14 @@ export function readRule(body: Uint8Array): NftRule | undefined {
   if (handle === undefined || handle.length !== 8) return undefined
   const expressions = Array.from(
     eachAttribute(attributes.bytes(NFTA_RULE.EXPRESSIONS) ?? new Uint8Array(0)),
-    ({ payload }) => expressionIn(new Attributes(payload)),
+    ({ payload }) => new Attributes(payload),
   )
-  const acting = expressions.filter((each) => each !== 'passive')
+  const acting = expressions.map(expressionIn).filter((each) => each !== 'passive')
   const [only] = acting
   return {
     handle: Buffer.from(handle).readBigUInt64BE(),
     comment: commentIn(attributes.bytes(NFTA_RULE.USERDATA)),
+    markMask: markMaskIn(expressions),
     always: acting.length === 1 && typeof only === 'object' ? only : undefined,
     passive: acting.length === 0,
   }
@@ -111,9 +115,13 @@ export function* readElements(body: Uint8Array): Generator<NftElement> {
   for (const { payload } of eachAttribute(list)) {
     const element = new Attributes(payload)
     const key = element.nested(NFTA_SET_ELEM.KEY).bytes(NFTA_DATA.VALUE)
-    const value = element.nested(NFTA_SET_ELEM.DATA).bytes(NFTA_DATA.VALUE)
     if (key === undefined) continue
-    yield { key: new Uint8Array(key), value: new Uint8Array(value ?? new Uint8Array(0)) }
+    const data = element.nested(NFTA_SET_ELEM.DATA)
+    yield {
+      key: new Uint8Array(key),
+      value: new Uint8Array(data.bytes(NFTA_DATA.VALUE) ?? new Uint8Array(0)),
+      chain: data.nested(NFTA_DATA.VERDICT).string(NFTA_VERDICT.CHAIN),
+    }
   }
 }
 
@@ -164,6 +172,18 @@ function expressionIn(
     default:
       return 'other'
   }
+}
+
+/** A packet mark that is loaded and then masked. The mask is in the machine's order. */
+function markMaskIn(expressions: readonly Attributes[]): number | undefined {
+  for (const [i, expression] of expressions.entries()) {
+    const key = expression.nested(NFTA_EXPR.DATA).u32BE(NFTA_META_KEY)
+    if (expression.string(NFTA_EXPR.NAME) !== 'meta' || key !== NFT_META_MARK) continue
+    const next = expressions[i + 1]
+    if (next?.string(NFTA_EXPR.NAME) !== 'bitwise') continue
+    return next.nested(NFTA_EXPR.DATA).nested(NFTA_BITWISE_MASK).u32(NFTA_DATA.VALUE)
+  }
+  return undefined
 }
 
 /** User data is a row of entries: type, length, bytes. */

@@ -32,6 +32,8 @@ export interface NftChain {
 export interface NftRule {
   readonly handle: bigint
   readonly comment: string | undefined
+  /** Bits of the packet mark that it looks at; undefined when it looks at none, or at all. */
+  readonly markMask: number | undefined
   /**
    * What it does with every packet that comes to it; undefined when that depends on the packet, or is
    * nothing: a counter, a line in the log.
@@ -47,8 +49,10 @@ export interface NftRule {
 export interface NftElement {
   /** As registers hold it: each part of a concatenation padded to four bytes. */
   readonly key: Uint8Array
-  /** What a map leads to; empty for a set. */
+  /** What a map leads to; empty for sets and maps of verdicts. */
   readonly value: Uint8Array
+  /** The chain that a map of verdicts leads to. */
+  readonly chain: string | undefined
 }
 
 export interface NftQueries {
