@@ -26,6 +26,14 @@ export class Api implements Disposable {
     return this.#call('POST', `/v1/networks/${network}/endpoints`, body) as Promise<Endpoint>
   }
 
+  /** Brings a TCP port of the host to an endpoint's; answers when it is open. */
+  async publish(
+    endpoint: string,
+    port: { readonly hostPort: number; readonly containerPort: number },
+  ): Promise<void> {
+    await this.#call('POST', '/v1/publications', { spec: { endpoint, port } })
+  }
+
   /** By id or name. */
   async detach(reference: string): Promise<void> {
     await this.#call('DELETE', `/v1/endpoints/${reference}`)

@@ -11,6 +11,7 @@ import { messageOf } from '../src/lib/errors.ts'
 import { runClient, serve, serveOnHost, startCounting } from './demo/containers.ts'
 import { hostPicture } from './demo/host-picture.ts'
 import { leftoversOfLab, namespacesOf, newIn, pictureOfMachine } from './demo/leftovers.ts'
+import { type OutsideFact, showOutside } from './demo/outside.ts'
 import { Story } from './demo/story.ts'
 
 const HOSTS = ['h1', 'h2', 'h3'] as const
@@ -24,6 +25,7 @@ interface Facts {
   endpoints: number
   pairsTried: number
   pairsOk: number
+  outside: readonly OutsideFact[]
   speed: readonly SpeedFact[]
   sentDuringKill: number
   lostDuringKill: number
@@ -52,6 +54,7 @@ const facts: Facts = {
   endpoints: 0,
   pairsTried: 0,
   pairsOk: 0,
+  outside: [],
   speed: [],
   sentDuringKill: 0,
   lostDuringKill: 0,
@@ -99,6 +102,7 @@ async function run(lab: Lab): Promise<void> {
   await startHosts(cluster)
   const { servers, clients } = await startContainers(cluster)
   await showMatrix(cluster, servers, clients)
+  facts.outside = await showOutside(cluster, story, pick(servers, 'web1-h1'))
   await showSpeed(cluster, servers, clients)
   await showKill(cluster, servers, clients)
   await showRestart(cluster, servers, clients)
@@ -328,6 +332,8 @@ async function finish(exitCode: number | undefined): Promise<void> {
     facts.hosts === HOSTS.length &&
     facts.pairsTried > 0 &&
     facts.pairsOk === facts.pairsTried &&
+    facts.outside.length > 0 &&
+    facts.outside.every(({ ok }) => ok) &&
     facts.sentDuringKill > 0 &&
     facts.lostDuringKill === 0 &&
     facts.lostDuringRestart === 0 &&

@@ -1,6 +1,7 @@
 /**
  * What runs in a client container of the demo; prints one JSON line.
  *   matrix ADDRESS...       ping and HTTP to every address
+ *   fetch ADDRESS PORT      HTTP to one address, or null when nobody answers
  *   stream ADDRESS SECONDS  one TCP stream, bits per second as the receiver counted them
  *   latency ADDRESS SECONDS one-byte round trips over TCP, median in microseconds
  *   udp ADDRESS             numbered datagrams, 1,000 a second, until standard input ends
@@ -20,6 +21,9 @@ const [verb, ...args] = process.argv.slice(2)
 switch (verb) {
   case 'matrix':
     print(await Promise.all(args.map(probe)))
+    break
+  case 'fetch':
+    print((await fetchName(address(), Number(args[1]))) ?? null)
     break
   case 'stream':
     print({ bitsPerSecond: await stream(address(), seconds()) })
@@ -60,9 +64,9 @@ function pings(target: string): Promise<boolean> {
   })
 }
 
-function fetchName(host: string): Promise<unknown> {
+function fetchName(host: string, port: number = PORTS.http): Promise<unknown> {
   return new Promise((resolve) => {
-    const request = get({ host, port: PORTS.http, timeout: 5000, agent: false }, (response) => {
+    const request = get({ host, port, timeout: 5000, agent: false }, (response) => {
       let body = ''
       response.on('data', (chunk: Buffer) => {
         body += chunk.toString()
