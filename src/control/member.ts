@@ -1,6 +1,7 @@
 /** A whole host in a test: state, replica, lease and publisher as in the agent, with the use cases on top. */
 
 import { Agent, type AgentOptions, type Scene } from '../agent/scene.ts'
+import { NetworkError } from '../lib/errors.ts'
 import type { ObjectFailure } from '../model/host.ts'
 import type { AttachSpec, Control, Ports } from './control.ts'
 import { type ControlDeps, createControl, type RawDrop } from './create-control.ts'
@@ -35,14 +36,25 @@ export class FakePorts implements Ports {
     release: (inode) => void this.held.delete(inode),
   }
 
-  /** Ports that are held, as `tcp 8080`; whatever is asked for is free, and 0 gets 32768 and up. */
+  /** Ports that are held, as `tcp 8080` or `tcp 8080 127.0.0.1`; 0 gets 32768 and up. */
   readonly heldPorts = new Set<string>()
+  /** Ports that programs have, as `tcp 8080`, with their names. */
+  readonly takenPorts = new Map<string, string>()
 
   readonly hostPorts: Ports['hostPorts'] = {
-    reserve: ({ protocol, port: asked, count }) => {
+    reserve: ({ protocol, address, port: asked, count }) => {
       let port = asked || 32_768
       while (asked === 0 && this.heldPorts.has(`${protocol} ${port}`)) port++
-      const names = Array.from({ length: count }, (_, i) => `${protocol} ${port + i}`)
+      const names: string[] = []
+      for (let i = 0; i < count; i++) {
+        const name = `${protocol} ${port + i}`
+        const holder = this.takenPorts.get(name)
+        if (holder !== undefined) {
+          const message = `Cannot use port ${port + i}/${protocol}: it is in use by ${holder}`
+          throw new NetworkError('conflict', message)
+        }
+        names.push(address === undefined ? name : `${name} ${address}`)
+      }
       for (const name of names) this.heldPorts.add(name)
       return {
         port,
@@ -73,18 +85,21 @@ function inodeOf(path: string): number {
 
 export interface MemberOptions extends AgentOptions {
   readonly settings?: ControlDeps['settings']
+  /** Default: a kernel that agrees with everything. */
+  readonly ports?: FakePorts
 }
 
 export class Member {
   readonly scene: Scene
   readonly agent: Agent
   readonly control: Control & AsyncDisposable
-  readonly ports = new FakePorts()
+  readonly ports: FakePorts
   drops: readonly RawDrop[] = []
   #sandboxes = 0
 
-  private constructor(scene: Scene, agent: Agent, settings: ControlDeps['settings']) {
+  private constructor(scene: Scene, agent: Agent, { settings, ports }: MemberOptions) {
     this.scene = scene
+    this.ports = ports ?? new FakePorts()
     this.agent = agent
     const { journal, replica, store, hostId, publisher, lease } = agent
     const { clock, random, log } = scene
@@ -108,7 +123,7 @@ export class Member {
   }
 
   static async start(scene: Scene, options: MemberOptions): Promise<Member> {
-    const member = new Member(scene, await Agent.start(scene, options), options.settings)
+    const member = new Member(scene, await Agent.start(scene, options), options)
     await scene.clock.advance(0)
     return member
   }
