@@ -17,6 +17,7 @@ import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
 import { createRestApi } from './api/rest/api.ts'
 import { RestDoor } from './api/rest/door.ts'
+import { callerOf } from './caller.ts'
 import type { DaemonOptions } from './cli/daemon-command.ts'
 import type { Settings } from './cli/settings.ts'
 import { createControl } from './control/create-control.ts'
@@ -313,6 +314,7 @@ async function runParts(
     log,
     version: VERSION,
     ready: () => replica.complete,
+    caller: (pid) => callerOf(settings.socket, pid),
     subscribe: (listener) =>
       replica.subscribe((changes) => {
         for (const change of changes) {

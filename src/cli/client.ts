@@ -44,7 +44,11 @@ export function createClient(socket: string, signal: AbortSignal): Client {
         ? {}
         : {
             body: JSON.stringify(body),
-            headers: { 'content-type': 'application/json', ...headers },
+            headers: {
+              'content-type': 'application/json',
+              'carrick-pid': String(process.pid),
+              ...headers,
+            },
           }),
     }
     let response: Response

@@ -95,7 +95,19 @@ async function readCall(operation: Operation, { req }: Context): Promise<Call> {
       ? undefined
       : validate(operation.body, await readJsonBody(req.raw), 'the body')
   // Call's type follows from the operation, which TypeScript cannot see through a loop.
-  return { params: req.param(), query, body, ifMatch: req.header('if-match') } as Call
+  return {
+    params: req.param(),
+    query,
+    body,
+    ifMatch: req.header('if-match'),
+    pid: pidOf(req),
+  } as Call
+}
+
+/** Header by which our command line says which process it is. */
+function pidOf(req: Context['req']): number | undefined {
+  const text = req.header('carrick-pid')
+  return text !== undefined && /^[1-9]\d{0,6}$/.test(text) ? Number(text) : undefined
 }
 
 function answer({ success }: Operation, result: unknown): Response {

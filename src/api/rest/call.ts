@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { z } from 'zod'
 import type { Control } from '../../control/control.ts'
+import type { Caller } from '../../control/overlap.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Operation, OperationId, Operations } from './contract.ts'
 import type { Subscribe } from './watch.ts'
@@ -24,6 +25,8 @@ export interface HandlerDeps {
   readonly control: Control
   /** Name of this host, for the answer to an attach; absent: looked up each time. */
   readonly hostName?: string
+  /** Who asks at this moment, as far as it can be told; `pid` is what the client says of itself. */
+  readonly caller?: (pid: number | undefined) => Caller
   /** Joins another host's cluster; absent where the store is set in the configuration. */
   readonly join?: (request: JoinRequest) => Promise<JoinResult>
   /** Needed for `?watch=true`. */
@@ -42,6 +45,8 @@ export interface Call<O extends Operation = Operation> {
     : undefined
   /** Text of If-Match, quotes included. */
   readonly ifMatch: string | undefined
+  /** The client's process, as it says. */
+  readonly pid: number | undefined
 }
 
 type Answer<O extends Operation> = O['success'] extends { schema: infer S extends z.ZodType }

@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod'
+import { addressOperations } from './address-contract.ts'
 import * as schema from './schemas.ts'
 
 export interface Operation {
@@ -41,6 +42,7 @@ const page = {
 }
 
 export const operations = {
+  ...addressOperations,
   listNetworks: {
     method: 'GET',
     path: '/v1/networks',
@@ -53,7 +55,10 @@ export const operations = {
     method: 'POST',
     path: '/v1/networks',
     summary: 'Create a network',
-    query: z.strictObject(settle),
+    query: z.strictObject({
+      ...settle,
+      force: flag.meta({ description: 'In spite of the routes and networks it overlaps' }),
+    }),
     body: schema.CreateNetwork,
     success: { status: 201, schema: schema.Network },
   },

@@ -1,5 +1,6 @@
 /** What each operation does: a call of `control`, and its answer as a document. No state is kept here. */
 
+import { addressHandlers } from './addresses.ts'
 import type { HandlerDeps, Handlers } from './call.ts'
 import { clusterHandlers } from './cluster.ts'
 import { endpointHandlers } from './endpoints.ts'
@@ -14,5 +15,6 @@ export function createHandlers(deps: HandlerDeps): Handlers {
     ...publicationHandlers(deps),
     ...hostHandlers(deps),
     ...clusterHandlers(deps),
+    ...addressHandlers(deps),
   }
 }

@@ -10,6 +10,7 @@ import { networkView } from './views.ts'
 export function networkHandlers({
   control,
   subscribe,
+  caller,
 }: HandlerDeps): Handlers<
   'listNetworks' | 'createNetwork' | 'getNetwork' | 'patchNetwork' | 'deleteNetwork'
 > {
@@ -22,21 +23,25 @@ export function networkHandlers({
   return {
     listNetworks: ({ query }) => listOrWatch(collection, query, subscribe),
 
-    async createNetwork({ body: { metadata, spec }, query }) {
-      const network = await control.createNetwork({ ...defined(metadata), ...defined(spec) })
+    async createNetwork({ body: { metadata, spec }, query, pid }) {
+      const force = query.force === 'true'
+      const network = await control.createNetwork({
+        ...{ ...defined(metadata), ...defined(spec), force },
+        ...(force ? { by: caller?.(pid) ?? {} } : {}),
+      })
       await settle(control, query)
       return networkView(network)
     },
 
     getNetwork: ({ params }) => networkView(control.getNetwork(params.network)),
 
-    async patchNetwork({ params, body: { metadata, spec }, query, ifMatch }) {
+    async patchNetwork({ params, body: { metadata, spec }, query, ifMatch, pid }) {
       const patch = { ...defined(metadata ?? {}), ...defined(spec ?? {}) }
       const matches = (network: Network): boolean =>
         ifMatch === undefined || ifMatch === '*' || ifMatch.includes(etagOf(networkView(network)))
       const { network, notes } = await control.changeNetwork(params.network, patch, {
         matches,
-        force: query.force === 'true',
+        ...(query.force === 'true' ? { force: true, by: caller?.(pid) ?? {} } : {}),
       })
       await settle(control, query)
       return networkView(network, notes)

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { ERROR_CODES } from '../../lib/errors.ts'
 import { CARRIERS, OPENINGS } from '../../model/network.ts'
 import { PROTOCOLS } from '../../model/publication.ts'
+import { forced } from './address-schemas.ts'
 
 const text = z.string().max(255)
 const timestamp = z
@@ -99,6 +100,7 @@ export const Network = z
     }),
     status: z.strictObject({
       vni: z.int(),
+      forced: forced.optional().meta({ description: 'Who wanted it in spite of what it overlaps' }),
       alsoAccepts: z
         .enum(CARRIERS)
         .optional()

@@ -29,6 +29,7 @@ export function networkView(network: Network, notes: readonly string[] = []): wi
     status: {
       vni: network.vni,
       ...(network.alsoAccepts === undefined ? {} : { alsoAccepts: network.alsoAccepts }),
+      ...(network.forced === undefined ? {} : { forced: network.forced }),
       ...(notes.length === 0 ? {} : { notes }),
     },
   }
