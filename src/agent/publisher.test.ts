@@ -3,8 +3,17 @@ import assert from 'node:assert/strict'
 import { NetworkError } from '../lib/errors.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import { keys } from '../model/keys.ts'
+import type { Publication } from '../model/publication.ts'
 import { settle } from '../store/replica/fake-clock.ts'
-import { endpoint, endpointKey, network, put, remove, write } from '../store/replica/fixtures.ts'
+import {
+  endpoint,
+  endpointKey,
+  network,
+  publication,
+  put,
+  remove,
+  write,
+} from '../store/replica/fixtures.ts'
 import type { Store } from '../store/store.ts'
 import { publishedText } from './published.ts'
 import { Agent, Scene } from './scene.ts'
@@ -33,6 +42,8 @@ async function stop(agent: Agent, how: 'stop' | 'kill' = 'stop'): Promise<void> 
   running.splice(running.indexOf(agent), 1)
   await agent[how]()
 }
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : 1)
 
 async function publishedBy(hostId: string, networkId = 'n1'): Promise<string[]> {
   const { items } = await other.range({ prefix: keys.endpoint(networkId, hostId, '') })
@@ -126,16 +137,17 @@ test('a restored disk: what was published is adopted before anything is allocate
   const { hostId } = first
   const [kept, gone, lost, dead] = [1, 2, 3, 4].map((n) => endpoint('n1', hostId, n))
   assert.ok(kept && gone && lost && dead)
-  first.attach(kept)
-  first.attach(gone)
+  const port = (n: number): readonly Publication[] => [publication('n1', hostId, n)]
+  first.attach(kept, port(1))
+  first.attach(gone, port(2))
   await settle()
   await stop(first)
   scene.copyState('a', 'backup')
   const again = await start({ state: 'a' })
   await again.publisher.ready
-  again.detach(gone)
-  again.attach(lost)
-  again.attach(dead)
+  again.detach(gone, port(2))
+  again.attach(lost, port(3))
+  again.attach(dead, port(4))
   await settle()
   const { publishedSequence } = again.publisher
   await stop(again)
@@ -145,7 +157,7 @@ test('a restored disk: what was published is adopted before anything is allocate
   scene.cluster.cut(store)
   const old = await start({ state: 'backup', name: 'a', store, adopt: () => [lost] })
   const fresh = endpoint('n1', hostId, 9)
-  old.attach(fresh)
+  old.attach(fresh, port(9))
   scene.cluster.heal(store)
   await scene.clock.advance(30_000)
   await old.publisher.ready
@@ -158,6 +170,13 @@ test('a restored disk: what was published is adopted before anything is allocate
   assert.equal(old.adoptions.length, 1)
   assert.ok(old.journal.sequence > publishedSequence)
   assert.deepEqual(await publishedBy(hostId), [kept.id, lost.id, fresh.id])
+  const left = [...port(1), ...port(3), ...port(9)]
+  assert.deepEqual([...old.replica.publications()].sort(byId), left)
+  const stored = await other.range({ prefix: keys.publication('n1', hostId, '') })
+  assert.deepEqual(
+    stored.items.map(({ value }) => JSON.parse(value)),
+    left,
+  )
   assert.deepEqual(old.replica.ownEndpoint(lost.id), lost)
   assert.equal(old.replica.ownEndpoint(gone.id), undefined)
   assert.equal(old.publisher.publishedSequence, old.journal.sequence)
