@@ -17,6 +17,8 @@ import {
   endpointKey,
   host,
   network,
+  publication,
+  publicationKey,
   published,
   put,
   remove,
@@ -300,6 +302,26 @@ for (const { name, key, value } of [
     key: keys.endpoint('n1', 'h3', published('n1', 'h2', 1).id),
     value: published('n1', 'h2', 1),
   },
+  {
+    name: 'a published port of another host',
+    key: keys.publication('n1', 'h3', publication('n1', 'h2', 1).id),
+    value: publication('n1', 'h2', 1),
+  },
+  {
+    name: 'published ports beyond the last',
+    key: publicationKey(publication('n1', 'h2', 1)),
+    value: { ...publication('n1', 'h2', 1), hostPort: 65_535, count: 2 },
+  },
+  {
+    name: 'a protocol that is not there',
+    key: publicationKey(publication('n1', 'h2', 1)),
+    value: { ...publication('n1', 'h2', 1), protocol: 'icmp' },
+  },
+  {
+    name: 'a host address that is none',
+    key: publicationKey(publication('n1', 'h2', 1)),
+    value: { ...publication('n1', 'h2', 1), hostAddress: 'all' },
+  },
 ]) {
   test(`a record with ${name} is ignored, and told once`, async () => {
     await using replica = start()
@@ -309,6 +331,7 @@ for (const { name, key, value } of [
     await clock.advance(6 * 60_000)
     assert.deepEqual(names(replica.networks()), [])
     assert.deepEqual(names(replica.endpoints()), [])
+    assert.deepEqual([...replica.publications()], [])
     assert.deepEqual(lines, [`record ignored ${key}`])
     await write(other, remove(key), put(keys.network('n9'), network('n9')))
     await settle()
