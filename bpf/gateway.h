@@ -53,13 +53,6 @@ static __noinline int tell_host(struct __sk_buff *skb, __u32 vni, struct address
 	return drop_with_error_to_host(skb, &error);
 }
 
-static __always_inline bool address_loopback(const struct address *a, bool ipv4)
-{
-	if (ipv4)
-		return (a->word[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
-	return !(a->word[0] | a->word[1] | a->word[2]) && a->word[3] == bpf_htonl(1);
-}
-
 /* A packet that the host's stack sends into a gateway device. */
 static __always_inline int host_packet(struct __sk_buff *skb, struct gateway *gateway,
 				       struct config *facts, bool ipv4)

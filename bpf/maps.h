@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The maps: what user space tells the programs, and what they tell back. Layouts are repeated in
- * src/hoststate/structs.ts and compared with this object's type information by a test. Addresses are 16
- * bytes in network order, IPv4 as ::ffff:a.b.c.d; every padding byte is named and zero.
+ * src/hoststate/structs.ts and compared with this object's type information by a test. Every padding byte is
+ * named and zero.
  */
 #ifndef CARRICK_MAPS_H
 #define CARRICK_MAPS_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "address.h"
 #include "reasons.h"
 
 #define MAX_PREFIXES 16
@@ -28,10 +29,6 @@ enum config_flag { CONFIG_CROSS_FAMILY_STRIP = 1, CONFIG_DIRECT = 2 };
 enum endpoint_flag { ENDPOINT_HOST = 1 /* the host itself: `ifindex` is the network's gateway device */ };
 
 enum network_flag { NETWORK_OPEN_METADATA = 1 /* the cloud's metadata addresses may be asked */ };
-
-struct address {
-	__be32 word[4];
-};
 
 struct endpoint_key {
 	__u32 vni;

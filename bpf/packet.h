@@ -7,7 +7,6 @@
 #ifndef CARRICK_PACKET_H
 #define CARRICK_PACKET_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -15,13 +14,11 @@
 #include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 #include <linux/udp.h>
-#include <bpf/bpf_endian.h>
 #include "maps.h"
 
 #define ETH_BYTES 14
 #define PACKET_HOST 0
 #define PACKET_OTHERHOST 3
-#define IPV4_MAPPED bpf_htonl(0x0000ffff)
 #define ICMPV6 58
 
 /* Offsets of the IP header without and behind the outer headers of VXLAN. */
@@ -72,49 +69,6 @@ static __always_inline void macs_write(void *frame, const void *destination, con
 {
 	mac_copy(frame, destination);
 	mac_copy(frame + 6, source);
-}
-
-static __always_inline bool address_equal(const struct address *a, const struct address *b)
-{
-	return a->word[3] == b->word[3] && a->word[2] == b->word[2] && a->word[1] == b->word[1] &&
-	       a->word[0] == b->word[0];
-}
-
-static __always_inline bool address_zero(const struct address *a)
-{
-	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
-}
-
-static __always_inline void address_map4(struct address *to, __be32 ipv4)
-{
-	to->word[0] = 0;
-	to->word[1] = 0;
-	to->word[2] = IPV4_MAPPED;
-	to->word[3] = ipv4;
-}
-
-static __always_inline void address_copy6(void *to, const void *from)
-{
-	struct address *address = to;
-	const struct address *source = from;
-
-	address->word[0] = source->word[0];
-	address->word[1] = source->word[1];
-	address->word[2] = source->word[2];
-	address->word[3] = source->word[3];
-}
-
-static __always_inline bool address_link_local(const struct address *a)
-{
-	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
-}
-
-/* True for groups, broadcasts, and what stays on its link: none of it is carried. */
-static __always_inline bool address_on_link(const struct address *a, bool ipv4)
-{
-	if (ipv4)
-		return (a->word[3] & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000);
-	return address_link_local(a) || (a->word[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000);
 }
 
 static __noinline bool in_prefixes(struct network *network, struct address *a)

@@ -6,13 +6,15 @@ import { type Mac, parseMac } from '../net/mac.ts'
 import { type Prefix, parsePrefix } from '../net/prefix.ts'
 import { DROP_REASONS, DROPS_MAP, EVENTS_MAP, TRAFFIC_MAP, TRAFFIC_PATHS } from './drops.ts'
 import { gateways } from './gateway-maps.ts'
+import { hostNetns, type LoopbackPortEntry, loopbackPorts } from './hook-maps.ts'
 import { fieldBytes, type Layout } from './layout.ts'
 import * as maps from './maps.ts'
 import { DEFAULT_MARK_MASK } from './marks.ts'
 
-const { structs, enums } = readBtf(
-  readFileSync(new URL('../../bpf/carrick.bpf.o', import.meta.url)),
-)
+const typesOf = (object: string) =>
+  readBtf(readFileSync(new URL(`../../bpf/${object}.bpf.o`, import.meta.url)))
+const { structs: datapath, enums } = typesOf('carrick')
+const { structs: hooks } = typesOf('hooks')
 
 const LAYOUTS: readonly Layout[] = [
   ...[
@@ -31,7 +33,12 @@ const LAYOUTS: readonly Layout[] = [
   EVENTS_MAP.value,
 ]
 
-for (const layout of LAYOUTS) {
+const HOOK_LAYOUTS: readonly Layout[] = [loopbackPorts.key, loopbackPorts.value]
+
+for (const { layout, structs } of [
+  ...LAYOUTS.map((layout) => ({ layout, structs: datapath })),
+  ...HOOK_LAYOUTS.map((layout) => ({ layout, structs: hooks })),
+]) {
   test(`struct ${layout.struct} is as in the object`, () => {
     const compiled = structs.get(layout.struct ?? '')
     expect(compiled?.size).toBe(layout.size)
@@ -151,6 +158,22 @@ expectRoundTrip(maps.directPrefixes, [
   { prefix: prefix('10.80.0.0/16'), vni: 5 },
   { prefix: prefix('fd80::/48'), vni: 0xffffff },
 ])
+const port: LoopbackPortEntry = {
+  family: 4,
+  protocol: 'tcp',
+  address: undefined,
+  port: 8080,
+  target: ip('10.80.0.10'),
+  targetPort: 80,
+  mark: 0,
+}
+expectRoundTrip(loopbackPorts, [
+  port,
+  { ...port, address: ip('127.0.0.2'), protocol: 'udp', mark: 0xff000000 },
+  { ...port, family: 6, target: ip('fd80::a'), port: 65_535, targetPort: 1 },
+  { ...port, family: 6, address: ip('::1') },
+])
+expectRoundTrip(hostNetns, [{ cookie: 1 }, { cookie: 2 ** 40 + 5 }])
 const facts = {
   fabricMac: device,
   address4: ip('198.51.100.1'),

@@ -80,6 +80,21 @@ export function openHome(): Netns {
   return openNetns(SELF)
 }
 
+/**
+ * The number by which BPF programs tell the calling thread's namespace from all others since boot. Linux 5.14;
+ * asm-generic/socket.h SO_NETNS_COOKIE
+ */
+export function readNetnsCookie(): number {
+  const fd = sys.socket(sys.AF_NETLINK, sys.SOCK_RAW | sys.SOCK_CLOEXEC, 0)
+  try {
+    const cookie = new Uint8Array(8)
+    sys.getsockopt(fd, sys.SOL_SOCKET, sys.SO_NETNS_COOKIE, cookie)
+    return Number(new DataView(cookie.buffer).getBigUint64(0, true)) // a counter: far below 2^53
+  } finally {
+    sys.close(fd)
+  }
+}
+
 function goHome(home: number): void {
   try {
     sys.setns(home, sys.CLONE.NEWNET)

@@ -19,6 +19,7 @@ export const SO_PEERCRED = 17
 export const SO_RCVTIMEO = 20
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
+export const SO_NETNS_COOKIE = 71
 export const MSG_TRUNC = 0x20
 /** linux/sched.h */
 export const CLONE = { FS: 0x200, NEWNS: 0x20000, NEWNET: 0x40000000 } as const

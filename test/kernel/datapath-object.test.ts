@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TRAFFIC_MAP, TRAFFIC_PATHS } from '../../src/hoststate/drops.ts'
 import { gateways } from '../../src/hoststate/gateway-maps.ts'
+import { hostNetns, loopbackPorts } from '../../src/hoststate/hook-maps.ts'
 import * as maps from '../../src/hoststate/maps.ts'
 import { openLibbpf } from '../../src/kernel/bpf/libbpf.ts'
 import { openPinnedMap } from '../../src/kernel/bpf/map.ts'
@@ -15,10 +16,12 @@ import { isNetworkError } from '../../src/lib/errors.ts'
 import { type IP, ipFromNumber } from '../../src/net/ip.ts'
 import { macForAddress } from '../../src/net/mac.ts'
 import { OBJECT } from './datapath/fabric.ts'
+import { HOOKS_OBJECT } from './datapath/hooked.ts'
 import { run } from './datapath/wire.ts'
 
 const bpf = openLibbpf()
 const image = readFileSync(OBJECT)
+const hooks = readFileSync(HOOKS_OBJECT)
 
 function remote(i: number): maps.EndpointEntry {
   const address: IP = ipFromNumber(0x0a000000n + BigInt(i), 4)
@@ -29,20 +32,22 @@ function raw<Entry>(layout: maps.MapLayout<Entry>, entry: Entry) {
   return { key: layout.keyOf(entry), value: layout.valueOf(entry) }
 }
 
-test('compiling the sources again gives the checked-in object, wherever they lie', () => {
+test('compiling the sources again gives the checked-in objects, wherever they lie', () => {
   const work = mkdtempSync(join(tmpdir(), 'ckt-bpf-'))
   try {
     const sources = new URL('../../bpf', import.meta.url).pathname
-    run(`cp -r ${sources} ${work}/elsewhere && ${work}/elsewhere/build ${work}/again.o`)
-    expect(Buffer.compare(readFileSync(join(work, 'again.o')), image)).toBe(0)
+    run(`cp -r ${sources} ${work}/elsewhere && ${work}/elsewhere/build ${work}`)
+    expect(Buffer.compare(readFileSync(join(work, 'carrick.bpf.o')), image)).toBe(0)
+    expect(Buffer.compare(readFileSync(join(work, 'hooks.bpf.o')), hooks)).toBe(0)
   } finally {
     rmSync(work, { recursive: true })
   }
 }, 60_000)
 
-test('the object names no place of the machine it was compiled on', () => {
-  const text = image.toString('latin1')
-  expect(text).not.toMatch(/\/(home|root|work|tmp|usr)\//)
+test('the objects name no place of the machine they were compiled on', () => {
+  for (const object of [image, hooks]) {
+    expect(object.toString('latin1')).not.toMatch(/\/(home|root|work|tmp|usr)\//)
+  }
 })
 
 describe('maps', () => {
@@ -59,6 +64,14 @@ describe('maps', () => {
     ]) {
       expect(object.map(layout.name).shape).toMatchObject({
         name: layout.name,
+        keyBytes: layout.key.size,
+        valueBytes: layout.value.size,
+        maxEntries: layout.maxEntries,
+      })
+    }
+    using socketHooks = BpfObject.load(bpf, hooks)
+    for (const layout of [hostNetns, loopbackPorts]) {
+      expect(socketHooks.map(layout.name).shape).toMatchObject({
         keyBytes: layout.key.size,
         valueBytes: layout.value.size,
         maxEntries: layout.maxEntries,

@@ -31,6 +31,8 @@ const SYMBOLS = {
   bpf_obj_pin: { args: [i32, ptr], returns: i32 },
   bpf_obj_get: { args: [ptr], returns: i32 },
   bpf_obj_get_info_by_fd: { args: [i32, ptr, ptr], returns: i32 },
+  bpf_link_create: { args: [i32, i32, u32, ptr], returns: i32 },
+  bpf_link_update: { args: [i32, i32, ptr], returns: i32 },
   bpf_map_lookup_elem: { args: [i32, ptr, ptr], returns: i32 },
   bpf_map_update_elem: { args: [i32, ptr, ptr, u64], returns: i32 },
   bpf_map_delete_elem: { args: [i32, ptr], returns: i32 },

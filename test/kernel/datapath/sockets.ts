@@ -4,8 +4,9 @@
  */
 
 import { dlopen, FFIType } from 'bun:ffi'
+import { unmapAddress } from '../../../src/hoststate/layout.ts'
 import { inside, openHome, openNetns } from '../../../src/kernel/netns.ts'
-import { familyOf, type IP, ipBytes } from '../../../src/net/ip.ts'
+import { type Family, familyOf, type IP, ipBytes, mappedBytes } from '../../../src/net/ip.ts'
 import { concat } from './packet.ts'
 
 const { i32, i64, u64, ptr } = FFIType
@@ -18,6 +19,10 @@ const { symbols: c } = dlopen('libc.so.6', {
   setsockopt: { args: [i32, i32, i32, ptr, i32], returns: i32 },
   send: { args: [i32, ptr, u64, i32], returns: i64 },
   recv: { args: [i32, ptr, u64, i32], returns: i64 },
+  sendto: { args: [i32, ptr, u64, i32, ptr, i32], returns: i64 },
+  recvfrom: { args: [i32, ptr, u64, i32, ptr, ptr], returns: i64 },
+  getpeername: { args: [i32, ptr, ptr], returns: i32 },
+  getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
   close: { args: [i32], returns: i32 },
 })
 
@@ -33,9 +38,11 @@ const DEADLINE_S = 3
 /** A socket's descriptor that is closed when disposed. */
 export class Socket implements Disposable {
   readonly fd: number
+  readonly #family: Family
 
-  constructor(fd: number) {
+  constructor(fd: number, family: Family = 4) {
     this.fd = check('socket', fd)
+    this.#family = family
     const timeout = new Uint8Array(BigInt64Array.of(BigInt(DEADLINE_S), 0n).buffer)
     check('setsockopt', c.setsockopt(fd, SOL.SOCKET, SO.RCVTIMEO, timeout, 16))
     check('setsockopt', c.setsockopt(fd, SOL.SOCKET, SO.SNDTIMEO, timeout, 16))
@@ -47,14 +54,14 @@ export class Socket implements Disposable {
   }
 
   bind(address: IP, port: number): this {
-    const name = sockaddr(address, port)
+    const name = sockaddr(this.#family, address, port)
     check('bind', c.bind(this.fd, name, name.length))
     return this
   }
 
   /** True when the connection came about. */
   connect(address: IP, port: number): boolean {
-    const name = sockaddr(address, port)
+    const name = sockaddr(this.#family, address, port)
     return c.connect(this.fd, name, name.length) === 0
   }
 
@@ -68,6 +75,35 @@ export class Socket implements Disposable {
   receive(buffer: Uint8Array, wait = true): Uint8Array | undefined {
     const got = Number(c.recv(this.fd, buffer, buffer.length, wait ? 0 : MSG_DONTWAIT))
     return got < 0 ? undefined : buffer.subarray(0, got)
+  }
+
+  /** Like send(), without being connected. */
+  sendTo(bytes: Uint8Array, address: IP, port: number): number | undefined {
+    const name = sockaddr(this.#family, address, port)
+    const sent = Number(c.sendto(this.fd, bytes, bytes.length, 0, name, name.length))
+    return sent < 0 ? undefined : sent
+  }
+
+  /** The next datagram and who sent it, as `address port`. */
+  receiveFrom(): { readonly bytes: Uint8Array; readonly from: string } | undefined {
+    const [buffer, name] = [new Uint8Array(1 << 16), new Uint8Array(28)]
+    const got = Number(
+      c.recvfrom(this.fd, buffer, buffer.length, 0, name, Int32Array.of(name.length)),
+    )
+    return got < 0 ? undefined : { bytes: buffer.slice(0, got), from: readSockaddr(name) }
+  }
+
+  /** Whom the socket is connected to, as `address port`. */
+  peer(): string {
+    const name = new Uint8Array(28)
+    check('getpeername', c.getpeername(this.fd, name, Int32Array.of(name.length)))
+    return readSockaddr(name)
+  }
+
+  optionValue(level: number, name: number): number {
+    const value = new Int32Array(1)
+    check('getsockopt', c.getsockopt(this.fd, level, name, value, Int32Array.of(4)))
+    return (value[0] ?? 0) >>> 0
   }
 
   listen(): this {
@@ -89,17 +125,23 @@ function check(call: string, result: number): number {
   return result
 }
 
-function sockaddr(address: IP, port: number): Uint8Array {
+/** sockaddr_in or sockaddr_in6 of linux/in.h and in6.h; IPv4 on a socket for IPv6 is ::ffff:a.b.c.d. */
+function sockaddr(family: Family, address: IP, port: number): Uint8Array {
   const portBytes = Uint8Array.of(port >> 8, port & 255)
-  return familyOf(address) === 4
+  return family === 4
     ? concat(Uint8Array.of(2, 0), portBytes, ipBytes(address), new Uint8Array(8))
     : concat(
         Uint8Array.of(10, 0),
         portBytes,
         new Uint8Array(4),
-        ipBytes(address),
+        mappedBytes(address),
         new Uint8Array(4),
       )
+}
+
+function readSockaddr(name: Uint8Array): string {
+  const address = name[0] === 2 ? name.slice(4, 8) : name.slice(8, 24)
+  return `${unmapAddress(address)} ${((name[2] ?? 0) << 8) | (name[3] ?? 0)}`
 }
 
 /** A network namespace, by the path under which it can be opened. */
@@ -107,12 +149,18 @@ export interface Place {
   readonly path: string
 }
 
-/** A socket for the address's family, opened in the namespace. */
-export function openSocket(ns: Place, kind: 'tcp' | 'udp', address: IP): Socket {
+/** A socket for the address's family, or one for IPv6 that takes both, opened in the namespace. */
+export function openSocket(
+  ns: Place,
+  kind: 'tcp' | 'udp',
+  address: IP,
+  family: Family = familyOf(address),
+): Socket {
   using home = openHome()
   using there = openNetns(ns.path)
-  const family = familyOf(address) === 4 ? 2 : 10
-  return inside(there.fd, home.fd, () => new Socket(c.socket(family, kind === 'tcp' ? 1 : 2, 0)))
+  const type = kind === 'tcp' ? 1 : 2
+  const open = () => new Socket(c.socket(family === 4 ? 2 : 10, type, 0), family)
+  return inside(there.fd, home.fd, open)
 }
 
 /** A socket that sends whole frames by the device, whatever they hold. */
