@@ -18,6 +18,8 @@ const EXIT: Readonly<Record<ErrorCode, number>> = {
 }
 
 export const EXIT_WRONG_USE = 2
+/** The check ran and found a problem. */
+export const EXIT_PROBLEM = 7
 const EXIT_INTERRUPTED = 130
 const EXIT_READER_GONE = 141
 

@@ -13,9 +13,11 @@ import { addEndpointCommands } from './endpoints.ts'
 import { describeError, EXIT_WRONG_USE, ExitWith, exitCodeOf } from './exit.ts'
 import { addHostCommands } from './hosts.ts'
 import { Interrupted, type Io, processIo, ReaderGone } from './io.ts'
+import { addIpamCommands } from './ipam.ts'
 import { addLabCommands } from './lab.ts'
 import { addNetworkCommands } from './networks.ts'
 import { addPublishCommands } from './publish.ts'
+import { addReserveCommands } from './reserve.ts'
 
 export interface CliDeps {
   readonly io: Io
@@ -65,6 +67,8 @@ export async function createProgram(
   addNetworkCommands(program, io)
   addEndpointCommands(program, io)
   addPublishCommands(program, io)
+  addReserveCommands(program, io)
+  addIpamCommands(program, io)
   addHostCommands(program, io)
   addClusterCommands(program, io)
   addLabCommands(program, io)

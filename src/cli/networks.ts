@@ -3,11 +3,13 @@
 import { type Command, Option } from 'commander'
 import type { Network } from '../api/rest/schemas.ts'
 import { CARRIERS, OPENINGS } from '../model/network.ts'
+import { forcedText } from '../model/overlap.ts'
 import { path } from './client.ts'
 import {
   addListOptions,
   addOutputOptions,
   addWaitOptions,
+  type Context,
   collect,
   collectLabel,
   explain,
@@ -57,6 +59,7 @@ export function addNetworkCommands(program: Command, io: Io): void {
       const [only] = found
       if (found.length === 1 && only !== undefined) await context.one(only, networkShape)
       else await context.list(found, networkShape)
+      await tellForced(context, found)
     },
   )
 
@@ -77,6 +80,16 @@ export function addNetworkCommands(program: Command, io: Io): void {
   )
 }
 
+/** Who wanted a network in spite of what it overlaps: a line for people, below the table. */
+async function tellForced({ output, io }: Context, networks: readonly Network[]): Promise<void> {
+  if (output.quiet || (output.format !== 'table' && output.format !== 'wide')) return
+  for (const { metadata, status } of networks) {
+    if (status.forced !== undefined) {
+      await io.writeOut(`${metadata.name}: ${forcedText(status.forced)}\n`)
+    }
+  }
+}
+
 function addCreate(network: Command, io: Io): void {
   const create = network
     .command('create')
@@ -93,6 +106,7 @@ function addCreate(network: Command, io: Io): void {
     .option('--no-masquerade', "let the world outside see the containers' addresses")
     .option('--open <what>', `open what is closed to containers: ${OPENINGS.join(', ')}`, collect)
     .option('--label <key=value>', 'label, repeatable', collectLabel)
+    .option('--force', 'in spite of routes and networks it overlaps; who did is written down')
   onRun(
     explain(
       addWaitOptions(addOutputOptions(create)),
@@ -101,7 +115,7 @@ function addCreate(network: Command, io: Io): void {
         'carrick network create blue --subnet 10.80.0.0/16 --subnet fd80::/48',
         'carrick network create lab --subnet 10.81.0.0/24 --carrier local --label tier=test',
       ],
-      ['attach', 'network ls'],
+      ['attach', 'network ls', 'ipam suggest'],
     ),
     io,
     async (context, [name]) => {
@@ -118,7 +132,9 @@ function addCreate(network: Command, io: Io): void {
           open,
         },
       }
-      const created = await context.client.post<Network>('/v1/networks', body, waitQuery(context))
+      const force = context.options['force'] === true ? 'true' : undefined
+      const query = { ...waitQuery(context), force }
+      const created = await context.client.post<Network>('/v1/networks', body, query)
       await context.one(created, networkShape)
     },
   )

@@ -3,9 +3,10 @@
  * warns of all of them, from the facts that hosts publish; a warning goes with its route.
  */
 
-import type { Network, Overlap } from '../model/network.ts'
+import type { Network } from '../model/network.ts'
+import { type Overlap, overlapText } from '../model/overlap.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
-import { findOverlaps, overlapText } from './overlap.ts'
+import { findOverlaps } from './overlap.ts'
 
 /** More sentences than this nobody reads. */
 const MOST = 20

@@ -7,7 +7,8 @@
 
 import { NetworkError } from '../lib/errors.ts'
 import type { Host, HostFacts } from '../model/host.ts'
-import type { Carrier, Forced, Network, Overlap } from '../model/network.ts'
+import type { Carrier, Network } from '../model/network.ts'
+import { type Forced, type Overlap, overlapText } from '../model/overlap.ts'
 import { type Prefix, prefixesOverlap } from '../net/prefix.ts'
 
 /** Who asked for a call, as far as the kernel tells: unix(7) SO_PEERCRED. */
@@ -137,12 +138,4 @@ export function findOverlaps(
     }
   }
   return overlaps
-}
-
-/** `10.80.0.0/16 overlaps route 10.80.5.0/24 of host h2 (device eth1)`. */
-export function overlapText({ subnet, other, network, host, device, underlay }: Overlap): string {
-  if (network !== undefined) return `${subnet} overlaps ${other} of network ${network}`
-  const what = underlay === true ? `${other}, the underlay` : `route ${other}`
-  const where = device === undefined ? '' : ` (device ${device})`
-  return `${subnet} overlaps ${what} of host ${host}${where}`
 }

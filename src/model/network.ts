@@ -2,6 +2,7 @@
 
 import type { IP } from '../net/ip.ts'
 import type { Prefix } from '../net/prefix.ts'
+import type { Forced } from './overlap.ts'
 
 export const CARRIERS = ['auto', 'vxlan', 'direct', 'local'] as const
 /**
@@ -16,28 +17,6 @@ export const OPENINGS = ['metadata', 'host-loopback'] as const
  * fd00:ec2::254), `host-loopback` services that listen on the host's loopback.
  */
 export type Opening = (typeof OPENINGS)[number]
-
-/** A prefix of a network and what it overlaps: another network's prefix, or a route or underlay of a host. */
-export interface Overlap {
-  readonly subnet: Prefix
-  readonly other: Prefix
-  /** Names at the time it was seen. Either a network, or a host. */
-  readonly network?: string
-  readonly host?: string
-  /** Of the route. */
-  readonly device?: string
-  /** True when `other` is where the host is reached by the others. */
-  readonly underlay?: true
-}
-
-/** Who wanted the network in spite of what it overlaps. */
-export interface Forced {
-  /** Absent when the kernel did not tell. */
-  readonly uid?: number
-  readonly user?: string
-  readonly at: string
-  readonly overlaps: readonly Overlap[]
-}
 
 export interface Network {
   readonly schema: 1

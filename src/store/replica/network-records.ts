@@ -1,6 +1,6 @@
 /** Parts of what is said of a network, checked field by field. */
 
-import type { Forced, Overlap } from '../../model/network.ts'
+import type { Forced, Overlap } from '../../model/overlap.ts'
 import type { Reservation } from '../../model/reservation.ts'
 import { parseIP } from '../../net/ip.ts'
 import { parsePrefix } from '../../net/prefix.ts'
