@@ -59,7 +59,7 @@ export function openDatapath(bpfDirectory: string): OpenDatapath {
 }
 
 /** The kernel tells a program's number in its descriptor's fdinfo. kernel/bpf/syscall.c bpf_prog_show_fdinfo() */
-function programId(fd: number): number {
+export function programId(fd: number): number {
   const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')
   return Number(/^prog_id:\s*(\d+)$/m.exec(info)?.[1] ?? 0)
 }

@@ -5,6 +5,7 @@ import type { HostFacts } from '../model/host.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
 import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
+import type { StaleFlow } from './stale-flows.ts'
 import type { Underlay } from './underlay.ts'
 
 export type Request =
@@ -30,8 +31,12 @@ export type Request =
 
 export interface Answers {
   readonly start: { readonly warnings: readonly string[] }
-  /** With the pairs that the reaper has to put aside before the change counts as made. */
-  readonly apply: { readonly failures: readonly Failure[]; readonly asides: readonly Aside[] }
+  /** With what the reaper has to do before the change counts as made. */
+  readonly apply: {
+    readonly failures: readonly Failure[]
+    readonly asides: readonly Aside[]
+    readonly stale: readonly StaleFlow[]
+  }
   readonly announce: null
   readonly resync: { readonly failures: readonly Failure[] }
   readonly audit: Repair
@@ -61,5 +66,7 @@ export type Reply =
   /** What only this kernel knows is different: the first time, and after each change. */
   | { readonly kind: 'facts'; readonly facts: HostFacts }
   | { readonly kind: 'underlay'; readonly underlay: Underlay }
-  /** Pairs are marked as dying, and nobody waits for them. */
-  | { readonly kind: 'dying' }
+  /** Pairs are marked as dying, or connections to be forgotten, and nobody waits for it. */
+  | { readonly kind: 'left'; readonly stale: readonly StaleFlow[] }
+  /** What a firewall keeps us from, as of now. */
+  | { readonly kind: 'obstacles'; readonly warnings: readonly string[] }

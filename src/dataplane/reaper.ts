@@ -1,5 +1,6 @@
 /**
- * The reaper's thread: what of a detach would hold an attach up (R22). Each request puts pairs aside and is
+ * The reaper's thread: what of a detach would hold an attach up (R22), and the walk through all tracked
+ * connections. Each request puts pairs aside and is
  * answered; the pairs are deleted a little later, many in one message, because each deletion waits for the
  * kernel's grace period, however many it is for.
  */
@@ -7,11 +8,14 @@
 import { openKernel } from '../kernel/real.ts'
 import { isNetworkError } from '../lib/errors.ts'
 import { type Aside, putAside, reap } from './put-aside.ts'
+import { forgetFlows, type StaleFlow } from './stale-flows.ts'
 
 export interface ReaperRequest {
   readonly id: number
   /** Empty: only delete what is marked. */
   readonly asides: readonly Aside[]
+  /** Connections to be forgotten. */
+  readonly stale: readonly StaleFlow[]
 }
 
 export type ReaperReply =
@@ -32,9 +36,10 @@ const kernel = openKernel()
 let waiting = 0
 let timer: ReturnType<typeof setTimeout> | undefined
 
-self.onmessage = ({ data: { id, asides } }) => {
+self.onmessage = ({ data: { id, asides, stale } }) => {
   const error = attempt(() => {
     for (const aside of asides) putAside(kernel, aside)
+    forgetFlows(kernel, stale)
   })
   self.postMessage({ kind: 'done', id, ...error })
   waiting += asides.length

@@ -10,6 +10,7 @@ import type { Answers, ErrorData, Numbered, Reply, Request } from './messages.ts
 import type { Aside } from './put-aside.ts'
 import type { ReaperReply, ReaperRequest } from './reaper.ts'
 import type { Repair } from './reconcile.ts'
+import type { StaleFlow } from './stale-flows.ts'
 import type { Underlay } from './underlay.ts'
 
 interface Pending {
@@ -35,6 +36,7 @@ export async function startDataplane(
   let facts: HostFacts | undefined
   const underlayListeners: ((underlay: Underlay) => void)[] = []
   let underlay: Underlay | undefined
+  let obstacles: readonly string[] = []
   let next = 1
   const reaper = new Reaper(log)
 
@@ -56,8 +58,10 @@ export async function startDataplane(
     } else if (data.kind === 'underlay') {
       underlay = data.underlay
       for (const listener of underlayListeners) listener(underlay)
-    } else if (data.kind === 'dying') {
-      void reaper.putAside([])
+    } else if (data.kind === 'left') {
+      void reaper.putAside([], data.stale)
+    } else if (data.kind === 'obstacles') {
+      obstacles = data.warnings
     } else {
       const waiting = pending.get(data.id)
       pending.delete(data.id)
@@ -69,10 +73,16 @@ export async function startDataplane(
 
   const { warnings } = await ask({ kind: 'start', settings })
   return {
-    warnings,
+    get warnings() {
+      return [...warnings, ...obstacles]
+    },
     async apply(changes) {
-      const { failures, asides } = await ask({ kind: 'apply', changes, held: held() })
-      if (asides.length > 0) await reaper.putAside(asides)
+      const { failures, asides, stale } = await ask({ kind: 'apply', changes, held: held() })
+      if (asides.length > 0 || stale.length > 0) {
+        const done = reaper.putAside(asides, stale)
+        // What still bypasses a new port does no harm to others: nobody waits.
+        if (asides.length > 0 || stale.some(({ kind }) => kind !== 'bypassing')) await done
+      }
       return failures
     },
     async resync(everything, spareOthers) {
@@ -125,11 +135,11 @@ class Reaper implements Disposable {
     this.#log = log
   }
 
-  /** Resolves when the containers' ends are out of the way; the pairs are deleted later. */
-  putAside(asides: readonly Aside[]): Promise<void> {
+  /** Resolves when the containers' ends are out of the way and the connections forgotten; the pairs are deleted later. */
+  putAside(asides: readonly Aside[], stale: readonly StaleFlow[]): Promise<void> {
     clearTimeout(this.#rest)
     return new Promise((resolve) => {
-      const request: ReaperRequest = { id: this.#next++, asides }
+      const request: ReaperRequest = { id: this.#next++, asides, stale }
       this.#pending.set(request.id, resolve)
       this.#start().postMessage(request)
     })
@@ -151,7 +161,7 @@ class Reaper implements Disposable {
   }
 
   #heard(reply: ReaperReply): void {
-    if (reply.error !== undefined) this.#log.warn('pair not put aside', { error: reply.error })
+    if (reply.error !== undefined) this.#log.warn('not all put aside', { error: reply.error })
     if (reply.kind === 'done') {
       this.#pending.get(reply.id)?.()
       this.#pending.delete(reply.id)

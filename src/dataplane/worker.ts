@@ -32,7 +32,8 @@ function answer(request: Request): (Reply & { kind: 'answer' })['answer'] {
     const datapath = openDatapath(request.settings.bpfDirectory)
     engine = new Engine(datapath, request.settings, {
       repaired: (repair) => self.postMessage({ kind: 'repair', repair }),
-      dying: () => self.postMessage({ kind: 'dying' }),
+      left: (stale) => self.postMessage({ kind: 'left', stale }),
+      obstacles: (warnings) => self.postMessage({ kind: 'obstacles', warnings }),
       facts: (facts) => self.postMessage({ kind: 'facts', facts }),
       underlay: (underlay) => self.postMessage({ kind: 'underlay', underlay }),
     })

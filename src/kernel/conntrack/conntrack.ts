@@ -24,7 +24,7 @@ export interface Connection {
   readonly mark: number
   /** 0 is everybody's. */
   readonly zone: number
-  /** What tells it from a later connection of the same addresses and ports. */
+  /** Tells it from most later connections of the same addresses and ports: made from its place in memory. */
   readonly id: number
   /** The original tuple as the kernel writes it, by which it is named again. */
   readonly name: Uint8Array

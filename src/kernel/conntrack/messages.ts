@@ -127,11 +127,15 @@ function writeTuple(
   })
 }
 
-/** The kernel compares ports only together with the protocol's number. */
+/**
+ * The kernel compares ports only together with the protocol's number. Of IPv6 addresses it takes the equal ones
+ * for different (seen in 6.18, ctnetlink_filter_match_tuple()), so it is not asked to compare them.
+ */
 function flagsOf(tuple: Partial<Tuple>, protocol: number | undefined): number {
   let flags = protocol === undefined ? 0 : COMPARE.protocol
   for (const end of ['source', 'destination'] as const) {
-    if (tuple[end] !== undefined) flags |= COMPARE[end]
+    const address = tuple[end]
+    if (address !== undefined && familyOf(address) === 4) flags |= COMPARE[end]
   }
   for (const port of ['sourcePort', 'destinationPort'] as const) {
     if (protocol !== undefined && tuple[port] !== undefined) flags |= COMPARE[port]

@@ -27,6 +27,7 @@ export function fakeNftQueries(own: FakeNamespace): NftQueries {
       objects(family, table, 'rule')
         .filter((rule) => rule['chain'] === name)
         .map(ruleOf),
+    legacyTables: () => [],
     elements: ({ family, table, name }) => {
       const set = [...objects(family, table, 'set'), ...objects(family, table, 'map')].find(
         (each) => each['name'] === name,

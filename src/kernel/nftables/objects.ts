@@ -61,6 +61,11 @@ export interface NftQueries {
   chains(): readonly NftChain[]
   /** Empty when there is no such chain. */
   rules(chain: Pick<NftChain, 'family' | 'table' | 'name'>): readonly NftRule[]
+  /**
+   * Tables of the older iptables, `filter` and others, which stand beside nftables and are changed by its own
+   * programs only.
+   */
+  legacyTables(): readonly string[]
   /** Undefined when there is no such set or map. */
   elements(set: {
     readonly family: NftFamily
