@@ -6,13 +6,22 @@
 
 import type { Dataplane } from '../dataplane/dataplane.ts'
 import type { ObjectChange, Repair } from '../dataplane/reconcile.ts'
-import type { ObjectKey } from '../hoststate/state.ts'
+import type { ObjectKey, Wanted } from '../hoststate/state.ts'
 import type { Log } from '../lib/log.ts'
 import type { Host, ObjectFailure } from '../model/host.ts'
 import { type PathLimits, sumsInSoftware } from '../plan/paths.ts'
-import { planBase, planEndpoint, planHost, planNetwork, planObjects } from '../plan/plan.ts'
+import {
+  networkMtuBytes,
+  planBase,
+  planEndpoint,
+  planGateways,
+  planHost,
+  planNetwork,
+  planObjects,
+} from '../plan/plan.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 import { Backlog } from './backlog.ts'
+import { Gateways } from './gateways.ts'
 import { Progress } from './progress.ts'
 import { Waiters } from './waiters.ts'
 
@@ -31,6 +40,8 @@ export interface LoopOptions {
   readonly signal: AbortSignal
   /** Everything is planned and compared with the kernel this often. */
   readonly auditPeriodMs: number
+  /** Our bits of the packet mark. */
+  readonly packetMarkMask: number
 }
 
 export class Loop {
@@ -45,6 +56,7 @@ export class Loop {
   readonly #networkListeners: (() => void)[] = []
   readonly #waiters = new Waiters()
   readonly #backlog: Backlog
+  readonly #gateways: Gateways
   readonly #drift = new Map<string, number>()
   readonly #hostInputs = new Map<string, string>()
   #everything = false
@@ -58,6 +70,7 @@ export class Loop {
 
   constructor(options: LoopOptions) {
     this.#options = options
+    this.#gateways = new Gateways(options.replica)
     this.#backlog = new Backlog(options.now, options.signal, (objects) => {
       for (const object of objects) this.#dirty.add(object)
       this.#schedule()
@@ -80,6 +93,7 @@ export class Loop {
     })
     dataplane.onRepair((repair) => this.#repaired(repair))
     for (const host of replica.hosts()) this.#hostInputsChanged(host.id)
+    this.#gateways.changed({ kind: 'all' })
     this.#everything = true
     this.#networksChanged = replica.revision
     this.#started = true
@@ -108,9 +122,11 @@ export class Loop {
     return this.failures
   }
 
-  /** Resolves once every commit up to this one was applied. */
+  /** Resolves once every commit up to this one, and whatever the replica shows now, was applied. */
   async allSettled(sequence: number, timeoutMs: number): Promise<void> {
-    const holds = (): boolean => this.settledSequence >= sequence
+    const { revision } = this.#options.replica
+    const holds = (): boolean =>
+      this.settledSequence >= sequence && this.appliedRevision >= revision
     await this.#waiters.wait(`everything up to change ${sequence}`, holds, timeoutMs)
   }
 
@@ -151,6 +167,7 @@ export class Loop {
   #changed(changes: readonly ReplicaChange[]): void {
     for (const change of changes) {
       this.#mark(change)
+      this.#markGateways(change)
       if (change.kind === 'network' || change.kind === 'all') {
         this.#networksChanged = this.#options.replica.revision
       }
@@ -181,13 +198,22 @@ export class Loop {
         for (const endpoint of replica.endpoints()) {
           if (endpoint.hostId === change.id) this.#dirty.add(`endpoint/${endpoint.id}`)
         }
+        for (const network of replica.networks()) this.#dirty.add(`network/${network.id}`)
         break
       case 'endpoint':
         this.#dirty.add(`endpoint/${change.id}`)
         break
       default:
-        break // leases, facts, statuses and blocks are no inputs of the plan
+        break // leases, facts and statuses are no inputs of the plan
     }
+  }
+
+  /** Networks that come into use here or go out of it, and those that overlap them. */
+  #markGateways(change: ReplicaChange): void {
+    const numbered = this.#gateways.changed(change)
+    for (const id of numbered) this.#dirty.add(`network/${id}`)
+    if (change.kind === 'block') this.#dirty.add(`network/${change.networkId}`)
+    if (change.kind === 'network' || numbered.length > 0) this.#dirty.add('gateways')
   }
 
   /** What depends on how this host itself is reached: all but the entries of others' endpoints. */
@@ -268,7 +294,7 @@ export class Loop {
   }
 
   *#planEverything(): Generator<ObjectChange> {
-    const { replica, self, underlayDevices, paths } = this.#options
+    const { replica, self, underlayDevices, paths, packetMarkMask } = this.#options
     const byId = <T extends { readonly id: string }>(items: Iterable<T>): Map<string, T> =>
       new Map(Array.from(items, (item) => [item.id, item]))
     const snapshot = {
@@ -278,22 +304,26 @@ export class Loop {
       hosts: byId(replica.hosts()),
       endpoints: byId(replica.endpoints()),
       paths: paths(),
+      blocks: new Map(Array.from(replica.networks(), ({ id }) => [id, [...replica.blocks(id)]])),
+      packetMarkMask,
     }
     for (const [object, wanted] of planObjects(snapshot)) yield { object, wanted }
   }
 
   #planDirty(): ObjectChange[] {
-    const { replica, self, underlayDevices } = this.#options
+    const { replica, self, underlayDevices, packetMarkMask } = this.#options
     const limits = this.#options.paths()
     return Array.from(this.#dirty, (object): ObjectChange => {
       const [kind = '', id = ''] = object.split('/')
       if (kind === 'base') {
-        return { object, wanted: planBase(self(), underlayDevices(), replica.networks()) }
+        const networks = replica.networks()
+        return { object, wanted: planBase(self(), underlayDevices(), networks, packetMarkMask) }
       }
-      if (kind === 'network') {
-        const network = replica.network(id)
-        return { object, wanted: network === undefined ? [] : planNetwork(network) }
+      if (kind === 'gateways') {
+        const networks = new Map(Array.from(replica.networks(), (each) => [each.id, each]))
+        return { object, wanted: planGateways(networks, this.#gateways.indexes) }
       }
+      if (kind === 'network') return { object, wanted: this.#planNetwork(id) }
       if (kind === 'host') {
         const host = replica.host(id)
         return { object, wanted: host === undefined ? [] : planHost(host, self(), limits.get(id)) }
@@ -303,6 +333,20 @@ export class Loop {
       const [network, host] = [replica.network(endpoint.networkId), replica.host(endpoint.hostId)]
       const sums = network !== undefined && sumsInSoftware(network, limits, self(), replica.host)
       return { object, wanted: planEndpoint(endpoint, network, host, self(), sums) }
+    })
+  }
+
+  #planNetwork(id: string): readonly Wanted[] {
+    const { replica, self, packetMarkMask } = this.#options
+    const network = replica.network(id)
+    if (network === undefined) return []
+    return planNetwork(network, {
+      hostId: self().id,
+      host: (hostId) => replica.host(hostId),
+      blocks: replica.blocks(id),
+      index: this.#gateways.indexes.get(id),
+      mtuBytes: networkMtuBytes(network, self()),
+      packetMarkMask,
     })
   }
 
