@@ -3,7 +3,7 @@
  * loaded anew (the filters that carry the old ones are replaced in one step when the agent compares).
  */
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import image from '../../bpf/carrick.bpf.o' with { type: 'file' }
 import { DROPS_MAP, dropReason, readDropCount } from '../hoststate/drops.ts'
 import { MAPS_SCHEMA } from '../hoststate/maps.ts'
@@ -32,6 +32,7 @@ export function openDatapath(bpfDirectory: string): OpenDatapath {
   const object = BpfObject.load(bpf, readFileSync(image), {
     pinDirectory: `${bpfDirectory}/v${MAPS_SCHEMA}`,
   })
+  removeOlderPins(bpfDirectory)
   const { crossFamilyStrip } = probeFeatures(bpf, object)
   return {
     kernel,
@@ -62,4 +63,12 @@ export function openDatapath(bpfDirectory: string): OpenDatapath {
 export function programId(fd: number): number {
   const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')
   return Number(/^prog_id:\s*(\d+)$/m.exec(info)?.[1] ?? 0)
+}
+
+/** Pins of older layouts; what still runs keeps its maps without them (R34). */
+function removeOlderPins(bpfDirectory: string): void {
+  for (const name of readdirSync(bpfDirectory)) {
+    const schema = Number(/^v(\d+)$/.exec(name)?.[1] ?? MAPS_SCHEMA)
+    if (schema < MAPS_SCHEMA) rmSync(`${bpfDirectory}/${name}`, { recursive: true })
+  }
 }
