@@ -17,6 +17,17 @@ const operation = fc.oneof(
       host,
       network,
       wanted: fc.option(fc.integer({ min: 2, max: 30 }), { freq: 3 }),
+      name: fc.option(fc.constantFrom('web', 'db'), { freq: 2 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('reserve' as const, 'unreserve' as const),
+      host,
+      network,
+      name: fc.constantFrom('web', 'db'),
+      address: fc.integer({ min: 2, max: 30 }),
     }),
   },
   {
@@ -81,8 +92,17 @@ async function take(world: World, step: Step): Promise<void> {
   switch (step.kind) {
     case 'attach': {
       const wanted = step.wanted === null ? [] : [`10.9.0.${step.wanted}`]
-      return world.attach(world.place(step.host), step.network, wanted)
+      return world.attach(world.place(step.host), step.network, wanted, step.name ?? undefined)
     }
+    case 'reserve':
+      return world.reserve(
+        world.place(step.host),
+        step.network,
+        step.name,
+        `10.9.0.${step.address}`,
+      )
+    case 'unreserve':
+      return world.unreserve(world.place(step.host), step.network, step.name)
     case 'burst': {
       const wanted = step.wanted.map((n) => (n === null ? undefined : `10.9.0.${n}`))
       return world.burst(step.network, wanted, step.lost)

@@ -11,6 +11,7 @@ import { NetworkError } from '../lib/errors.ts'
 import type { AddressClaim, Block } from '../model/block.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import { keys, ROOT } from '../model/keys.ts'
+import type { Reservation } from '../model/reservation.ts'
 import { prefixContains, prefixesOverlap } from '../net/prefix.ts'
 import type { MemorySnapshot } from '../store/memory.ts'
 import type { Store } from '../store/store.ts'
@@ -117,9 +118,23 @@ export class World {
     await this.#attempt(() => member.control.removeNetwork(name))
   }
 
-  async attach(place: Place, network: string, addresses: readonly string[]): Promise<void> {
+  async reserve({ member }: Place, network: string, name: string, address: string): Promise<void> {
+    await this.#attempt(() => member.control.reserve({ network, name, addresses: [address] }))
+  }
+
+  async unreserve({ member }: Place, network: string, name: string): Promise<void> {
+    await this.#attempt(() => member.control.unreserve(network, name))
+  }
+
+  async attach(
+    place: Place,
+    network: string,
+    addresses: readonly string[],
+    name?: string,
+  ): Promise<void> {
     const netns = `/run/netns/${++this.#sandboxes}`
-    const done = await this.#attempt(() => place.member.attach(network, { addresses, netns }))
+    const spec = { addresses, netns, ...(name === undefined ? {} : { name }) }
+    const done = await this.#attempt(() => place.member.attach(network, spec))
     if (done !== undefined) place.running.set(done.endpoint.id, done.endpoint)
   }
 
@@ -319,6 +334,36 @@ export class World {
         assert.ok(covered, `${address} has no owner in the store`)
       }
     }
+    await this.#checkReserved()
+    await this.#checkBooks()
+  }
+
+  /** Nobody is given by chance what is reserved, now that all have heard of it. */
+  async #checkReserved(): Promise<void> {
+    const store = this.scene.cluster.client()
+    const reservations = await readAll<Reservation>(store, `${ROOT}reservations/`)
+    const reserved = new Set(
+      reservations.flatMap(({ networkId, addresses }) => addresses.map((a) => `${networkId} ${a}`)),
+    )
+    for (const place of this.places) {
+      if (place.removed) continue
+      const before = new Set(place.running.keys())
+      for (const network of this.#subnets.keys()) await this.attach(place, network, [])
+      for (const { id, networkId, addresses } of place.running.values()) {
+        if (before.has(id)) continue
+        for (const address of addresses) {
+          assert.ok(!reserved.has(`${networkId} ${address}`), `${address} is reserved`)
+        }
+      }
+    }
+  }
+
+  /** What is left of bad days puts itself right. */
+  async #checkBooks(): Promise<void> {
+    const [member] = this.places.filter(({ removed }) => !removed).map((place) => place.member)
+    await this.pass(60_000)
+    const check = await this.#attempt(async () => member?.control.checkIpam({ repair: false }))
+    assert.deepEqual(check?.findings ?? [], [])
   }
 }
 
