@@ -13,6 +13,8 @@ import { describeHost, openIdentity, registerHost } from './agent/identity.ts'
 import { holdLease } from './agent/lease.ts'
 import { Loop } from './agent/loop.ts'
 import { OwnUnderlay } from './agent/own-underlay.ts'
+import { Paths } from './agent/paths/paths.ts'
+import { pathWarnings } from './agent/paths/sentences.ts'
 import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
 import { createRestApi } from './api/rest/api.ts'
@@ -28,13 +30,13 @@ import { Sandboxes } from './dataplane/sandboxes.ts'
 import { startDataplane } from './dataplane/threads.ts'
 import { readUnderlay } from './dataplane/underlay.ts'
 import { openKernel } from './kernel/real.ts'
+import { openUdp } from './kernel/udp.ts'
 import { systemClock } from './lib/clock.ts'
 import { NetworkError } from './lib/errors.ts'
 import { killAt } from './lib/failpoint.ts'
 import type { Log } from './lib/log.ts'
 import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
-import { NO_LIMITS } from './plan/paths.ts'
 import type { Journal } from './store/journal/journal.ts'
 import { openJournal } from './store/journal/sqlite-journal.ts'
 import {
@@ -227,6 +229,7 @@ async function runParts(
     await startDataplane(
       {
         bpfDirectory: settings.bpfDir,
+        runDirectory: settings.runDir,
         auditPeriodMs: settings.reconcilePeriodMs,
         underlay: { wish: underlayWish, first: firstUnderlay },
         ...(failpoint === undefined ? {} : { failpoint }),
@@ -235,22 +238,37 @@ async function runParts(
       log.child('dataplane'),
     ),
   )
+  const self = (): Host => replica.host(hostId) ?? registered
+  const paths = new Paths({
+    replica,
+    self,
+    open: (address, onDatagram) => openUdp({ address, port: settings.probePort, onDatagram }),
+    onNews: (body) => shared.hear(body),
+    port: settings.probePort,
+    periodMs: settings.probePeriodMs,
+    clock,
+    random: () => randomBytes(4).readUInt32BE(),
+    log: log.child('paths'),
+    signal,
+  })
   const loop = new Loop({
     replica,
     dataplane,
-    self: () => replica.host(hostId) ?? registered,
+    self,
     underlayDevices: () => underlay.devices,
-    paths: () => NO_LIMITS,
+    paths: () => paths.limits,
     sequence: () => journal.sequence,
     now,
     log: log.child('loop'),
     signal,
     auditPeriodMs: settings.reconcilePeriodMs,
+    packetMarkMask: settings.packetMarkMask,
   })
   journal.subscribe(() => killAt(failpoint)('commit'))
 
   dataplane.onFacts((facts) => publisher.setFacts(facts))
-  underlay.onChange(() => loop.lookAtSelf())
+  paths.onChange(() => loop.lookAtPaths())
+  underlay.onChange(() => void moved().catch(fail))
   dataplane.onUnderlay((found) => underlay.follow(found))
 
   // The use cases, and the door through which they are asked.
@@ -266,7 +284,12 @@ async function runParts(
         settled: () => loop.settledSequence >= journal.sequence && loop.failures.length === 0,
         driftRepaired: () => loop.drift,
         failures: () => [...loop.failures, ...unpublished()],
-        warnings: () => [...dataplane.warnings, ...underlay.warnings],
+        warnings: () => [
+          ...dataplane.warnings,
+          ...underlay.warnings,
+          ...pathWarnings(paths.reports, (id) => replica.host(id)?.name ?? id),
+        ],
+        paths: () => paths.reports,
       },
       caughtUp: publisher.ready,
       distrust: () => lease.distrust() ?? publisher.distrust(),
@@ -283,6 +306,13 @@ async function runParts(
       log: log.child('control'),
     }),
   )
+  /** This host is elsewhere now: its plan follows, its store's door, and whoever asks there. */
+  async function moved(): Promise<void> {
+    loop.lookAtSelf()
+    paths.refresh()
+    const news = await shared.moved()
+    if (news !== undefined) paths.announce(news)
+  }
   /** Endpoints and published ports that the cluster does not hear of, and why. */
   function unpublished(): readonly ObjectFailure[] {
     return Array.from(publisher.unpublished, ([key, obstacle]) => ({
@@ -300,6 +330,7 @@ async function runParts(
         appliedRevision: loop.appliedRevision,
         endpoints: Array.from(replica.ownEndpoints()).length,
         failures: loop.failures,
+        paths: paths.reports,
       }),
       milestone: () => loop.networksRevision,
     },
@@ -335,6 +366,7 @@ async function runParts(
     ...(shared.kind === 'embedded' ? { join: joinElsewhere } : {}),
   })
   await loop.start()
+  paths.start()
   await using _serving = door.serve(api)
   log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
   await ended.promise

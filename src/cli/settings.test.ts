@@ -1,5 +1,6 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
+import { DEFAULT_MARK_MASK } from '../hoststate/marks.ts'
 import { isNetworkError } from '../lib/errors.ts'
 import { parseListen, SETTING_NAMES } from './settings.ts'
 import {
@@ -37,6 +38,9 @@ test('without anything, the defaults of the conventions', () => {
     listen: { address: '', port: 7440 },
     joinListen: { address: '', port: 7441 },
     vxlanPort: 4789,
+    packetMarkMask: DEFAULT_MARK_MASK,
+    probePort: 7442,
+    probePeriodMs: 300_000,
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',
     reconcilePeriodMs: 600_000,
@@ -65,6 +69,13 @@ test('--root shifts default paths, and the directories of systemd win over it', 
   assert.equal(settings.stateDir, '/srv/state')
   assert.equal(settings.runDir, '/tmp/r/run/carrick')
   assert.equal(settings.socket, '/tmp/r/run/carrick/carrick.sock')
+})
+
+test('our bits of the packet mark are ten in a row', () => {
+  assert.equal(resolve({ flags: { packetMarkMask: '0x3ff' } }).settings.packetMarkMask, 0x3ff)
+  for (const packetMarkMask of ['0x1ff', '0xffc00001', '0x7fe00000ff', 'ten', '0']) {
+    assert.throws(() => resolve({ flags: { packetMarkMask } }), /packetMarkMask/)
+  }
 })
 
 test('the socket follows runDir unless it is set', () => {

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { parseDuration } from '../lib/units.ts'
 import { isName } from '../model/names.ts'
 import { type IP, parseIP } from '../net/ip.ts'
+import { isMarkMask } from '../net/mark-mask.ts'
 
 /** Where to listen: an address, or `''` for every address of the host. */
 export interface Listen {
@@ -26,6 +27,11 @@ const port = z.preprocess(numberIn, z.int().min(1).max(65_535))
 const durationMs = z.preprocess(
   (value) => (typeof value === 'string' ? (parseDuration(value, 'ms') ?? value) : value),
   z.int('a duration like 30s or a number of milliseconds is needed').positive(),
+)
+
+const markMask = z.preprocess(
+  (value) => (typeof value === 'string' && /^0x[0-9a-f]+$/i.test(value) ? Number(value) : value),
+  z.int('a number like 0xffc00000 is needed').refine(isMarkMask, 'ten contiguous bits are needed'),
 )
 
 const listen = z.string().transform((text, context): Listen => {
@@ -79,6 +85,11 @@ export const Settings = z.strictObject({
   listen: listen.describe('Where the embedded store is served to hosts that joined'),
   joinListen: listen.describe('Where hosts with a token ask to join'),
   vxlanPort: port.describe('UDP port of VXLAN, the same on all hosts'),
+  probePort: port.describe('UDP and TCP port where hosts probe their paths, the same on all hosts'),
+  probePeriodMs: durationMs.describe('How often the path to each host is probed'),
+  packetMarkMask: markMask.describe(
+    'Ten contiguous bits of the packet mark that nobody else on this host uses',
+  ),
   bpfDir: file.describe('Pinned BPF maps and programs; not shifted by --root'),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).meta({
     description: 'Least important messages to log',
@@ -116,6 +127,9 @@ export function defaultSettings(
     listen: ':7440',
     joinListen: ':7441',
     vxlanPort: '4789',
+    probePort: '7442',
+    probePeriodMs: '5m',
+    packetMarkMask: '0xffc00000',
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',
     reconcilePeriodMs: '10m',

@@ -4,6 +4,7 @@ import type { MapLayout } from '../hoststate/maps.ts'
 import type { BpfMap } from '../kernel/bpf/map.ts'
 import type { Kernel, Netns } from '../kernel/kernel.ts'
 import { NetworkError } from '../lib/errors.ts'
+import type { Hooks } from './hooks.ts'
 
 /** The loaded datapath: its maps, and its programs by name. */
 export interface Datapath {
@@ -20,6 +21,9 @@ export interface Context {
   readonly datapath: Datapath
   readonly devices: DeviceIndexes
   readonly sandboxes: HeldSandboxes
+  readonly hooks: Hooks
+  /** Where kernel settings that we changed are remembered until the next boot. */
+  readonly settingsFile: string
 }
 
 /** Interface numbers by name, remembered: a device keeps its number for life. */
@@ -45,6 +49,11 @@ export class DeviceIndexes {
     }
     this.set(name, link.index)
     return link.index
+  }
+
+  /** The number that is remembered of this name. */
+  known(name: string): number | undefined {
+    return this.#indexes.get(name)
   }
 
   /** Undefined when no device has the number. */

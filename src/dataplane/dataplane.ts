@@ -49,6 +49,8 @@ export interface Dataplane extends AsyncDisposable {
 export interface DataplaneSettings {
   /** Directory on bpffs where maps and programs are pinned, without the schema number. */
   readonly bpfDirectory: string
+  /** Directory for what is to be known until the next boot. */
+  readonly runDirectory: string
   /** The agent asks for an audit this often; what there is much of is compared spread over this time. */
   readonly auditPeriodMs: number
   readonly underlay: UnderlayStart

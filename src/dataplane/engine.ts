@@ -4,6 +4,7 @@
  * maps, insides of namespaces) is compared when the agent asks for an audit, a few at a time.
  */
 
+import { join } from 'node:path'
 import type { Kind, Veth } from '../hoststate/state.ts'
 import { KIND_ORDER, MARK } from '../hoststate/state.ts'
 import type { Link } from '../kernel/kernel.ts'
@@ -14,10 +15,14 @@ import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
 import { FactsWatch, isOurs } from './facts.ts'
+import { Hooks } from './hooks.ts'
 import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
-import { Reconciler } from './reconcile.ts'
+import { OTHERS_KINDS, Reconciler } from './reconcile.ts'
 import { allResources } from './resources/all.ts'
+import { FORWARDING_SWITCHES } from './resources/forwarding.ts'
+import type { StaleFlow } from './stale-flows.ts'
+import { gatewaySuspects, TABLE_KINDS } from './suspicions.ts'
 import type { Underlay } from './underlay.ts'
 import { UnderlayWatch } from './underlay-watch.ts'
 
@@ -38,7 +43,10 @@ const LINK_ROUTES: readonly string[] = ['ff00::/8', 'fe80::/64']
 
 export interface EngineEvents {
   repaired(repair: Repair): void
-  dying(): void
+  /** Pairs are marked as dying, or connections to be forgotten, and nobody waits for it. */
+  left(stale: readonly StaleFlow[]): void
+  /** Sentences for the operator: what a firewall keeps us from, as of now. */
+  obstacles(warnings: readonly string[]): void
   facts(facts: HostFacts): void
   underlay(underlay: Underlay): void
 }
@@ -54,11 +62,15 @@ export class Engine {
   readonly #suspects = new Set<Kind>()
   /** Pairs marked as dying since somebody was told. */
   readonly #dying: Aside[] = []
+  /** Connections to be forgotten since somebody was told. */
+  readonly #stale: StaleFlow[] = []
   #flock: ReturnType<typeof setTimeout> | undefined
   readonly #steps = new Map<Kind, ReturnType<typeof setTimeout>>()
   #synced = false
   readonly #auditPeriodMs: number
   #tooBigHints = 0
+  /** How the host's forwarding was set when last looked at. */
+  #switches: string
 
   constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
     const { kernel } = datapath
@@ -70,16 +82,26 @@ export class Engine {
       datapath,
       devices: new DeviceIndexes(kernel),
       sandboxes: new HeldSandboxes(kernel),
+      hooks: new Hooks(settings.bpfDirectory, settings.runDirectory),
+      settingsFile: join(settings.runDirectory, 'forwarding.json'),
     }
     this.#reconciler = new Reconciler(
-      allResources(this.#context, (aside) => this.#dying.push(aside)),
+      allResources(this.#context, {
+        dying: (aside) => this.#dying.push(aside),
+        stale: (flow) => this.#stale.push(flow),
+        obstacles: (warnings) => events.obstacles(warnings),
+      }),
       killAt(settings.failpoint),
     )
     const signal = this.#stopped.signal
     this.#facts = new FactsWatch(kernel, (facts) => events.facts(facts))
     this.#underlay = new UnderlayWatch(kernel, settings.underlay, (found) => events.underlay(found))
-    void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'nft', 'tc'], signal))
-    const paths = setInterval(() => this.#askPaths(), PATH_PERIOD_MS)
+    void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'rules', 'nft', 'tc'], signal))
+    this.#switches = this.#readSwitches()
+    const paths = setInterval(() => {
+      this.#askPaths()
+      this.#askSwitches()
+    }, PATH_PERIOD_MS)
     signal.addEventListener('abort', () => {
       clearInterval(paths)
       clearTimeout(this.#flock)
@@ -93,10 +115,14 @@ export class Engine {
   apply(
     changes: readonly ObjectChange[],
     held: ReadonlyMap<number, number>,
-  ): { failures: readonly Failure[]; asides: readonly Aside[] } {
+  ): {
+    failures: readonly Failure[]
+    asides: readonly Aside[]
+    stale: readonly StaleFlow[]
+  } {
     this.#context.sandboxes.replace(held)
     const failures = this.#reconciler.apply(changes)
-    return { failures, asides: this.#dying.splice(0) }
+    return { failures, asides: this.#dying.splice(0), stale: this.#stale.splice(0) }
   }
 
   /** A part of everything there should be; nothing is done before `resync`. */
@@ -108,7 +134,7 @@ export class Engine {
     this.#context.sandboxes.replace(held)
     const { failures } = this.#reconciler.resync(spareOthers)
     // Links that an earlier run had put aside and not yet deleted.
-    this.#events.dying()
+    this.#events.left(this.#stale.splice(0))
     this.#dying.length = 0
     this.#synced = true
     return failures
@@ -122,14 +148,14 @@ export class Engine {
     const repair = this.#reconciler.audit({
       kinds: kinds.filter((kind) => SWEPT_KINDS.includes(kind)),
     })
-    if (this.#dying.splice(0).length > 0) this.#events.dying()
+    this.#leave()
     return repair
   }
 
   /** Compares everything that may stand for other hosts, leftovers included. */
   sweep(): Repair {
     if (!this.#synced) return { repaired: {}, failures: [] }
-    return this.#reconciler.audit({ kinds: ['network', 'direct-prefix', 'peer', 'endpoint'] })
+    return this.#reconciler.audit({ kinds: [...OTHERS_KINDS, 'endpoint'] })
   }
 
   drops(): readonly DropCounter[] {
@@ -141,6 +167,7 @@ export class Engine {
 
   stop(): void {
     this.#stopped.abort()
+    this.#context.hooks[Symbol.dispose]()
     this.#datapath[Symbol.dispose]()
   }
 
@@ -163,6 +190,12 @@ export class Engine {
   }
 
   #heard(notice: Notice): void {
+    const suspects = gatewaySuspects(
+      notice,
+      (kind, key) => this.#reconciler.wantedAt(kind, key),
+      (device) => this.#context.devices.nameOf(device),
+    )
+    if (suspects.length > 0) this.#suspect(suspects)
     switch (notice.kind) {
       case 'link':
         this.#heardOfLink(notice.link)
@@ -174,7 +207,7 @@ export class Engine {
         if (!LINK_ROUTES.includes(notice.route.destination)) this.#suspect(['peer'])
         break
       case 'nft':
-        if (notice.table === undefined || notice.table === MARK.table) this.#suspect(['ruleset'])
+        this.#heardOfTable(notice)
         break
       case 'tc':
         if (notice.change === 'remove') this.#heardOfLostHook(notice.device)
@@ -187,7 +220,23 @@ export class Engine {
     }
   }
 
+  /** Our own changes are as wanted; a firewall's may have taken our rule along. */
+  #heardOfTable({ table, elements, own }: Notice & { readonly kind: 'nft' }): void {
+    if (own) return
+    if (table === undefined || table === MARK.table) this.#suspect(TABLE_KINDS)
+    if (table !== MARK.table && !elements) this.#suspect(['passage'])
+  }
+
   #heardOfLink(link: Link): void {
+    if (this.#reconciler.wantedAt('gateway', link.name) !== undefined) {
+      // A gateway made anew has another number, under which the maps do not know it.
+      const { devices, kernel } = this.#context
+      const index = kernel.links.get(link.name)?.index
+      if (index === undefined || index !== devices.known(link.name)) {
+        this.#restore('gateway', link.name)
+      }
+      return
+    }
     const veth = this.#reconciler.wantedAt('veth', link.name)
     if (veth?.kind !== 'veth') {
       if (this.#carriesOurs(link.name)) {
@@ -196,7 +245,7 @@ export class Engine {
       return
     }
     if (isSound(veth, link) || isSound(veth, this.#context.kernel.links.get(link.name))) return
-    this.#restore(link.name)
+    this.#restore('veth', link.name)
   }
 
   /** A hook or filter went: that of a device that is being removed is none of ours any more. */
@@ -205,23 +254,25 @@ export class Engine {
     if (device === undefined || (name !== undefined && this.#carriesOurs(name))) {
       this.#suspect(['block', 'program'])
     } else if (name !== undefined && this.#reconciler.wantedAt('veth', name) !== undefined) {
-      this.#restore(name)
+      this.#restore('veth', name)
+    } else if (name !== undefined && this.#reconciler.wantedAt('gateway', name) !== undefined) {
+      this.#suspect(['gateway'])
     }
   }
 
   /** True for devices, endpoints' apart, on which something of ours stands. */
   #carriesOurs(name: string): boolean {
-    const ours: readonly string[] = [MARK.vxlanDevice, MARK.anchorDevice]
+    const ours: readonly string[] = [MARK.vxlanDevice, MARK.anchorDevice, MARK.anchorPeer]
     return (
       ours.includes(name) || this.#reconciler.wantedAt('program', `device ${name}`) !== undefined
     )
   }
 
   /** Puts a pair and all that hangs on it again. A pair made anew leaves an entry of its old number. */
-  #restore(device: string): void {
-    const failures = this.#reconciler.reapply('veth', device)
-    this.#events.repaired({ repaired: failures.length === 0 ? { veth: 1 } : {}, failures })
-    this.#suspect(['device'])
+  #restore(kind: 'veth' | 'gateway', device: string): void {
+    const failures = this.#reconciler.reapply(kind, device)
+    this.#events.repaired({ repaired: failures.length === 0 ? { [kind]: 1 } : {}, failures })
+    this.#suspect([kind === 'veth' ? 'device' : 'gateway-entry'])
   }
 
   #suspect(kinds: readonly Kind[]): void {
@@ -247,6 +298,19 @@ export class Engine {
     this.#repair(['peer'])
   }
 
+  /** The kernel tells nobody that the host's forwarding was opened or closed. */
+  #askSwitches(): void {
+    const now = this.#readSwitches()
+    if (now === this.#switches) return
+    this.#switches = now
+    this.#repair(['forwarding', 'gateway'])
+  }
+
+  #readSwitches(): string {
+    const { sysctl } = this.#context.kernel
+    return FORWARDING_SWITCHES.map((path) => sysctl.read(path)).join(' ')
+  }
+
   /** Compares what there is much of a part at a time, so that it is through once in a period. */
   #auditInSteps(kind: Kind): void {
     if (!SPREAD_KINDS.includes(kind) || !this.#synced || this.#steps.has(kind)) return
@@ -266,8 +330,13 @@ export class Engine {
     next(0)
   }
 
+  #leave(): void {
+    const stale = this.#stale.splice(0)
+    if (this.#dying.splice(0).length > 0 || stale.length > 0) this.#events.left(stale)
+  }
+
   #tell(repair: Repair): void {
-    if (this.#dying.splice(0).length > 0) this.#events.dying()
+    this.#leave()
     if (Object.keys(repair.repaired).length > 0 || repair.failures.length > 0) {
       this.#events.repaired(repair)
     }

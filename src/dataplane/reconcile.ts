@@ -297,10 +297,16 @@ export class Reconciler {
   }
 }
 
+/** Of these, all may concern networks and hosts that the replica knows of only when the store was listed. */
+export const OTHERS_KINDS: readonly Kind[] = [
+  ...(['network', 'direct-prefix', 'peer'] as const),
+  ...(['gateway', 'gateway-entry', 'gateway-rules', 'host-route'] as const),
+]
+
 /** What stands in the kernel for the sake of other hosts. */
 function isAboutOthers(have: Wanted): boolean {
-  if (have.kind === 'endpoint') return 'hostIndex' in have.at
-  return have.kind === 'network' || have.kind === 'direct-prefix' || have.kind === 'peer'
+  if (have.kind === 'endpoint') return 'hostIndex' in have.at || have.host === true
+  return OTHERS_KINDS.includes(have.kind)
 }
 
 /** Adds a claim; the greatest object key stands first. */

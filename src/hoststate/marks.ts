@@ -4,11 +4,10 @@
  * bits is a setting, for the mark is shared with whatever else runs on the host (R11).
  */
 
+import { isMarkMask, lowestBit, MARK_BITS } from '../net/mark-mask.ts'
+
 /** The setting `packetMarkMask` when nobody says otherwise. */
 export const DEFAULT_MARK_MASK = 0xffc00000
-
-/** Contiguous bits that the mask must have. */
-export const MARK_BITS = 10
 
 /** Networks with a prefix that another one here has too are numbered from 1 to this. */
 export const MAX_INDEX = 255
@@ -26,10 +25,10 @@ export interface PacketMarks {
   ofIndex(index: number): number
 }
 
-/** The parts of a mask; throws when it is not MARK_BITS contiguous bits of 32. */
+/** The parts of a mask; throws when it is none. */
 export function packetMarks(mask: number): PacketMarks {
-  const lowest = 31 - Math.clz32(mask & -mask)
-  if (lowest < 0 || lowest > 32 - MARK_BITS || mask !== ((1 << MARK_BITS) - 1) * 2 ** lowest) {
+  const lowest = lowestBit(mask)
+  if (!isMarkMask(mask)) {
     throw new Error(`not a mask of ${MARK_BITS} contiguous bits: 0x${mask.toString(16)}`)
   }
   const unit = 2 ** lowest

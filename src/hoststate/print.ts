@@ -16,21 +16,33 @@ export function printWanted(wanted: Wanted): string {
     case 'vxlan-device':
       return `vxlan ${wanted.name} external dstport ${wanted.port}`
     case 'program':
-      return `program ${wanted.program} on ${'device' in wanted.at ? `dev ${wanted.at.device}` : `block ${wanted.at.block}`} ingress`
+      return `program ${wanted.program} on ${'device' in wanted.at ? `dev ${wanted.at.device} ingress` : `block ${wanted.at.block}`}`
     case 'block':
-      return `block ${wanted.block} anchored by ${wanted.anchor}`
+      return `block ${wanted.block} ${wanted.direction} anchored by ${wanted.anchor}`
     case 'ruleset':
-      return `table ${wanted.table}: drop from group ${wanted.endpointGroup}`
+      return `table ${wanted.table}: drop from group ${wanted.endpointGroup}, marks ${hex(wanted.packetMarkMask)}, vxlan port ${wanted.vxlanPort}`
+    case 'gateway':
+      return `gateway ${wanted.device} peer ${wanted.peer} ${wanted.mac} mtu ${wanted.mtuBytes} alias "${wanted.alias}" ${wanted.addresses.join(' ')}`
+    case 'gateway-entry':
+      return `gateway ${wanted.device} leads into network ${wanted.vni} by ${wanted.carrier} mtu ${wanted.mtuBytes}`
+    case 'gateway-rules':
+      return `rules of ${wanted.device}: index ${wanted.index}, addresses ${wanted.addresses.join(' ')}, hairpin ${wanted.hairpin.join(' ')}, inside ${wanted.prefixes.join(' ')}${wanted.routed.length === 0 ? '' : `, routed ${wanted.routed.join(' ')}`}`
+    case 'host-route':
+      return `route ${wanted.prefix} dev ${wanted.device} table ${wanted.table}${wanted.source === undefined ? '' : ` src ${wanted.source}`}`
+    case 'host-rule':
+      return `rule ${wanted.family === 4 ? 'inet' : 'inet6'} ${wanted.priority}:${wanted.mark === undefined ? '' : ` fwmark ${hex(wanted.mark)}/${hex(wanted.mask ?? 0xffffffff)}`}${wanted.outputDevice === undefined ? '' : ` oif ${wanted.outputDevice}`} ${wanted.table === undefined ? 'blackhole' : `lookup ${wanted.table}`}`
+    case 'forwarding':
+      return `forwarding ${wanted.families.map((family) => (family === 4 ? 'inet' : 'inet6')).join(' ')}${wanted.reflectMarks ? ', marks reflected' : ''}`
     case 'config':
-      return `config fabric ${wanted.fabricMac} vxlan ${wanted.vxlanDevice} port ${wanted.vxlanPort}${wanted.addresses.map((address) => ` local ${address}`).join('')}${wanted.direct ? ' direct' : ''}`
+      return `config fabric ${wanted.fabricMac} vxlan ${wanted.vxlanDevice} port ${wanted.vxlanPort}${wanted.addresses.map((address) => ` local ${address}`).join('')}${wanted.direct ? ' direct' : ''} marks ${hex(wanted.packetMarkMask)}`
     case 'network':
-      return `network ${wanted.vni} ${wanted.prefixes.map((prefix, i) => `${prefix} gateway ${wanted.gateways[i]}`).join(' ')}`
+      return `network ${wanted.vni} ${wanted.prefixes.map((prefix, i) => `${prefix} gateway ${wanted.gateways[i]}`).join(' ')}${wanted.gateway === undefined ? '' : ` dev ${wanted.gateway.device} mark ${hex(wanted.gateway.mark)}`}${wanted.openMetadata ? ' metadata' : ''}`
     case 'direct-prefix':
       return `direct ${wanted.prefix} network ${wanted.vni}`
     case 'peer':
       return `peer ${wanted.index} ${wanted.remote} src ${wanted.local} port ${wanted.vxlanPort}${wanted.onLink ? ` onlink ${wanted.mac}` : ''}${wanted.mtuLimitBytes === undefined ? '' : ` mtu ${wanted.mtuLimitBytes}`}`
     case 'endpoint':
-      return `endpoint ${wanted.vni}/${wanted.address} ${wanted.mac} at ${'device' in wanted.at ? `dev ${wanted.at.device}` : `host ${wanted.at.hostIndex}`}`
+      return `endpoint ${wanted.vni}/${wanted.address} ${wanted.mac} at ${'device' in wanted.at ? `dev ${wanted.at.device}` : `host ${wanted.at.hostIndex}`}${wanted.host === undefined ? '' : ' itself'}`
     case 'veth':
       return `veth ${wanted.name} mtu ${wanted.mtuBytes} alias "${wanted.alias}" peer ${wanted.peer.name} ${wanted.peer.mac} in ${wanted.sandbox.path}`
     case 'device':
@@ -44,7 +56,19 @@ export function printWanted(wanted: Wanted): string {
             `route ${to} via ${via}${metric === undefined ? '' : ` metric ${metric}`}`,
         ),
       ].join(', ')}`
+    case 'passage':
+      return `passage in foreign ${wanted.hooks.join(' and ')} chains for mark 0x${wanted.mark.toString(16)}`
+    case 'publication':
+      return `port ${wanted.hostAddress ?? '*'} ${wanted.hostPort}/${wanted.protocol} to ${wanted.address} ${wanted.containerPort}${wanted.index === 0 ? '' : ` index ${wanted.index}`}`
+    case 'loopback-port':
+      return `loopback port ${wanted.family} ${wanted.address ?? '*'} ${wanted.port}/${wanted.protocol} to ${wanted.target} ${wanted.targetPort}${wanted.mark === 0 ? '' : ` mark 0x${wanted.mark.toString(16).padStart(8, '0')}`}`
+    case 'socket-hooks':
+      return 'socket hooks at the root of the cgroup tree'
     default:
       return wanted satisfies never
   }
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, '0')}`
 }

@@ -3,10 +3,17 @@
  * they meet nowhere else. A device is named, never numbered: its index is the kernel's business.
  */
 
-import type { IP } from '../net/ip.ts'
+import type { Family, IP } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import { parseMac } from '../net/mac.ts'
 import type { Prefix } from '../net/prefix.ts'
+import {
+  keyOfPort,
+  type LoopbackPort,
+  type Passage,
+  type PortForward,
+  type SocketHooks,
+} from './ports.ts'
 
 /** How a network's packets reach other hosts, as the datapath tells them apart. */
 export type Carrier = 'auto' | 'vxlan' | 'direct' | 'local'
@@ -17,19 +24,32 @@ export const MARK = {
   endpointGroup: 0xca01,
   dyingGroup: 0xca02,
   fabricGroup: 0xca03,
+  /** IFLA_GROUP of the two ends of gateways: the one that the host's stack uses, and the other, idle one. */
+  gatewayGroup: 0xca04,
+  gatewayPeerGroup: 0xca05,
   /** First letters of every device name of ours. */
   devicePrefix: 'ck',
   vxlanDevice: 'ckvx0',
-  /** A pair that does nothing but keep the shared block alive when no endpoint is in it. */
+  /** A pair that does nothing but keep the shared blocks alive when no other device is in them. */
   anchorDevice: 'ckan0',
+  anchorPeer: 'ckan0p',
   /** tc block shared by all endpoint devices: one filter serves them all. linux/rtnetlink.h TCA_INGRESS_BLOCK */
   endpointBlock: 0xca10,
+  /** The same for what the host's stack sends into gateway devices. TCA_EGRESS_BLOCK */
+  gatewayBlock: 0xca11,
   /** Name of the tc filters; priority and handle under which they are attached. */
   filterName: 'carrick',
   filterPriority: 1,
   filterHandle: 0xca,
   /** Protocol number on our routes. linux/rtnetlink.h: above 128 is for user programs. */
   routeProtocol: 202,
+  /** Of our routes in the main table: none of anybody else's has it, so that none is replaced. */
+  routeMetric: 202,
+  /** Routing tables of networks with an index: this and the index. */
+  routeTableBase: 51_900,
+  /** Our rules for marked packets; the one that closes the way while our table is missing comes before. */
+  closingRulePriority: 5_189,
+  rulePriority: 5_190,
   table: 'carrick',
 } as const
 
@@ -49,25 +69,32 @@ export interface VxlanDevice {
   readonly port: number
 }
 
-/** A tc block with a device in it, so that its filter stands before the first endpoint joins. */
+/** A tc block with a device in it, so that its filter stands before the first other device joins. */
 export interface Block {
   readonly kind: 'block'
   readonly block: number
   readonly anchor: string
+  readonly direction: 'ingress' | 'egress'
 }
 
-/** One of our programs on the ingress of a device, or on the block that endpoint devices share. */
+/** One of our programs on the ingress of a device, or on a block that many devices share. */
 export interface Program {
   readonly kind: 'program'
   readonly at: { readonly device: string } | { readonly block: number }
-  readonly program: 'from_container' | 'from_underlay' | 'from_vxlan_device'
+  readonly program: 'from_container' | 'from_underlay' | 'from_vxlan_device' | 'to_network'
 }
 
-/** The belt (R7): packets of endpoint devices never reach the host's own stack. */
+/**
+ * Our table without its elements: the belt (R7), by which packets of endpoint devices never reach the host's
+ * own stack, and what may pass between networks and the outside.
+ */
 export interface Ruleset {
   readonly kind: 'ruleset'
   readonly table: string
   readonly endpointGroup: number
+  /** Our bits of the packet mark; see `packetMarks()`. */
+  readonly packetMarkMask: number
+  readonly vxlanPort: number
 }
 
 /** What holds for every packet on this host. */
@@ -80,6 +107,84 @@ export interface DatapathConfig {
   readonly addresses: readonly IP[]
   /** False lets the receive side skip the look-up of direct prefixes. */
   readonly direct: boolean
+  /** Our bits of the packet mark; see `packetMarks()`. */
+  readonly packetMarkMask: number
+}
+
+/**
+ * The pair between a network and this host's own stack. What containers send to the outside comes in by
+ * `device`, as if from a wire, and what the stack sends into it is taken by the program of the block that all
+ * such devices share. `peer` idles: a veth has two ends.
+ */
+export interface Gateway {
+  readonly kind: 'gateway'
+  readonly device: string
+  readonly peer: string
+  readonly mac: Mac
+  readonly mtuBytes: number
+  /** Readable name. */
+  readonly alias: string
+  /** On the device, each by itself: /32 and /128. */
+  readonly addresses: readonly IP[]
+}
+
+/** Which network the host's stack sends into by a gateway device. */
+export interface GatewayEntry {
+  readonly kind: 'gateway-entry'
+  readonly device: string
+  readonly vni: number
+  readonly carrier: Carrier
+  readonly mtuBytes: number
+}
+
+/** The elements of our table that one gateway needs: what may pass it, and under which addresses. */
+export interface GatewayRules {
+  readonly kind: 'gateway-rules'
+  readonly device: string
+  /** Not 0 when another network here has addresses of this one. */
+  readonly index: number
+  readonly packetMarkMask: number
+  /** Those of the device. */
+  readonly addresses: readonly IP[]
+  /** At most one per family: the source of what came in by a gateway and leaves by this one. */
+  readonly hairpin: readonly IP[]
+  /** All of the network. */
+  readonly prefixes: readonly Prefix[]
+  /** Those whose addresses are known outside: neither translated nor closed. */
+  readonly routed: readonly Prefix[]
+}
+
+/** A route of the host itself into a network. */
+export interface HostRoute {
+  readonly kind: 'host-route'
+  readonly prefix: Prefix
+  readonly table: number
+  readonly device: string
+  /** What the host's own packets have for source. */
+  readonly source?: IP
+}
+
+/** Which packets ask another routing table than the main one; without a table they go nowhere. */
+export interface HostRule {
+  readonly kind: 'host-rule'
+  readonly family: Family
+  readonly priority: number
+  readonly mark?: number
+  readonly mask?: number
+  /** Of sockets bound to this device. */
+  readonly outputDevice?: string
+  readonly table?: number
+}
+
+/**
+ * Packets that come in by any device may be sent on, into networks only: the way between other devices stays
+ * closed where it was closed before (R18).
+ */
+export interface Forwarding {
+  readonly kind: 'forwarding'
+  readonly families: readonly Family[]
+  /** The stack's own answers (errors, resets) carry the mark of what they answer. */
+  readonly reflectMarks: boolean
 }
 
 export interface NetworkEntry {
@@ -87,6 +192,9 @@ export interface NetworkEntry {
   readonly vni: number
   readonly prefixes: readonly Prefix[]
   readonly gateways: readonly IP[]
+  /** The way to the host's own stack; absent: there is none. */
+  readonly gateway?: { readonly device: string; readonly mark: number }
+  readonly openMetadata: boolean
 }
 
 /** The prefix of a network whose packets come in without an outer header. */
@@ -117,6 +225,8 @@ export interface EndpointEntry {
   readonly address: IP
   readonly mac: Mac
   readonly at: { readonly device: string } | { readonly hostIndex: number }
+  /** An address of this host itself: `device` is the network's gateway. */
+  readonly host?: true
 }
 
 /** The pair of an endpoint: `name` on the host, `peer` born inside the sandbox. */
@@ -169,11 +279,21 @@ export type Wanted =
   | DeviceEntry
   | DirectPrefix
   | EndpointEntry
+  | Forwarding
+  | Gateway
+  | GatewayEntry
+  | GatewayRules
+  | HostRoute
+  | HostRule
   | Interior
+  | LoopbackPort
   | NetworkEntry
+  | Passage
   | Peer
+  | PortForward
   | Program
   | Ruleset
+  | SocketHooks
   | Veth
   | VxlanDevice
 
@@ -182,10 +302,17 @@ export type Kind = Wanted['kind']
 /** Kinds in the order they are put; they are removed in the opposite order. */
 export const KIND_ORDER: readonly Kind[] = [
   'ruleset',
+  'passage',
+  'host-rule',
+  'forwarding',
   'vxlan-device',
   'config',
   'block',
   'program',
+  'gateway',
+  'gateway-entry',
+  'gateway-rules',
+  'host-route',
   'network',
   'direct-prefix',
   'peer',
@@ -193,6 +320,9 @@ export const KIND_ORDER: readonly Kind[] = [
   'device',
   'endpoint',
   'interior',
+  'publication',
+  'socket-hooks',
+  'loopback-port',
 ]
 
 /** One per model object: `base`, `network/<id>`, `host/<id>`, `endpoint/<id>`. */
@@ -215,6 +345,26 @@ export function keyOf(wanted: Wanted): string {
       return wanted.table
     case 'config':
       return 'config'
+    case 'passage':
+      return 'passage'
+    case 'socket-hooks':
+      return 'socket-hooks'
+    case 'publication':
+    case 'loopback-port':
+      return keyOfPort(wanted)
+    case 'forwarding':
+      return 'forwarding'
+    case 'gateway':
+    case 'gateway-entry':
+    case 'gateway-rules':
+      return wanted.device
+    case 'host-route':
+      return `${wanted.prefix} ${wanted.table} ${wanted.device}`
+    case 'host-rule':
+      return [
+        ...[wanted.family, wanted.priority, wanted.mark ?? 0, wanted.mask ?? 0],
+        ...[wanted.outputDevice ?? '', wanted.table ?? 'blackhole'],
+      ].join(' ')
     case 'network':
       return `${wanted.vni}`
     case 'direct-prefix':

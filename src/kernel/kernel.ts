@@ -361,7 +361,19 @@ export interface Nftables extends NftQueries {
   /** Runs `{ "nftables": [...] }` as one transaction. libnftables-json(5) */
   runJson(document: { readonly nftables: readonly unknown[] }): void
   /** The objects of one table as libnftables prints them, without `metainfo`; undefined when absent. */
-  listTable(family: string, name: string): readonly Readonly<Record<string, unknown>>[] | undefined
+  listTable(
+    family: string,
+    name: string,
+    /** With `terse` the elements of sets and maps are left out. */
+    options?: { readonly terse?: boolean },
+  ): readonly Readonly<Record<string, unknown>>[] | undefined
+  /** The elements of a set or map as libnftables-json(5) writes them; undefined when it is absent. */
+  listElements(set: {
+    readonly family: string
+    readonly table: string
+    readonly kind: 'set' | 'map'
+    readonly name: string
+  }): readonly unknown[] | undefined
 }
 
 /** Paths below /proc/sys as parts, since device names may hold dots: `['net', 'ipv4', 'ip_forward']`. */

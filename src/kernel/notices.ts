@@ -4,12 +4,14 @@
  */
 import type { Address, Link, Neighbour, Route } from './kernel.ts'
 
-export type NoticeGroup = 'links' | 'addresses' | 'routes' | 'neighbours' | 'tc' | 'nft'
+export type NoticeGroup = 'links' | 'addresses' | 'routes' | 'rules' | 'neighbours' | 'tc' | 'nft'
 
 export type Notice =
   | { readonly kind: 'link'; readonly change: 'put' | 'remove'; readonly link: Link }
   | { readonly kind: 'address'; readonly change: 'put' | 'remove'; readonly address: Address }
   | { readonly kind: 'route'; readonly change: 'put' | 'remove'; readonly route: Route }
+  /** A rule by which a routing table is chosen; which one matters to nobody. */
+  | { readonly kind: 'rule'; readonly change: 'put' | 'remove' }
   | { readonly kind: 'neighbour'; readonly change: 'put' | 'remove'; readonly neighbour: Neighbour }
   /** A qdisc or a filter; `device` is undefined for the filter of a shared block. */
   | {

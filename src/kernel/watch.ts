@@ -29,6 +29,7 @@ const ROUTE_GROUPS: Readonly<Record<Exclude<NoticeGroup, 'nft'>, number>> = {
   tc: 0x8,
   addresses: 0x10 | 0x100,
   routes: 0x40 | 0x400,
+  rules: 0x80 | (1 << 18),
 }
 /** linux/netfilter/nfnetlink.h NFNLGRP_NFTABLES, NFNL_SUBSYS_NFTABLES; linux/netfilter/nf_tables.h */
 const NFT_GROUP = 1 << 6
@@ -149,6 +150,9 @@ function readRouteNotice({ type, body }: Message): Notice | undefined {
       const route = readRoute(body)
       return route && { kind: 'route', change: type === RTM.NEWROUTE ? 'put' : 'remove', route }
     }
+    case RTM.NEWRULE:
+    case RTM.DELRULE:
+      return { kind: 'rule', change: type === RTM.NEWRULE ? 'put' : 'remove' }
     case RTM.NEWNEIGH:
     case RTM.DELNEIGH: {
       const neighbour = readNeighbour(body)

@@ -4,14 +4,19 @@
  * (R21). Called for every object it gives the whole HostState.
  */
 
+import { packetMarks } from '../hoststate/marks.ts'
 import type { HostState, ObjectKey, Peer, Wanted } from '../hoststate/state.ts'
 import { FABRIC_MAC, MARK } from '../hoststate/state.ts'
+import type { Block } from '../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Network } from '../model/network.ts'
-import { familyOf } from '../net/ip.ts'
+import { type Family, familyOf } from '../net/ip.ts'
+import { prefixFamily } from '../net/prefix.ts'
 import { planVeth } from './attachments/veth.ts'
 import { acceptsDirect, acceptsRemote, carrierPlan, carriersOf } from './carriers/carrier.ts'
+import { gatewayOf, type NetworkPlace, planGateway, wantsGateway } from './gateway.ts'
+import { gatewayIndexes } from './gateway-index.ts'
 import { type PathLimit, type PathLimits, sumsInSoftware } from './paths.ts'
 
 /** What is known of the cluster, and of this host's place in it. */
@@ -24,6 +29,9 @@ export interface Snapshot {
   readonly endpoints: ReadonlyMap<string, Endpoint | PublishedEndpoint>
   /** What probes found of the ways to other hosts. */
   readonly paths: PathLimits
+  /** By network id. */
+  readonly blocks: ReadonlyMap<string, readonly Block[]>
+  readonly packetMarkMask: number
 }
 
 /** Everything, planned at once. */
@@ -35,10 +43,22 @@ export function planAll(snapshot: Snapshot): HostState {
 export function* planObjects(
   snapshot: Snapshot,
 ): Generator<readonly [ObjectKey, readonly Wanted[]]> {
-  const { self, underlayDevices, networks, hosts, endpoints, paths } = snapshot
+  const { self, underlayDevices, networks, hosts, endpoints, paths, packetMarkMask } = snapshot
   const hostOf = (id: string): Host | undefined => hosts.get(id)
-  yield ['base', planBase(self, underlayDevices, networks.values())]
-  for (const network of networks.values()) yield [`network/${network.id}`, planNetwork(network)]
+  const indexes = gatewayIndexes(gatewayNetworks(snapshot))
+  yield ['base', planBase(self, underlayDevices, networks.values(), packetMarkMask)]
+  yield ['gateways', planGateways(networks, indexes)]
+  for (const network of networks.values()) {
+    const place = {
+      hostId: self.id,
+      host: hostOf,
+      blocks: snapshot.blocks.get(network.id) ?? [],
+      index: indexes.get(network.id),
+      mtuBytes: networkMtuBytes(network, self),
+      packetMarkMask,
+    }
+    yield [`network/${network.id}`, planNetwork(network, place)]
+  }
   for (const host of hosts.values()) {
     yield [`host/${host.id}`, planHost(host, self, paths.get(host.id))]
   }
@@ -50,16 +70,38 @@ export function* planObjects(
   }
 }
 
-/** What every packet needs: programs, the slow path's device, the belt. */
+/** Networks that have a gateway here: this host has a block or an endpoint of theirs. */
+function gatewayNetworks({ self, networks, endpoints, blocks }: Snapshot): readonly Network[] {
+  const used = new Set<string>()
+  for (const [id, each] of blocks) if (each.some(({ hostId }) => hostId === self.id)) used.add(id)
+  for (const { hostId, networkId } of endpoints.values()) {
+    if (hostId === self.id) used.add(networkId)
+  }
+  return [...networks.values()].filter((network) => used.has(network.id) && wantsGateway(network))
+}
+
+/** What every packet needs: programs, the slow path's device, the table, and the rules behind it. */
 export function planBase(
   self: Host,
   underlayDevices: readonly string[],
   networks: Iterable<Network>,
+  packetMarkMask: number,
 ): readonly Wanted[] {
   let direct = false
   for (const network of networks) direct ||= acceptsDirect(network)
+  const { unchecked } = packetMarks(packetMarkMask)
+  const closing = { kind: 'host-rule', priority: MARK.closingRulePriority } as const
   return [
-    { kind: 'ruleset', table: MARK.table, endpointGroup: MARK.endpointGroup },
+    {
+      kind: 'ruleset',
+      table: MARK.table,
+      endpointGroup: MARK.endpointGroup,
+      packetMarkMask,
+      vxlanPort: self.vxlanPort,
+    },
+    // What the table has not looked at goes nowhere: it is missing.
+    { ...closing, family: 4, mark: unchecked, mask: unchecked },
+    { ...closing, family: 6, mark: unchecked, mask: unchecked },
     { kind: 'vxlan-device', name: MARK.vxlanDevice, port: self.vxlanPort },
     {
       kind: 'config',
@@ -68,9 +110,17 @@ export function planBase(
       vxlanDevice: MARK.vxlanDevice,
       addresses: self.underlay.map(({ address }) => address),
       direct,
+      packetMarkMask,
     },
-    { kind: 'block', block: MARK.endpointBlock, anchor: MARK.anchorDevice },
+    {
+      kind: 'block',
+      block: MARK.endpointBlock,
+      anchor: MARK.anchorDevice,
+      direction: 'ingress',
+    },
+    { kind: 'block', block: MARK.gatewayBlock, anchor: MARK.anchorPeer, direction: 'egress' },
     { kind: 'program', at: { block: MARK.endpointBlock }, program: 'from_container' },
+    { kind: 'program', at: { block: MARK.gatewayBlock }, program: 'to_network' },
     { kind: 'program', at: { device: MARK.vxlanDevice }, program: 'from_vxlan_device' },
     ...underlayDevices.map(
       (device): Wanted => ({ kind: 'program', at: { device }, program: 'from_underlay' }),
@@ -78,16 +128,36 @@ export function planBase(
   ]
 }
 
-export function planNetwork(network: Network): readonly Wanted[] {
+/** What all gateways need together. */
+export function planGateways(
+  networks: ReadonlyMap<string, Network>,
+  indexes: ReadonlyMap<string, number>,
+): readonly Wanted[] {
+  const families = new Set<Family>()
+  for (const id of indexes.keys()) {
+    for (const prefix of networks.get(id)?.prefixes ?? []) families.add(prefixFamily(prefix))
+  }
+  if (families.size === 0) return []
+  const reflectMarks = [...indexes.values()].some((index) => index !== 0)
+  return [{ kind: 'forwarding', families: [...families].sort(), reflectMarks }]
+}
+
+/** The network as the datapath knows it, and this host's own place in it. */
+export function planNetwork(network: Network, place: NetworkPlace): readonly Wanted[] {
+  const gateway = gatewayOf(network, place)
   const entry: Wanted = {
     kind: 'network',
     vni: network.vni,
     prefixes: network.prefixes,
     gateways: network.gateways,
+    ...(gateway === undefined ? {} : { gateway }),
+    openMetadata: network.open.includes('metadata'),
   }
-  if (!acceptsDirect(network)) return [entry]
+  const gatewayParts = planGateway(network, place)
+  if (!acceptsDirect(network)) return [entry, ...gatewayParts]
   return [
     entry,
+    ...gatewayParts,
     ...network.prefixes.map(
       (prefix): Wanted => ({ kind: 'direct-prefix', prefix, vni: network.vni }),
     ),

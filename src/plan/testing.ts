@@ -1,5 +1,7 @@
 /** Records for tests of the plan and of what follows it: only what matters is said, the rest is filled in. */
 
+import { DEFAULT_MARK_MASK } from '../hoststate/marks.ts'
+import type { Block } from '../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Carrier, Network } from '../model/network.ts'
@@ -96,6 +98,7 @@ export function snapshotOf(
   endpoints: readonly (Endpoint | PublishedEndpoint)[],
   hosts: readonly Host[] = [self],
   paths: PathLimits = NO_LIMITS,
+  blocks: readonly Block[] = [],
 ): Snapshot {
   const byId = <T extends { readonly id: string }>(items: readonly T[]): ReadonlyMap<string, T> =>
     new Map(items.map((item) => [item.id, item]))
@@ -106,5 +109,11 @@ export function snapshotOf(
     hosts: byId(hosts),
     endpoints: byId(endpoints),
     paths,
+    blocks: Map.groupBy(blocks, ({ networkId }) => networkId),
+    packetMarkMask: DEFAULT_MARK_MASK,
   }
+}
+
+export function blockOf(network: Network, host: Host, text: string): Block {
+  return { schema: 1, networkId: network.id, prefix: prefix(text), hostId: host.id, epoch: 1 }
 }

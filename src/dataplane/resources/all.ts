@@ -3,35 +3,66 @@
 import type { Context } from '../context.ts'
 import type { Aside } from '../put-aside.ts'
 import type { Resources } from '../resource.ts'
+import type { StaleFlow } from '../stale-flows.ts'
 import { blocks } from './block.ts'
+import { forgettingFlows } from './endpoint-flows.ts'
+import { forwardings } from './forwarding.ts'
+import { gatewayRules } from './gateway-rules.ts'
+import { gateways } from './gateways.ts'
+import { hostRoutes, hostRules } from './host-routes.ts'
 import { interiors } from './interiors.ts'
+import { loopbackPorts, socketHooks } from './loopback-ports.ts'
+import { passages } from './passage.ts'
 import { peers } from './peers.ts'
 import { programs } from './programs.ts'
+import { publications } from './publications.ts'
 import { rulesets } from './ruleset.ts'
 import {
   configs,
   deviceEntries,
   directPrefixes,
   endpointEntries,
+  gatewayEntries,
   networkEntries,
 } from './tables.ts'
 import { veths } from './veths.ts'
 import { vxlanDevices } from './vxlan-device.ts'
 
-/** `onDying` is told of every pair that is left to the reaper. */
-export function allResources(context: Context, onDying: (aside: Aside) => void): Resources {
+/** Who is told of what the resources leave to others. */
+export interface Listeners {
+  /** A pair that is left to the reaper. */
+  dying(aside: Aside): void
+  /** Connections that are to be forgotten. */
+  stale(flow: StaleFlow): void
+  /** What a firewall keeps us from, whenever it was looked. */
+  obstacles(warnings: readonly string[]): void
+}
+
+export function allResources(context: Context, listeners: Listeners): Resources {
   return {
     ruleset: rulesets(context.kernel),
+    passage: passages(context.kernel, (warnings) => listeners.obstacles(warnings)),
+    'host-rule': hostRules(context.kernel),
+    forwarding: forwardings(context),
     'vxlan-device': vxlanDevices(context.kernel, context.devices),
     config: configs(context),
     block: blocks(context.kernel),
     program: programs(context),
+    gateway: gateways(context, (aside) => listeners.dying(aside)),
+    'gateway-entry': gatewayEntries(context),
+    'gateway-rules': gatewayRules(context.kernel),
+    'host-route': hostRoutes(context),
     network: networkEntries(context),
     'direct-prefix': directPrefixes(context),
     peer: peers(context),
-    veth: veths(context, onDying),
+    veth: veths(context, (aside) => listeners.dying(aside)),
     device: deviceEntries(context),
-    endpoint: endpointEntries(context),
+    endpoint: forgettingFlows(endpointEntries(context), context.datapath, (flow) =>
+      listeners.stale(flow),
+    ),
     interior: interiors(context),
+    'socket-hooks': socketHooks(context.hooks),
+    'loopback-port': loopbackPorts(context.hooks),
+    publication: publications(context.kernel, (flow) => listeners.stale(flow)),
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Our programs on tc ingress: one in the endpoints' shared block, one on every underlay device, one on the
- * vxlan device. A filter is replaced in one step, so that no packet passes without its program.
+ * Our programs: one in the endpoints' shared block, one in the gateways', and on tc ingress one on every
+ * underlay device and one on the vxlan device. A filter is replaced in one step, so that no packet passes without its program.
  */
 
 import { MARK, type Program } from '../../hoststate/state.ts'
@@ -8,7 +8,7 @@ import type { FilterPlace } from '../../kernel/traffic-control.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
 
-const PROGRAMS = ['from_container', 'from_underlay', 'from_vxlan_device'] as const
+const PROGRAMS = ['from_container', 'from_underlay', 'from_vxlan_device', 'to_network'] as const
 
 interface Have extends Program {
   /** False for a program of an earlier run of the daemon. */

@@ -1,70 +1,99 @@
 /**
- * The belt (R7): whatever happens to programs, packets of endpoint devices never reach the host's stack.
- * Programs hand packets on before netfilter sees them, so a packet that comes here has passed no program.
+ * Our table, but for its elements, and the part of the belt that concerns ARP. The rules are replaced in one
+ * transaction that leaves sets and maps alone; whoever changes a rule is noticed by how the table reads.
  */
 
 import type { Ruleset } from '../../hoststate/state.ts'
-import { MARK } from '../../hoststate/state.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
+import { isNetworkError } from '../../lib/errors.ts'
 import type { Resource } from '../resource.ts'
+import { isIndexChain, rulesetText } from './ruleset-text.ts'
 
-/** Family of the table and hook of its one chain: IP before routing, ARP where the host would answer. */
-const BELTS = [
-  { family: 'inet', hook: 'prerouting', priority: -300 },
-  { family: 'arp', hook: 'input', priority: 0 },
-] as const
+interface Have extends Ruleset {
+  /** How the table reads: only compared with how it read when it was put. */
+  readonly text: string
+}
 
-export function rulesets(kernel: Kernel): Resource<Ruleset> {
+type Listed = readonly Readonly<Record<string, unknown>>[]
+
+export function rulesets(kernel: Kernel): Resource<Ruleset, Have> {
+  let put: { readonly want: Ruleset; readonly text: string } | undefined
+
+  const read = (table: string): string => {
+    const tables = (['inet', 'arp'] as const).map((family) =>
+      kernel.nft.listTable(family, table, { terse: true }),
+    )
+    return tables.map((listed) => JSON.stringify(withoutWhatMoves(listed ?? []))).join('\n')
+  }
+
   return {
     kind: 'ruleset',
-    equal: (want, have) => want.endpointGroup === have.endpointGroup,
-    list() {
-      const tables = BELTS.map(({ family }) => kernel.nft.listTable(family, MARK.table))
-      if (tables.every((table) => table === undefined)) return []
-      const groups = tables.map((table, i) => droppedGroup(table ?? [], BELTS[i]?.hook))
-      const same = groups.every((group) => group === groups[0]) ? groups[0] : undefined
-      return [{ kind: 'ruleset', table: MARK.table, endpointGroup: same ?? 0 }]
+    equal: (want, have) => put !== undefined && put.text === have.text && same(put.want, want),
+    list(wanted) {
+      const [want] = wanted
+      const names = new Set([put?.want.table, want?.table])
+      return [...names].flatMap((table) => {
+        if (
+          table === undefined ||
+          kernel.nft.listTable('inet', table, { terse: true }) === undefined
+        )
+          return []
+        const { endpointGroup = 0, packetMarkMask = 0, vxlanPort = 0 } = put?.want ?? {}
+        const text = read(table)
+        return [{ kind: 'ruleset', table, endpointGroup, packetMarkMask, vxlanPort, text }]
+      })
     },
-    put: (want) => kernel.nft.run(BELTS.map((belt) => belted(want, belt)).join('')),
-    remove: (have) =>
-      kernel.nft.run(
-        BELTS.map(
-          ({ family }) =>
-            `add table ${family} ${have.table}\ndelete table ${family} ${have.table}\n`,
-        ).join(''),
-      ),
+    put(want) {
+      try {
+        kernel.nft.run(rulesetText(want))
+      } catch (error) {
+        if (!isNetworkError(error, 'kernel')) throw error
+        // A set or a hook of an older version stands in the way; whoever has elements there puts them again.
+        kernel.nft.run(`${removal(want.table)}${rulesetText(want)}`)
+      }
+      put = { want, text: read(want.table) }
+    },
+    remove(have) {
+      kernel.nft.run(removal(have.table))
+      put = undefined
+    },
   }
 }
 
-/** The table anew, in one transaction with the end of the old one. */
-function belted(want: Ruleset, { family, hook, priority }: (typeof BELTS)[number]): string {
-  const table = `${family} ${want.table}`
-  return `add table ${table}
-delete table ${table}
-add table ${table}
-add chain ${table} endpoints { type filter hook ${hook} priority ${priority}; policy accept; }
-add rule ${table} endpoints meta iifgroup ${want.endpointGroup} counter drop
-`
+function removal(table: string): string {
+  return ['inet', 'arp']
+    .map((family) => `add table ${family} ${table}\ndelete table ${family} ${table}\n`)
+    .join('')
 }
 
-/** The group that the table drops, or undefined when chain or rule are not as we write them. */
-function droppedGroup(
-  table: readonly Readonly<Record<string, unknown>>[],
-  hook: string | undefined,
-): number | undefined {
-  const chains = table.flatMap(({ chain }) => (isRecord(chain) ? [chain] : []))
-  const rules = table.flatMap(({ rule }) => (isRecord(rule) ? [rule] : []))
-  const [rule, chain] = [rules[0], chains[0]]
-  if (chains.length !== 1 || rules.length !== 1 || chain?.['hook'] !== hook) return undefined
-  const expressions = rule?.['expr']
-  if (!Array.isArray(expressions) || expressions.length !== 3) return undefined
-  const [match, , verdict] = expressions as unknown[]
-  if (!isRecord(match) || !isRecord(verdict) || !('drop' in verdict)) return undefined
-  const comparison = match['match']
-  if (!isRecord(comparison) || !JSON.stringify(comparison['left']).includes('iifgroup')) {
-    return undefined
-  }
-  return Number(comparison['right'])
+function same(a: Ruleset, b: Ruleset): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+/** Without numbers that the kernel chooses or counts, and without the chains that come and go. */
+function withoutWhatMoves(listed: Listed): unknown[] {
+  const ours = listed.filter(
+    ({ chain, rule }) => !isIndexChain(nameOf(chain) ?? chainOf(rule) ?? ''),
+  )
+  return ours.map(plain)
+}
+
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain)
+  if (!isRecord(value)) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => !['handle', 'counter', 'elem'].includes(key))
+      .map(([key, inner]) => [key, plain(inner)]),
+  )
+}
+
+function nameOf(chain: unknown): string | undefined {
+  return isRecord(chain) ? `${chain['name']}` : undefined
+}
+
+function chainOf(rule: unknown): string | undefined {
+  return isRecord(rule) ? `${rule['chain']}` : undefined
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

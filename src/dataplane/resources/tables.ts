@@ -1,12 +1,13 @@
 /** The kinds that are entries of the datapath's maps: which map each is in, and what its entry says. */
 
+import * as gatewayMaps from '../../hoststate/gateway-maps.ts'
 import * as maps from '../../hoststate/maps.ts'
-import { DEFAULT_MARK_MASK } from '../../hoststate/marks.ts'
 import type {
   DatapathConfig,
   DeviceEntry,
   DirectPrefix,
   EndpointEntry,
+  GatewayEntry,
   NetworkEntry,
 } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
@@ -18,24 +19,31 @@ import { mapResource } from './map-table.ts'
 const ofFamily = (addresses: readonly IP[], family: 4 | 6): IP | undefined =>
   addresses.find((address) => familyOf(address) === family)
 
-export function networkEntries({ datapath }: Context): Resource<NetworkEntry> {
+export function networkEntries({ datapath, devices }: Context): Resource<NetworkEntry> {
   return mapResource<NetworkEntry, maps.NetworkEntry>({
     kind: 'network',
     layout: maps.networks,
     map: datapath.map(maps.networks),
-    entryOf: ({ vni, prefixes, gateways }) => ({
+    entryOf: ({ vni, prefixes, gateways, gateway, openMetadata }) => ({
       vni,
       prefixes,
       gateway4: ofFamily(gateways, 4),
       gateway6: ofFamily(gateways, 6),
-      gateway: undefined,
-      openMetadata: false,
+      gateway:
+        gateway === undefined
+          ? undefined
+          : { ifindex: devices.of(gateway.device), mark: gateway.mark },
+      openMetadata,
     }),
-    wantedOf: ({ vni, prefixes, gateway4, gateway6 }) => ({
+    wantedOf: ({ vni, prefixes, gateway4, gateway6, gateway, openMetadata }) => ({
       kind: 'network',
       vni,
       prefixes,
-      gateways: [gateway4, gateway6].flatMap((gateway) => gateway ?? []),
+      gateways: [gateway4, gateway6].flatMap((each) => each ?? []),
+      ...(gateway === undefined
+        ? {}
+        : { gateway: { device: deviceName(devices, gateway.ifindex), mark: gateway.mark } }),
+      openMetadata,
     }),
   })
 }
@@ -55,13 +63,13 @@ export function endpointEntries({ datapath, devices }: Context): Resource<Endpoi
     kind: 'endpoint',
     layout: maps.endpoints,
     map: datapath.map(maps.endpoints),
-    entryOf: ({ vni, address, mac, at }) => ({
+    entryOf: ({ vni, address, mac, at, host }) => ({
       vni,
       address,
       mac,
       at:
         'device' in at
-          ? { kind: 'local', ifindex: devices.of(at.device) }
+          ? { kind: host === true ? 'host' : 'local', ifindex: devices.of(at.device) }
           : { kind: 'remote', host: at.hostIndex },
     }),
     wantedOf: ({ vni, address, mac, at }) => ({
@@ -71,6 +79,28 @@ export function endpointEntries({ datapath, devices }: Context): Resource<Endpoi
       mac,
       at:
         at.kind === 'remote' ? { hostIndex: at.host } : { device: deviceName(devices, at.ifindex) },
+      ...(at.kind === 'host' ? { host: true } : {}),
+    }),
+  })
+}
+
+export function gatewayEntries({ datapath, devices }: Context): Resource<GatewayEntry> {
+  return mapResource<GatewayEntry, gatewayMaps.GatewayEntry>({
+    kind: 'gateway-entry',
+    layout: gatewayMaps.gateways,
+    map: datapath.map(gatewayMaps.gateways),
+    entryOf: ({ device, vni, carrier, mtuBytes }) => ({
+      ifindex: devices.of(device),
+      vni,
+      carrier,
+      mtuBytes,
+    }),
+    wantedOf: ({ ifindex, vni, carrier, mtuBytes }) => ({
+      kind: 'gateway-entry',
+      device: deviceName(devices, ifindex),
+      vni,
+      carrier,
+      mtuBytes,
     }),
   })
 }
@@ -113,7 +143,7 @@ export function configs({ datapath, devices }: Context): Resource<DatapathConfig
       vxlanIfindex: devices.of(want.vxlanDevice),
       crossFamilyStrip: datapath.crossFamilyStrip,
       direct: want.direct,
-      packetMarkMask: DEFAULT_MARK_MASK,
+      packetMarkMask: want.packetMarkMask,
     }),
     wantedOf: (entry) => ({
       kind: 'config',
@@ -122,6 +152,7 @@ export function configs({ datapath, devices }: Context): Resource<DatapathConfig
       vxlanDevice: MARK.vxlanDevice,
       addresses: [entry.address4, entry.address6].flatMap((address) => address ?? []),
       direct: entry.direct,
+      packetMarkMask: entry.packetMarkMask,
     }),
   })
 }

@@ -51,7 +51,7 @@ export class Calls {
 }
 
 const READS =
-  /\.(get|list|listTable|listAt|lookup|read|tables|chains|rules|elements)$|^(watch|openNetns)$/
+  /\.(get|list|listTable|listElements|listAt|lookup|read|tables|chains|rules|elements|legacyTables)$|^(watch|openNetns)$/
 
 /** Throws what the real kernel would for this errno. */
 export function refuse(operation: string, errno: string, ack?: string): never {

@@ -1,6 +1,6 @@
 /**
  * nftables of the fake kernel: tables with their objects, changed by libnftables' JSON in transactions. Of
- * nft's own language it knows whole tables, which it keeps as text, and elements of sets and maps.
+ * nft's own language it knows whole tables, whose rules it keeps as text, chains, and elements of sets and maps.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { NetworkError } from '../../lib/errors.ts'
@@ -34,9 +34,16 @@ export function fakeNft(own: FakeNamespace): Nftables {
         }
       }),
     ...fakeNftQueries(own),
-    listTable: (family, name) => {
+    listTable: (family, name, { terse = false } = {}) => {
       const table = own.nftTables.get(`${family} ${name}`)
-      return table && [{ table: { family, name } }, ...table.objects]
+      const objects = terse ? table?.objects.map(withoutElements) : table?.objects
+      return objects && [{ table: { family, name } }, ...objects]
+    },
+    listElements: ({ family, table, kind, name }) => {
+      const objects = own.nftTables.get(`${family} ${table}`)?.objects ?? []
+      const found = objects.find((each) => (each[kind] as Fields | undefined)?.['name'] === name)
+      const set = found?.[kind] as Fields | undefined
+      return set && ((set['elem'] ?? []) as readonly unknown[])
     },
   }
 }
@@ -62,11 +69,25 @@ class Ruleset {
     else this.#object(verb, kind, fields)
   }
 
-  /** Adds what a table declaration in nft's language says, unread. */
-  text(family: string, name: string, body: string): void {
-    this.#table('add', family, name)
-    const { table, key } = this.#of({ family, table: name })
-    this.tables.set(key, { ...table, objects: [...table.objects, { text: body }] })
+  /** Adds what a table declaration in nft's language says: chains with their rules as text, sets and maps. */
+  text(family: string, table: string, body: string): void {
+    this.#table('add', family, table)
+    for (let rest = body.trim(); rest !== ''; ) {
+      const [matched, kind = '', name = ''] = /^(chain|set|map) ([\w-]+)\s*\{/.exec(rest) ?? []
+      if (matched === undefined) refuse(`the fake kernel does not know "${rest.slice(0, 60)}"`)
+      const end = closingBrace(rest, matched.length)
+      const lines = rest
+        .slice(matched.length, end)
+        .split(/[\n;]/)
+        .map((line) => line.trim())
+        .filter((line) => line !== '')
+      const spec = lines.filter((line) => kind !== 'chain' || /^(type|policy) /.test(line))
+      this.apply('add', kind, { family, table, name, ...hookOf(spec.join('; ')) })
+      for (const text of lines.filter((line) => !spec.includes(line))) {
+        this.apply('add', 'rule', { family, table, chain: name, expr: [{ text }] })
+      }
+      rest = rest.slice(end + 1).trim()
+    }
   }
 
   #table(verb: string, family: string, name: string): void {
@@ -146,6 +167,7 @@ function runText(ruleset: Ruleset, commands: string): void {
   for (let text = rest; text !== ''; text = text.replace(/^[\s;]+/, '')) {
     const simple = /^(add|create|delete|flush) table (\w+) ([\w-]+)(?!\s*\{)/.exec(text)
     const whole = /^(?:add )?table (\w+) ([\w-]+)\s*\{/.exec(text)
+    const chain = /^(add|flush|delete) chain (\w+) ([\w-]+) ([\w-]+)(?:\s*\{([^}]*)\})?/.exec(text)
     const element = /^(add|create|delete) element (\w+) ([\w-]+) ([\w-]+)\s*\{([^}]*)\}/.exec(text)
     if (simple !== null) {
       const [matched, verb = '', family, name] = simple
@@ -156,6 +178,10 @@ function runText(ruleset: Ruleset, commands: string): void {
       const end = closingBrace(text, matched.length)
       ruleset.text(family, name, text.slice(matched.length, end).trim())
       text = text.slice(end + 1)
+    } else if (chain !== null) {
+      const [matched, verb = '', family, table, name, spec = ''] = chain
+      ruleset.apply(verb, 'chain', { family, table, name, ...hookOf(spec) })
+      text = text.slice(matched.length)
     } else if (element !== null) {
       const [matched, verb = '', family, table, name, list = ''] = element
       const elem = list.split(',').map((each) => each.trim())
@@ -176,6 +202,14 @@ function closingBrace(text: string, from: number): number {
   return refuse('syntax error, unexpected end of file')
 }
 
+/** Where a base chain stands, as libnftables-json(5) tells it. */
+function hookOf(spec: string): Fields {
+  const found = /type (\w+) hook (\w+) priority (-?\d+)/.exec(spec)
+  if (found === null) return {}
+  const [, type, hook, priority] = found
+  return { type, hook, prio: Number(priority), policy: /policy (\w+)/.exec(spec)?.[1] ?? 'accept' }
+}
+
 /** Rules are told apart by handle, everything else by name. */
 function sameObject(have: unknown, fields: Fields, kind: string): boolean {
   if (have === undefined) return false
@@ -190,6 +224,11 @@ function inChain(rule: unknown, chain: Fields): boolean {
 function emptied(object: Fields | undefined, kind: string): Fields {
   const { elem: _, ...rest } = (object?.[kind] ?? {}) as Fields
   return { [kind]: rest }
+}
+
+function withoutElements(object: Fields): Fields {
+  const [kind, value] = onlyEntry(object)
+  return kind === 'set' || kind === 'map' ? emptied({ [kind]: value }, kind) : object
 }
 
 function replaceAt<T>(list: readonly T[], at: number, value: T): readonly T[] {

@@ -114,11 +114,13 @@ export function fakeRules(own: FakeNamespace): KernelView['rules'] {
       const rule = asRule(given)
       if (own.rules.some((have) => sameRule(have, rule))) return
       own.rules = [...own.rules, rule].sort((a, b) => a.priority - b.priority)
+      tell(own, { kind: 'rule', change: 'put' })
     },
     remove(given) {
       const rule = asRule(given)
       const gone = own.rules.find((have) => sameRule(have, rule))
       own.rules = own.rules.filter((have) => have !== gone)
+      if (gone !== undefined) tell(own, { kind: 'rule', change: 'remove' })
     },
   }
 }

@@ -44,6 +44,7 @@ const GROUPS: Readonly<Record<Exclude<Notice['kind'], 'lost'>, NoticeGroup>> = {
   link: 'links',
   address: 'addresses',
   route: 'routes',
+  rule: 'rules',
   neighbour: 'neighbours',
   nft: 'nft',
   tc: 'tc',

@@ -12,6 +12,7 @@ import { nftQueries } from './queries.ts'
 /** nftables/libnftables.h NFT_CTX_OUTPUT_* */
 const OUTPUT_JSON = 1 << 4
 const OUTPUT_NUMERIC_ALL = (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10)
+const OUTPUT_TERSE = 1 << 11
 
 function load() {
   return dlopen('libnftables.so.1', {
@@ -40,17 +41,19 @@ export class NftRuleset implements Nftables, Disposable {
   readonly chains
   readonly rules
   readonly elements
+  readonly legacyTables
   readonly #inside: <T>(work: () => T) => T
   #context: Context | undefined
 
   /** `open` gives a netfilter socket of the same namespace. */
   constructor(inside: <T>(work: () => T) => T, open: () => NetlinkSocket) {
     this.#inside = inside
-    const queries = nftQueries(open)
+    const queries = nftQueries(inside, open)
     this.tables = queries.tables
     this.chains = queries.chains
     this.rules = queries.rules
     this.elements = queries.elements
+    this.legacyTables = queries.legacyTables
   }
 
   run(commands: string): void {
@@ -64,11 +67,27 @@ export class NftRuleset implements Nftables, Disposable {
   listTable(
     family: string,
     name: string,
+    { terse = false }: { readonly terse?: boolean } = {},
   ): readonly Readonly<Record<string, unknown>>[] | undefined {
-    const command = { nftables: [{ list: { table: { family, name } } }] }
+    return this.#list({ table: { family, name } }, terse ? OUTPUT_TERSE : 0)
+  }
+
+  listElements({
+    kind,
+    ...place
+  }: Parameters<Nftables['listElements']>[0]): readonly unknown[] | undefined {
+    const objects = this.#list({ [kind]: place }, 0)
+    if (objects === undefined) return undefined
+    const set = objects.find((each) => kind in each)?.[kind] as { elem?: unknown[] } | undefined
+    return set?.elem ?? []
+  }
+
+  /** What a list command prints, or undefined when there is no such thing. */
+  #list(what: unknown, flags: number): readonly Readonly<Record<string, unknown>>[] | undefined {
+    const command = { nftables: [{ list: what }] }
     let text: string
     try {
-      text = this.#call(JSON.stringify(command), OUTPUT_JSON | OUTPUT_NUMERIC_ALL)
+      text = this.#call(JSON.stringify(command), OUTPUT_JSON | OUTPUT_NUMERIC_ALL | flags)
     } catch (error) {
       // The library tells errors as text only; this one is the C library's for ENOENT.
       if (error instanceof NetworkError && /No such file or directory/.test(error.message)) {

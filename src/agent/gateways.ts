@@ -1,0 +1,80 @@
+/**
+ * Which networks have a gateway on this host, and under which index: those of which it has a block or an
+ * endpoint. Kept as the replica changes, so that one change plans only the networks that it concerns.
+ */
+
+import type { Network } from '../model/network.ts'
+import { wantsGateway } from '../plan/gateway.ts'
+import { gatewayIndexes } from '../plan/gateway-index.ts'
+import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
+
+export class Gateways {
+  readonly #replica: Replica
+  readonly #used = new Set<string>()
+  #indexes: ReadonlyMap<string, number> = new Map()
+
+  constructor(replica: Replica) {
+    this.#replica = replica
+    this.#lookAtAll()
+  }
+
+  /** By network id; networks without a gateway here are absent. */
+  get indexes(): ReadonlyMap<string, number> {
+    return this.#indexes
+  }
+
+  /** Takes the change over and gives the networks whose place on this host is another than before. */
+  changed(change: ReplicaChange): readonly string[] {
+    const { hostId } = this.#replica
+    switch (change.kind) {
+      case 'all':
+        return this.#lookAtAll()
+      case 'network':
+        return this.#lookAt(change.id)
+      case 'block':
+        return this.#lookAt(change.networkId)
+      case 'endpoint':
+        if (change.hostId !== hostId) return []
+        // The first endpoint and the last one matter; most are neither.
+        return this.#used.has(change.networkId) &&
+          this.#replica.ownEndpoint(change.id) !== undefined
+          ? []
+          : this.#lookAt(change.networkId)
+      default:
+        return []
+    }
+  }
+
+  #lookAtAll(): readonly string[] {
+    for (const network of this.#replica.networks()) this.#use(network.id)
+    return this.#number()
+  }
+
+  #lookAt(networkId: string): readonly string[] {
+    this.#use(networkId)
+    return this.#number()
+  }
+
+  #use(networkId: string): void {
+    if (this.#isUsed(networkId)) this.#used.add(networkId)
+    else this.#used.delete(networkId)
+  }
+
+  #isUsed(networkId: string): boolean {
+    const { hostId } = this.#replica
+    for (const block of this.#replica.blocks(networkId)) if (block.hostId === hostId) return true
+    for (const own of this.#replica.ownEndpoints()) if (own.networkId === networkId) return true
+    return false
+  }
+
+  #number(): readonly string[] {
+    const networks = [...this.#used].flatMap((id): readonly Network[] => {
+      const network = this.#replica.network(id)
+      return network !== undefined && wantsGateway(network) ? [network] : []
+    })
+    const before = this.#indexes
+    this.#indexes = gatewayIndexes(networks)
+    const ids = new Set([...before.keys(), ...this.#indexes.keys()])
+    return [...ids].filter((id) => before.get(id) !== this.#indexes.get(id))
+  }
+}

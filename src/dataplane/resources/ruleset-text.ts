@@ -1,0 +1,330 @@
+/**
+ * The text of our table: what happens to a packet between the networks of this host and everything else.
+ *
+ * A container's packet comes in by its network's gateway device, marked as unchecked and with the network's
+ * index. `belt` puts its connection into the zone of that index, so that nothing else meets the direction in
+ * which it was opened; `check` sees that an answer comes from the side that was asked (R12); `towards` marks it for the routing table of the
+ * side where it goes, and `forward` lets it out, or drops it. A packet for a container takes the same way
+ * backwards; the program on the gateway device takes only what `forward` or `after` has marked as passed.
+ *
+ * Conntrack mark: bits 31...24 hold the index of the side that opened the connection, 23...16 that of the
+ * side that answers; the others are not ours. Index 0 is everything that needs none: the outside, the host
+ * itself, and networks whose prefixes nobody else here has. Each index in use has four chains, made with its
+ * network's gateway: `zone_<i>`, `from_<i>`, `route_<i>` and `to_<i>`.
+ *
+ * What a publication (host address or none, protocol, host port → container's address and port) needs:
+ * an element in `ports4_at` or `ports6_at` when it names a host address, else in `ports4_any` or `ports6_any`;
+ * and, when its network's index i is not 0, one with the same key and the verdict `jump to_<i>` in the map of
+ * the same name that begins with `marks`. Both in one transaction.
+ */
+
+import { packetMarks } from '../../hoststate/marks.ts'
+import type { Ruleset } from '../../hoststate/state.ts'
+import { MARK } from '../../hoststate/state.ts'
+
+/** Sets and maps whose elements come and go: name and type, in nft's language. */
+const SETS = {
+  /** Device and address of each gateway. */
+  own4: 'ifname . ipv4_addr',
+  own6: 'ifname . ipv6_addr',
+  /** The same addresses alone: what no other network may reach. */
+  gateways4: 'ipv4_addr',
+  gateways6: 'ipv6_addr',
+  /** Devices that forward only because we said so (R18). */
+  opened4: 'ifname',
+  opened6: 'ifname',
+  /** Indexes in use, as the answerer's in the conntrack mark. */
+  taken: 'mark',
+} as const
+
+const INTERVAL_SETS = {
+  /** Gateway device and each prefix of its network; those that are routed plainly once more. */
+  inside4: 'ifname . ipv4_addr',
+  inside6: 'ifname . ipv6_addr',
+  routed4: 'ifname . ipv4_addr',
+  routed6: 'ifname . ipv6_addr',
+} as const
+
+const MAPS = {
+  /** Gateway device to the source of what comes in by one gateway and leaves by another, or the same. */
+  hairpin4: 'ifname : ipv4_addr',
+  hairpin6: 'ifname : ipv6_addr',
+  /** Index in the packet mark to `goto zone_<i>` and `goto from_<i>`. */
+  zones: 'mark : verdict',
+  sources: 'mark : verdict',
+  /** The opener's, and the answerer's, index in the conntrack mark to `goto route_<i>`. */
+  openers: 'mark : verdict',
+  answerers: 'mark : verdict',
+  /** Gateway device with an index to `goto to_<i>`. */
+  outputs: 'ifname : verdict',
+  ports4_at: 'ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service',
+  ports6_at: 'ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service',
+  ports4_any: 'inet_proto . inet_service : ipv4_addr . inet_service',
+  ports6_any: 'inet_proto . inet_service : ipv6_addr . inet_service',
+  marks4_at: 'ipv4_addr . inet_proto . inet_service : verdict',
+  marks6_at: 'ipv6_addr . inet_proto . inet_service : verdict',
+  marks4_any: 'inet_proto . inet_service : verdict',
+  marks6_any: 'inet_proto . inet_service : verdict',
+} as const
+
+export type SetName = keyof typeof SETS | keyof typeof INTERVAL_SETS
+export type MapName = keyof typeof MAPS
+
+/** True for maps, false for sets. */
+export function isMapName(name: SetName | MapName): name is MapName {
+  return name in MAPS
+}
+
+const OPENER = 0xff000000
+const ANSWERER = 0x00ff0000
+
+/** Which part of the conntrack mark holds an index: of the side that opened, or of the one that answers. */
+export function connectionMarkOf(index: number, side: 'opener' | 'answerer'): number {
+  return (index << (side === 'opener' ? 24 : 16)) >>> 0
+}
+
+/** A chain of the table: its hook, if it has one, and its rules. */
+interface Chain {
+  readonly name: string
+  readonly hook?: string
+  readonly rules: readonly string[]
+}
+
+/** The chains that always stand. */
+function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readonly Chain[] {
+  const marks = packetMarks(packetMarkMask)
+  const from = `meta iifgroup ${MARK.gatewayGroup}`
+  const to = `meta oifgroup ${MARK.gatewayGroup}`
+  const elsewhere = `meta iifgroup != ${MARK.gatewayGroup}`
+  const index = `meta mark & ${hex(marks.indexMask)}`
+  const clear = (bits: number): string => `meta mark set meta mark & ${hex(~bits)}`
+  const pass = `meta mark set meta mark | ${hex(marks.passed)}`
+  const passed = `meta mark & ${hex(marks.passed)} == ${hex(marks.passed)}`
+  return [
+    {
+      // The belt (R7): endpoint devices never reach the stack, nor do gateways but by the program.
+      name: 'belt',
+      hook: 'type filter hook prerouting priority -300',
+      rules: [
+        `meta iifgroup { ${endpointGroup}, ${MARK.gatewayPeerGroup} } counter drop`,
+        `${elsewhere} accept`,
+        `meta mark & ${hex(marks.unchecked)} == 0 counter drop`,
+        `${index} vmap @zones`,
+      ],
+    },
+    {
+      name: 'check',
+      hook: 'type filter hook prerouting priority -160',
+      rules: [
+        `${elsewhere} accept`,
+        // What conntrack does not know it neither translates nor tells apart (R13).
+        'ct state invalid,untracked counter drop',
+        'iifname . ip daddr != @own4 ip daddr @gateways4 counter drop',
+        'iifname . ip6 daddr != @own6 ip6 daddr @gateways6 counter drop',
+        'ip daddr 127.0.0.0/8 counter drop',
+        'ip6 daddr ::1 counter drop',
+        `${clear(marks.unchecked)}`,
+        `${index} vmap @sources`,
+        `ct direction reply ct mark & ${hex(ANSWERER)} @taken counter drop`,
+      ],
+    },
+    {
+      name: 'dstnat',
+      hook: 'type nat hook prerouting priority -100',
+      rules: ['fib daddr type local jump publications'],
+    },
+    {
+      name: 'towards',
+      hook: 'type filter hook prerouting priority -90',
+      rules: [
+        `ct mark & ${hex(OPENER | ANSWERER)} == 0 ${index} == 0 accept`,
+        `ct direction reply ct mark & ${hex(OPENER)} vmap @openers`,
+        `ct direction reply ${clear(marks.indexMask)} accept`,
+        // An error about such a packet would be told by the mark of the wrong side.
+        `${from} ct status dnat ip ttl 1 counter drop`,
+        `${from} ct status dnat ip6 hoplimit 1 counter drop`,
+        `ct status dnat ct mark & ${hex(ANSWERER)} vmap @answerers`,
+        `ct status dnat ${clear(marks.indexMask)}`,
+      ],
+    },
+    {
+      name: 'publications',
+      rules: [
+        'ip daddr . meta l4proto . th dport vmap @marks4_at',
+        'dnat ip to ip daddr . meta l4proto . th dport map @ports4_at',
+        'meta nfproto ipv4 meta l4proto . th dport vmap @marks4_any',
+        'meta nfproto ipv4 dnat ip to meta l4proto . th dport map @ports4_any',
+        'ip6 daddr . meta l4proto . th dport vmap @marks6_at',
+        'dnat ip6 to ip6 daddr . meta l4proto . th dport map @ports6_at',
+        'meta nfproto ipv6 meta l4proto . th dport vmap @marks6_any',
+        'meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @ports6_any',
+      ],
+    },
+    {
+      name: 'forward',
+      hook: 'type filter hook forward priority -10',
+      rules: [
+        `${from} goto from_network`,
+        `${to} goto into_network`,
+        'meta nfproto ipv4 iifname @opened4 counter drop',
+        'meta nfproto ipv6 iifname @opened6 counter drop',
+      ],
+    },
+    {
+      name: 'from_network',
+      rules: [
+        'ct state invalid,untracked counter drop',
+        `${to} ct status dnat goto pass`,
+        `${to} counter drop`,
+        'goto pass',
+      ],
+    },
+    {
+      name: 'into_network',
+      rules: [
+        // Nobody outside has an address of the inside.
+        'oifname . ip saddr @inside4 counter drop',
+        'oifname . ip6 saddr @inside6 counter drop',
+        'ct state established,related goto pass',
+        'ct status dnat goto pass',
+        'oifname . ip daddr @routed4 goto pass',
+        'oifname . ip6 daddr @routed6 goto pass',
+        'counter drop',
+      ],
+    },
+    { name: 'pass', rules: [`${pass} accept`] },
+    {
+      name: 'input',
+      hook: 'type filter hook input priority -10',
+      rules: [`${elsewhere} udp dport ${vxlanPort} ${pass}`],
+    },
+    // Without rules: so that equal tuples of two networks with equal prefixes get ports of their own here.
+    { name: 'distinct', hook: 'type nat hook input priority 100', rules: [] },
+    {
+      name: 'output',
+      hook: 'type route hook output priority -150',
+      rules: [
+        `ct direction reply ct mark & ${hex(OPENER)} vmap @openers`,
+        `ct direction original ct mark & ${hex(ANSWERER)} vmap @answerers`,
+        'ct state new oifname vmap @outputs',
+      ],
+    },
+    {
+      name: 'local',
+      hook: 'type nat hook output priority -100',
+      rules: [
+        // Loopback clients are served where they connect (R16).
+        'ip daddr 127.0.0.0/8 accept',
+        'ip6 daddr ::1 accept',
+        'fib daddr type local jump publications',
+      ],
+    },
+    {
+      name: 'srcnat',
+      hook: 'type nat hook postrouting priority 100',
+      rules: [
+        `${from} ${to} snat ip to oifname map @hairpin4`,
+        `${from} ${to} snat ip6 to oifname map @hairpin6`,
+        `${to} accept`,
+        'iifname . ip saddr @routed4 accept',
+        'iifname . ip6 saddr @routed6 accept',
+        `${from} masquerade`,
+      ],
+    },
+    {
+      name: 'after',
+      hook: 'type filter hook postrouting priority 250',
+      rules: [
+        `meta oifgroup != ${MARK.gatewayGroup} accept`,
+        'icmp type redirect counter drop',
+        'icmpv6 type nd-redirect counter drop',
+        'ip saddr 127.0.0.0/8 counter drop',
+        'ip6 saddr ::1 counter drop',
+        `${passed} accept`,
+        // Whatever came in by a device had to pass `forward`; what came in by none is the host's own.
+        'meta iifgroup != 0xffffffff counter drop',
+        pass,
+      ],
+    },
+  ]
+}
+
+/** The whole table, in place of the rules that stand and without touching any element. */
+export function rulesetText(want: Ruleset): string {
+  const chains = chainsOf(want)
+  const table = `inet ${want.table}`
+  const sets = [
+    ...Object.entries(SETS).map(([name, type]) => `set ${name} { type ${type}; }`),
+    ...Object.entries(INTERVAL_SETS).map(
+      ([name, type]) => `set ${name} { type ${type}; flags interval; }`,
+    ),
+    ...Object.entries(MAPS).map(([name, type]) => `map ${name} { type ${type}; }`),
+  ]
+  const added = ({ name, hook }: Chain): string =>
+    `add chain ${table} ${name}${hook === undefined ? '' : ` { ${hook}; policy accept; }`}`
+  return [
+    `add table ${table}`,
+    ...chains.map(added),
+    ...chains.map(({ name }) => `flush chain ${table} ${name}`),
+    `table ${table} {`,
+    ...sets.map((set) => `  ${set}`),
+    ...chains.flatMap(({ name, rules }) => [
+      `  chain ${name} {`,
+      ...rules.map((rule) => `    ${rule}`),
+      '  }',
+    ]),
+    '}',
+    ...arpBelt(want),
+    '',
+  ].join('\n')
+}
+
+/** Where the host would answer ARP: not for endpoint devices. */
+function arpBelt({ table, endpointGroup }: Ruleset): readonly string[] {
+  const place = `arp ${table}`
+  return [
+    `add table ${place}`,
+    `add chain ${place} endpoints { type filter hook input priority 0; policy accept; }`,
+    `flush chain ${place} endpoints`,
+    `table ${place} {`,
+    '  chain endpoints {',
+    `    meta iifgroup ${endpointGroup} counter drop`,
+    '  }',
+    '}',
+  ]
+}
+
+/** True for the chains of `indexChains()`. */
+export function isIndexChain(name: string): boolean {
+  return /^(zone|from|route|to)_\d+$/.test(name)
+}
+
+/** The chains of one index: name, and rules in nft's language. */
+export function indexChains(
+  index: number,
+  packetMarkMask: number,
+): readonly { readonly name: string; readonly rules: readonly string[] }[] {
+  const marks = packetMarks(packetMarkMask)
+  const opener = connectionMarkOf(index, 'opener')
+  const answerer = connectionMarkOf(index, 'answerer')
+  const route = `meta mark set meta mark & ${hex(~marks.indexMask)} | ${hex(marks.ofIndex(index))}`
+  return [
+    { name: `zone_${index}`, rules: [`ct original zone set ${index}`] },
+    {
+      name: `from_${index}`,
+      rules: [
+        `ct state new ct mark set ct mark & ${hex(~OPENER)} | ${hex(opener)}`,
+        `ct direction reply ct mark & ${hex(ANSWERER)} != ${hex(answerer)} counter drop`,
+      ],
+    },
+    { name: `route_${index}`, rules: [route] },
+    {
+      name: `to_${index}`,
+      rules: [`ct mark set ct mark & ${hex(~ANSWERER)} | ${hex(answerer)}`, route],
+    },
+  ]
+}
+
+function hex(value: number): string {
+  return `0x${(value >>> 0).toString(16).padStart(8, '0')}`
+}
