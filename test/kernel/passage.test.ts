@@ -126,6 +126,13 @@ for (const { what, ruleset, chain, want } of [
     want: ['jump user', OURS_NFT],
   },
   {
+    what: 'a called chain that some leave denies what it drops of the others',
+    ruleset:
+      'chain local { fib daddr type local return; drop; }\nchain c { type filter hook forward priority 0; policy drop; jump local; }',
+    chain: 'c',
+    want: ['jump local', OURS_NFT],
+  },
+  {
     what: 'a chain that accepts everything in the end needs nothing',
     ruleset: 'chain c { type filter hook forward priority 0; policy drop; accept; }',
     chain: 'c',

@@ -172,16 +172,21 @@ function placeIn(
 ): Place | undefined {
   if (depth > DEEPEST) return undefined
   const rules = rulesOf(chain).filter(({ comment }) => comment !== COMMENT)
-  for (const [i, { always }] of rules.entries()) {
-    if (always === undefined) continue
-    if (always.kind === 'drop') return { chain, before: beforeLog(rules, i) }
-    if (always.kind === 'accept') return undefined
-    if (!('chain' in always)) break
+  for (const [i, { verdict, conditional }] of rules.entries()) {
+    if (verdict === undefined) continue
+    if (conditional) {
+      // Some leave a called chain here: what it drops later it denies.
+      if (verdict.kind === 'return' && chain.base === undefined) return undefined
+      continue
+    }
+    if (verdict.kind === 'drop') return { chain, before: beforeLog(rules, i) }
+    if (verdict.kind === 'accept') return undefined
+    if (!('chain' in verdict)) break
     // Everything goes there: does any of it come back?
-    const called = calledBy(chain, always.chain, chains)
+    const called = calledBy(chain, verdict.chain, chains)
     const inside = called && placeIn(called, chains, rulesOf, depth + 1)
     if (inside !== undefined) return inside
-    if (always.kind === 'goto') break
+    if (verdict.kind === 'goto') break
   }
   return chain.base?.policy === 'drop' ? { chain, before: undefined } : undefined
 }

@@ -54,15 +54,17 @@ function chainOf(family: NftFamily, table: string, chain: Fields): NftChain {
 function ruleOf(rule: Fields): NftRule {
   const expressions = (rule['expr'] ?? []) as readonly Fields[]
   const acting = expressions.filter((each) => !('counter' in each) && !('log' in each))
-  const verdict = Object.keys(acting[0] ?? {})[0] ?? ''
-  const kind = verdict === 'reject' ? 'drop' : verdict
+  const last = acting.at(-1) ?? {}
+  const name = Object.keys(last)[0] ?? ''
+  const kind = name === 'reject' ? 'drop' : name
   const known = ['accept', 'drop', 'return', 'jump', 'goto'].includes(kind)
-  const chain = (acting[0]?.[verdict] as Fields | null | undefined)?.['target']
+  const chain = (last[name] as Fields | null | undefined)?.['target']
   return {
     handle: BigInt(Number(rule['handle'] ?? 0)),
     comment: rule['comment'] as string | undefined,
     markMask: undefined,
-    always: known && acting.length === 1 ? ({ kind, chain } as NftRule['always']) : undefined,
+    verdict: known ? ({ kind, chain } as NftRule['verdict']) : undefined,
+    conditional: acting.length > (known ? 1 : 0),
     passive: acting.length === 0,
   }
 }

@@ -98,12 +98,13 @@ export function readRule(body: Uint8Array): NftRule | undefined {
     ({ payload }) => new Attributes(payload),
   )
   const acting = expressions.map(expressionIn).filter((each) => each !== 'passive')
-  const [only] = acting
+  const last = acting.at(-1)
   return {
     handle: Buffer.from(handle).readBigUInt64BE(),
     comment: commentIn(attributes.bytes(NFTA_RULE.USERDATA)),
     markMask: markMaskIn(expressions),
-    always: acting.length === 1 && typeof only === 'object' ? only : undefined,
+    verdict: typeof last === 'object' ? last : undefined,
+    conditional: acting.length > (typeof last === 'object' ? 1 : 0),
     passive: acting.length === 0,
   }
 }
@@ -144,7 +145,7 @@ function familyAnd(body: Uint8Array): readonly [NftFamily | undefined, Attribute
 /** What one expression does: a verdict, nothing, or something that depends on the packet. */
 function expressionIn(
   expression: Attributes,
-): NonNullable<NftRule['always']> | 'passive' | 'other' {
+): NonNullable<NftRule['verdict']> | 'passive' | 'other' {
   const name = expression.string(NFTA_EXPR.NAME) ?? ''
   const data = expression.nested(NFTA_EXPR.DATA)
   if (PASSIVE.includes(name)) return 'passive'

@@ -34,14 +34,13 @@ export interface NftRule {
   readonly comment: string | undefined
   /** Bits of the packet mark that it looks at; undefined when it looks at none, or at all. */
   readonly markMask: number | undefined
-  /**
-   * What it does with every packet that comes to it; undefined when that depends on the packet, or is
-   * nothing: a counter, a line in the log.
-   */
-  readonly always:
+  /** What becomes of packets that it means; undefined when they go on to the next rule. */
+  readonly verdict:
     | { readonly kind: 'accept' | 'drop' | 'return' }
     | { readonly kind: 'jump' | 'goto'; readonly chain: string }
     | undefined
+  /** True when it does not mean every packet, or what it does with them is not known here. */
+  readonly conditional: boolean
   /** True when it does nothing but count and log. */
   readonly passive: boolean
 }
