@@ -6,8 +6,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync } from 'node:fs'
 import { adoptEndpoints } from './agent/adopt.ts'
 import { describeHost, openIdentity, registerHost } from './agent/identity.ts'
 import { holdLease } from './agent/lease.ts'
@@ -19,6 +18,7 @@ import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
 import { createRestApi } from './api/rest/api.ts'
 import { RestDoor } from './api/rest/door.ts'
+import { bootId, machineId, openHostJournal, persist } from './beginning.ts'
 import { callerOf } from './caller.ts'
 import type { DaemonOptions } from './cli/daemon-command.ts'
 import type { Settings } from './cli/settings.ts'
@@ -37,18 +37,10 @@ import { killAt } from './lib/failpoint.ts'
 import type { Log } from './lib/log.ts'
 import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
-import type { Journal } from './store/journal/journal.ts'
-import { openJournal } from './store/journal/sqlite-journal.ts'
-import {
-  type Membership,
-  readMembership,
-  setStateAside,
-  writeMembership,
-} from './store/membership.ts'
+import { readMembership, setStateAside, writeMembership } from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
 import { openSharedStore } from './store/shared.ts'
 
-const CLUSTER = 'membership.cluster-id'
 /** A first start needs the shared store; it is asked again for this long. Later starts can wait for it. */
 const REGISTER_MS = 30_000
 /** Long enough that an attach has answered, short enough that nobody waits for the news. */
@@ -398,47 +390,4 @@ async function runParts(
       store: joined.storeEndpoints.join(','),
     }
   }
-}
-
-/** The journal; after a join the one of the former, empty cluster is replaced. */
-function openHostJournal(stateDir: string, membership: Membership | undefined, log: Log): Journal {
-  const path = join(stateDir, 'state', 'journal.db')
-  mkdirSync(join(stateDir, 'state'), { recursive: true, mode: 0o700 })
-  const journal = openJournal({ path })
-  const cluster = membership?.clusterId ?? ''
-  if ((journal.settings.get(CLUSTER) ?? '') === cluster) return journal
-  log.info('journal begun anew for another cluster', { host: membership?.hostId })
-  journal[Symbol.dispose]()
-  for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true })
-  const fresh = openJournal({ path })
-  fresh.settings.set(CLUSTER, cluster)
-  return fresh
-}
-
-/** Tries until it works or is refused for another reason than the store being away. */
-async function persist(
-  attempt: () => Promise<Host>,
-  signal: AbortSignal,
-  patienceMs: number,
-): Promise<Host> {
-  const clock = systemClock()
-  const deadline = clock.monotonicMs() + patienceMs
-  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5_000)) {
-    try {
-      return await attempt()
-    } catch (error) {
-      const away = error instanceof NetworkError && error.code === 'unavailable'
-      if (!away || clock.monotonicMs() > deadline) throw error
-      await clock.sleep(pauseMs, signal)
-    }
-  }
-}
-
-function machineId(): string {
-  const path = '/etc/machine-id'
-  return existsSync(path) ? readFileSync(path, 'utf8').trim() : 'none'
-}
-
-function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 }

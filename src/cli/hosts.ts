@@ -7,6 +7,7 @@ import {
   addListOptions,
   addOutputOptions,
   addWaitOptions,
+  type Context,
   confirm,
   explain,
   forEachReference,
@@ -15,7 +16,7 @@ import {
 } from './command.ts'
 import type { Io } from './io.ts'
 import { showList } from './list.ts'
-import { hostShape } from './shapes.ts'
+import { hostShape, pathShape } from './shapes.ts'
 
 export function addHostCommands(program: Command, io: Io): void {
   const host = explain(program.command('host'), 'Look at the hosts of the cluster.', [
@@ -46,8 +47,12 @@ export function addHostCommands(program: Command, io: Io): void {
         found.push(await context.client.get(path`/v1/hosts/${reference}`))
       })
       const [only] = found
-      if (found.length === 1 && only !== undefined) await context.one(only, hostShape)
-      else await context.list(found, hostShape)
+      if (found.length !== 1 || only === undefined) {
+        await context.list(found, hostShape)
+        return
+      }
+      await context.one(only, hostShape)
+      await showPaths(context, only)
     },
   )
   onRun(
@@ -70,4 +75,12 @@ export function addHostCommands(program: Command, io: Io): void {
         await context.io.writeOut(`${metadata.name}\n`)
       }),
   )
+}
+
+/** For people a second table; a document has them already. */
+async function showPaths(context: Context, { status }: Host): Promise<void> {
+  const { format, quiet } = context.output
+  if (quiet || (format !== 'table' && format !== 'wide') || status.paths.length === 0) return
+  await context.io.writeOut('\n')
+  await context.list(status.paths, pathShape)
 }

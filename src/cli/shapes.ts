@@ -1,6 +1,6 @@
 /** What networks, endpoints, hosts and drops look like in a table. */
 
-import type { Drop, Endpoint, Host, Network, Publication } from '../api/rest/schemas.ts'
+import type { Drop, Endpoint, Host, Network, Path, Publication } from '../api/rest/schemas.ts'
 import { formatAge, formatBytes, formatCount } from '../lib/units.ts'
 import { bracketed, hostPortsText, portsText } from '../model/publication.ts'
 import type { Column, Shape } from './output.ts'
@@ -140,6 +140,33 @@ export const hostShape: Shape<Host> = {
       wide: true,
     },
     { key: 'version', values: ({ status }) => [status.version] },
+  ],
+}
+
+/** A host's ways to the others. */
+export const pathShape: Shape<Path> = {
+  kind: 'Path',
+  id: ({ hostId, carrier }) => `${hostId}/${carrier}`,
+  name: ({ host, carrier }) => `${host}/${carrier}`,
+  columns: [
+    { key: 'path-to', values: ({ host }) => [host] },
+    { key: 'carrier', values: ({ carrier }) => [carrier] },
+    {
+      key: 'mtu',
+      values: ({ mtuBytes }) => [String(mtuBytes)],
+      number: ({ mtuBytes }) => mtuBytes,
+    },
+    {
+      key: 'expected',
+      values: ({ expectedBytes }) => [String(expectedBytes)],
+      number: ({ expectedBytes }) => expectedBytes,
+    },
+    {
+      key: 'problems',
+      values: ({ problems }) => problems,
+      tone: ({ problems }) => (problems.length === 0 ? 'good' : 'bad'),
+    },
+    { key: 'probed', values: ({ probedAt }) => [probedAt] },
   ],
 }
 

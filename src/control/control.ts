@@ -7,6 +7,7 @@
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
+import type { PathReport } from '../model/path.ts'
 import type { Publication } from '../model/publication.ts'
 import type { AddressControl } from './address-control.ts'
 import type { HostPorts } from './host-ports.ts'
@@ -108,12 +109,19 @@ export interface AttachedEndpoint {
   readonly revision: number
 }
 
+/** A way to another host, which is named. */
+export interface PathView extends PathReport {
+  readonly hostName: string
+}
+
 export interface HostView {
   readonly host: Host
   /** True while its lease lives; says nothing about its traffic. */
   readonly alive: boolean
   readonly self: boolean
   readonly status: HostStatus | undefined
+  /** What it found about its ways to others: as published, of this host as it is now. */
+  readonly paths: readonly PathView[]
   readonly endpoints: number
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import type { ObjectFailure } from '../model/host.ts'
+import type { PathReport } from '../model/path.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Store } from '../store/store.ts'
@@ -40,6 +41,8 @@ export interface Reports {
   /** Of the loop and of the publisher. */
   failures(): readonly ObjectFailure[]
   warnings(): readonly string[]
+  /** What this host found about its ways to others. */
+  paths(): readonly PathReport[]
 }
 
 export interface ControlDeps {
@@ -81,7 +84,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
   const names = new NameIndex(replica)
   const overlaps = new OverlapWarnings(replica)
   const networks = new Networks({ store, replica, clock, random, log })
-  const hosts = new Hosts({ store, replica, log, hostId })
+  const hosts = new Hosts({ store, replica, log, hostId, paths: () => reports.paths() })
   const networkChanges = new NetworkChanges({
     ...{ store, replica, networks, ipam, clock, log },
     applyMs: APPLY_MS,

@@ -8,6 +8,7 @@ import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Host } from '../model/host.ts'
 import { hostRecordsIn, keys, ROOT } from '../model/keys.ts'
+import type { PathReport } from '../model/path.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { KeyValue, Operation, Store } from '../store/store.ts'
 import type { HostView } from './control.ts'
@@ -24,6 +25,8 @@ export interface HostsDeps {
   readonly replica: Replica
   readonly log: Log
   readonly hostId: string
+  /** Those of this host, as they are now. */
+  readonly paths: () => readonly PathReport[]
 }
 
 export class Hosts {
@@ -45,14 +48,20 @@ export class Hosts {
   }
 
   #view(host: Host): HostView {
-    const { replica, hostId } = this.#deps
+    const { replica, hostId, paths } = this.#deps
+    const status = replica.status(host.id)
+    const found = host.id === hostId ? paths() : (status?.paths ?? [])
     let endpoints = 0
     for (const _endpoint of replica.endpointsOfHost(host.id)) endpoints++
     return {
       host,
       alive: replica.alive(host.id) !== undefined,
       self: host.id === hostId,
-      status: replica.status(host.id),
+      status,
+      paths: found.map((path) => ({
+        ...path,
+        hostName: replica.host(path.hostId)?.name ?? path.hostId,
+      })),
       endpoints,
     }
   }

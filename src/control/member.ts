@@ -115,6 +115,7 @@ export class Member {
         driftRepaired: () => ({}),
         failures: () => [],
         warnings: () => [],
+        paths: () => [],
       },
       createToken: async () => ({ id: 't', text: 't', expiresAt: '2026-01-01T00:00:00.000Z' }),
       readDrops: async () => this.drops,

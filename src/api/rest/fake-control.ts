@@ -102,6 +102,7 @@ const HOST: HostView = {
   alive: true,
   self: true,
   status: undefined,
+  paths: [],
   endpoints: 0,
 }
 

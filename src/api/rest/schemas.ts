@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { ERROR_CODES } from '../../lib/errors.ts'
 import { CARRIERS, OPENINGS } from '../../model/network.ts'
+import { PATH_CARRIERS, PATH_PROBLEMS } from '../../model/path.ts'
 import { PROTOCOLS } from '../../model/publication.ts'
 import { forced } from './address-schemas.ts'
 
@@ -270,6 +271,18 @@ const objectFailure = z.strictObject({
   attempts: z.int(),
 })
 
+const path = z
+  .strictObject({
+    hostId: z.string(),
+    host: z.string().meta({ description: 'Name of the host at the other end' }),
+    carrier: z.enum(PATH_CARRIERS),
+    mtuBytes: z.int().meta({ description: 'Largest packet that passes, outer headers included' }),
+    expectedBytes: z.int().meta({ description: 'What the devices at both ends take' }),
+    problems: z.array(z.enum(PATH_PROBLEMS)).readonly(),
+    probedAt: timestamp,
+  })
+  .meta({ description: 'What probes found about the way from this host to another' })
+
 export const Host = z
   .strictObject({
     apiVersion,
@@ -299,6 +312,7 @@ export const Host = z
       publishedSequence: z.int(),
       observedRevision: z.int().optional(),
       failures: z.array(objectFailure).readonly(),
+      paths: z.array(path).readonly(),
     }),
   })
   .meta({ id: 'Host' })
@@ -414,6 +428,7 @@ export type Network = z.output<typeof Network>
 export type Endpoint = z.output<typeof Endpoint>
 export type Publication = z.output<typeof Publication>
 export type Host = z.output<typeof Host>
+export type Path = z.output<typeof path>
 export type Token = z.output<typeof Token>
 export type Joined = z.output<typeof Joined>
 export type Status = z.output<typeof Status>

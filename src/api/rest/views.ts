@@ -145,7 +145,7 @@ export function readiness(
   return { type: 'Ready', status: 'Unknown', reason: 'settling', message }
 }
 
-export function hostView({ host, alive, self, status, endpoints }: HostView): wire.Host {
+export function hostView({ host, alive, self, status, paths, endpoints }: HostView): wire.Host {
   return {
     apiVersion: 'v1',
     kind: 'Host',
@@ -161,6 +161,7 @@ export function hostView({ host, alive, self, status, endpoints }: HostView): wi
       publishedSequence: host.publishedSequence,
       ...(status === undefined ? {} : { observedRevision: status.appliedRevision }),
       failures: status?.failures ?? [],
+      paths: paths.map(({ hostName, ...path }) => ({ ...path, host: hostName })),
     },
   }
 }
