@@ -2,10 +2,13 @@
 
 import { afterAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { gateways } from '../../src/hoststate/gateway-maps.ts'
 import * as maps from '../../src/hoststate/maps.ts'
-import { ipFromBytes } from '../../src/net/ip.ts'
+import { type IP, ipFromBytes } from '../../src/net/ip.ts'
 import { macFromBytes } from '../../src/net/mac.ts'
+import { prefixContains } from '../../src/net/prefix.ts'
 import * as fx from './datapath/fabric.ts'
+import { GATEWAY_DEVICE, Gateway, IN, MARKS, SELF } from './datapath/gateway.ts'
 import * as pk from './datapath/packet.ts'
 
 const fabric = new fx.Fabric()
@@ -98,6 +101,74 @@ test('nothing is delivered that its sender does not own, or to a place that is n
       expect<string>(ipFromBytes(frame.slice(26, 30))).toBe(fx.HOST1)
       expect(pk.get16(frame, 46) * 256 + (frame[48] ?? 0)).toBe(fx.VNI)
       expect<string>(macFromBytes(bytes.slice(6, 12))).toBe(FABRIC)
+    }),
+    { numRuns: 5000 },
+  )
+  expect(passed).toBeGreaterThan(100)
+}, 60_000)
+
+/** The destination of an IP packet in a frame. */
+function destinationOf(frame: Uint8Array): IP {
+  const at = pk.get16(frame, 12) === pk.ETH.IPV4 ? 30 : 38
+  return ipFromBytes(frame.slice(at, at + (at === 30 ? 4 : 16)))
+}
+
+test('what a container sends to the host is its own, marked, and not for a place of its own kind', () => {
+  using open = new Gateway(GATEWAY_DEVICE)
+  const outwards = [fx.OUTSIDE, SELF, fx.GATEWAY].flatMap(({ ip4, ip6 }) => [
+    pk.ether(FABRIC, A.mac, pk.ETH.IPV4, pk.tcpPacket({ source: A.ip4, destination: ip4 })),
+    pk.ether(FABRIC, A.mac, pk.ETH.IPV6, pk.tcpPacket({ source: A.second6, destination: ip6 })),
+  ])
+  const ownPlace = /^(0\.|127\.|169\.254\.|22[4-9]\.|2[3-5]\d\.|::|ff|fe[89ab])/
+  let passed = 0
+  fc.assert(
+    fc.property(damage, (how) => {
+      const frame = damaged(outwards, how)
+      if (frame === undefined) return
+      const before = open.traffic('to-host').packets
+      const { verdict, bytes, mark } = open.run('from_container', { bytes: frame, mark: 1 })
+      if (open.traffic('to-host').packets === before) {
+        expect(mark).toBe(1)
+        return
+      }
+      passed++
+      expect({ verdict, mark }).toEqual({ verdict: fx.VERDICT.REDIRECT, mark: IN })
+      expect(OWN).toContain(sourceOf(bytes) ?? 'nothing')
+      const destination = destinationOf(bytes)
+      expect(destination).not.toMatch(ownPlace)
+      if (fx.NETWORK.prefixes.some((prefix) => prefixContains(prefix, destination))) {
+        expect([SELF, fx.GATEWAY].flatMap(({ ip4, ip6 }) => [ip4, ip6])).toContain(destination)
+      }
+    }),
+    { numRuns: 5000 },
+  )
+  expect(passed).toBeGreaterThan(100)
+}, 60_000)
+
+test('what the host sends into a network was let pass, is from nobody in it, and is for somebody', () => {
+  using open = new Gateway(fx.LO)
+  open.put(gateways, { ifindex: fx.LO, vni: fx.VNI, carrier: 'vxlan', mtuBytes: 1450 })
+  for (const address of [A.ip4, A.ip6, A.second4, A.second6]) {
+    open.endpoint(address, A.mac, { kind: 'local', ifindex: 4001 })
+  }
+  const inwards = [fx.OUTSIDE, SELF].flatMap(({ ip4, ip6 }) => [
+    pk.ether(FABRIC, FABRIC, pk.ETH.IPV4, pk.tcpPacket({ source: ip4, destination: A.ip4 })),
+    pk.ether(FABRIC, FABRIC, pk.ETH.IPV6, pk.tcpPacket({ source: ip6, destination: B.ip6 })),
+  ])
+  const here: readonly string[] = [...OWN, B.ip4, B.ip6]
+  const taken: readonly string[] = [...here, C.ip4, C.ip6, fx.D.ip4, fx.D.ip6]
+  let passed = 0
+  fc.assert(
+    fc.property(damage, fc.nat(3), (how, bits) => {
+      const frame = damaged(inwards, how)
+      if (frame === undefined) return
+      const before = open.traffic('from-host').packets
+      open.run('to_network', { bytes: frame, mark: bits * MARKS.passed })
+      if (open.traffic('from-host').packets === before) return
+      passed++
+      expect(bits & 1).toBe(1)
+      expect(taken).not.toContain(sourceOf(frame) ?? 'nothing')
+      expect(here).toContain(destinationOf(frame))
     }),
     { numRuns: 5000 },
   )
