@@ -5,34 +5,21 @@
  */
 
 import type { Dataplane } from '../dataplane/dataplane.ts'
-import type { ObjectChange, Repair } from '../dataplane/reconcile.ts'
-import type { ObjectKey, Wanted } from '../hoststate/state.ts'
+import type { Repair } from '../dataplane/reconcile.ts'
+import type { ObjectKey } from '../hoststate/state.ts'
 import type { Log } from '../lib/log.ts'
-import type { Host, ObjectFailure } from '../model/host.ts'
-import { type PathLimits, sumsInSoftware } from '../plan/paths.ts'
-import {
-  networkMtuBytes,
-  planBase,
-  planEndpoint,
-  planGateways,
-  planHost,
-  planNetwork,
-  planObjects,
-} from '../plan/plan.ts'
+import type { ObjectFailure } from '../model/host.ts'
+import type { Publication } from '../model/publication.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 import { Backlog } from './backlog.ts'
 import { Gateways } from './gateways.ts'
+import { Planner, type PlannerOptions } from './planner.ts'
 import { Progress } from './progress.ts'
 import { Waiters } from './waiters.ts'
 
-export interface LoopOptions {
+export interface LoopOptions extends PlannerOptions {
   readonly replica: Replica & { onListed(listener: () => void): () => void }
   readonly dataplane: Dataplane
-  /** This host's record and the devices of its underlay; read anew at every flush. */
-  readonly self: () => Host
-  readonly underlayDevices: () => readonly string[]
-  /** What probes found of the ways to other hosts; as the record, read anew at every flush. */
-  readonly paths: () => PathLimits
   /** Sequence of the journal, whose commits the replica shows in the same turn. */
   readonly sequence: () => number
   readonly now: () => Date
@@ -40,8 +27,6 @@ export interface LoopOptions {
   readonly signal: AbortSignal
   /** Everything is planned and compared with the kernel this often. */
   readonly auditPeriodMs: number
-  /** Our bits of the packet mark. */
-  readonly packetMarkMask: number
 }
 
 export class Loop {
@@ -57,6 +42,7 @@ export class Loop {
   readonly #waiters = new Waiters()
   readonly #backlog: Backlog
   readonly #gateways: Gateways
+  readonly #planner: Planner
   readonly #drift = new Map<string, number>()
   readonly #hostInputs = new Map<string, string>()
   #everything = false
@@ -71,6 +57,7 @@ export class Loop {
   constructor(options: LoopOptions) {
     this.#options = options
     this.#gateways = new Gateways(options.replica)
+    this.#planner = new Planner(options, () => this.#gateways.indexes)
     this.#backlog = new Backlog(options.now, options.signal, (objects) => {
       for (const object of objects) this.#dirty.add(object)
       this.#schedule()
@@ -187,6 +174,7 @@ export class Loop {
         for (const endpoint of replica.endpointsOf(change.id)) {
           this.#dirty.add(`endpoint/${endpoint.id}`)
         }
+        this.#markPublished(replica.publicationsOf(change.id))
         break
       case 'host':
         if (!this.#hostInputsChanged(change.id)) break
@@ -202,16 +190,30 @@ export class Loop {
         break
       case 'endpoint':
         this.#dirty.add(`endpoint/${change.id}`)
+        this.#markPublished(replica.publicationsOfEndpoint(change.id))
+        break
+      case 'publication':
+        this.#markPublished([change])
         break
       default:
         break // leases, facts and statuses are no inputs of the plan
     }
   }
 
+  /** Only this host's own are planned: a port leads to containers of its host. */
+  #markPublished(publications: Iterable<Pick<Publication, 'id' | 'hostId'>>): void {
+    for (const { id, hostId } of publications) {
+      if (hostId === this.#options.replica.hostId) this.#dirty.add(`publication/${id}`)
+    }
+  }
+
   /** Networks that come into use here or go out of it, and those that overlap them. */
   #markGateways(change: ReplicaChange): void {
     const numbered = this.#gateways.changed(change)
-    for (const id of numbered) this.#dirty.add(`network/${id}`)
+    for (const id of numbered) {
+      this.#dirty.add(`network/${id}`)
+      this.#markPublished(this.#options.replica.publicationsOf(id))
+    }
     if (change.kind === 'block') this.#dirty.add(`network/${change.networkId}`)
     if (change.kind === 'network' || numbered.length > 0) this.#dirty.add('gateways')
   }
@@ -259,7 +261,7 @@ export class Loop {
     const { replica, dataplane, log } = this.#options
     const full = this.#everything
     this.#resyncing = full
-    const changes = full ? [] : this.#planDirty()
+    const changes = full ? [] : this.#planner.changes(this.#dirty)
     this.#everything = false
     this.#dirty.clear()
     const flush = this.#progress.begin(this.#options.sequence())
@@ -272,7 +274,7 @@ export class Loop {
         this.#listed = false
       }
       const failures = full
-        ? await dataplane.resync(this.#planEverything(), fromCopy)
+        ? await dataplane.resync(this.#planner.everything(), fromCopy)
         : await dataplane.apply(changes)
       this.#backlog.record(full ? undefined : changes.map(({ object }) => object), failures, log)
     } finally {
@@ -291,63 +293,6 @@ export class Loop {
     if (reached <= this.#networksApplied || reached > this.appliedRevision) return
     this.#networksApplied = reached
     for (const listener of this.#networkListeners) listener()
-  }
-
-  *#planEverything(): Generator<ObjectChange> {
-    const { replica, self, underlayDevices, paths, packetMarkMask } = this.#options
-    const byId = <T extends { readonly id: string }>(items: Iterable<T>): Map<string, T> =>
-      new Map(Array.from(items, (item) => [item.id, item]))
-    const snapshot = {
-      self: self(),
-      underlayDevices: underlayDevices(),
-      networks: byId(replica.networks()),
-      hosts: byId(replica.hosts()),
-      endpoints: byId(replica.endpoints()),
-      paths: paths(),
-      blocks: new Map(Array.from(replica.networks(), ({ id }) => [id, [...replica.blocks(id)]])),
-      packetMarkMask,
-    }
-    for (const [object, wanted] of planObjects(snapshot)) yield { object, wanted }
-  }
-
-  #planDirty(): ObjectChange[] {
-    const { replica, self, underlayDevices, packetMarkMask } = this.#options
-    const limits = this.#options.paths()
-    return Array.from(this.#dirty, (object): ObjectChange => {
-      const [kind = '', id = ''] = object.split('/')
-      if (kind === 'base') {
-        const networks = replica.networks()
-        return { object, wanted: planBase(self(), underlayDevices(), networks, packetMarkMask) }
-      }
-      if (kind === 'gateways') {
-        const networks = new Map(Array.from(replica.networks(), (each) => [each.id, each]))
-        return { object, wanted: planGateways(networks, this.#gateways.indexes) }
-      }
-      if (kind === 'network') return { object, wanted: this.#planNetwork(id) }
-      if (kind === 'host') {
-        const host = replica.host(id)
-        return { object, wanted: host === undefined ? [] : planHost(host, self(), limits.get(id)) }
-      }
-      const endpoint = replica.endpoint(id)
-      if (endpoint === undefined) return { object, wanted: [] }
-      const [network, host] = [replica.network(endpoint.networkId), replica.host(endpoint.hostId)]
-      const sums = network !== undefined && sumsInSoftware(network, limits, self(), replica.host)
-      return { object, wanted: planEndpoint(endpoint, network, host, self(), sums) }
-    })
-  }
-
-  #planNetwork(id: string): readonly Wanted[] {
-    const { replica, self, packetMarkMask } = this.#options
-    const network = replica.network(id)
-    if (network === undefined) return []
-    return planNetwork(network, {
-      hostId: self().id,
-      host: (hostId) => replica.host(hostId),
-      blocks: replica.blocks(id),
-      index: this.#gateways.indexes.get(id),
-      mtuBytes: networkMtuBytes(network, self()),
-      packetMarkMask,
-    })
   }
 
   /** Now that the store was listed, what it does not have may go. */

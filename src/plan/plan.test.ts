@@ -5,8 +5,17 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { printHostState } from '../hoststate/print.ts'
 import type { HostState } from '../hoststate/state.ts'
+import { ip } from '../net/testing.ts'
+import { NO_LIMITS } from './paths.ts'
 import { planAll, type Snapshot } from './plan.ts'
-import { endpointOf, hostOf, networkOf, remoteEndpointOf, snapshotOf } from './testing.ts'
+import {
+  endpointOf,
+  hostOf,
+  networkOf,
+  publishedOf,
+  remoteEndpointOf,
+  snapshotOf,
+} from './testing.ts'
 
 const one = hostOf(1, '192.0.2.1', '2001:db8::1')
 const two = hostOf(2, '192.0.2.2', '2001:db8::2')
@@ -70,6 +79,28 @@ const cases: Readonly<Record<string, Snapshot>> = {
     ],
     [one, two],
   ),
+  'published ports on every address and on one and on loopback': snapshotOf(
+    one,
+    [blue, quiet],
+    [
+      endpointOf('web', blue, one, ['10.80.255.1', 'fd80::ff01']),
+      endpointOf('shy', quiet, one, ['10.95.0.2']),
+    ],
+    [one],
+    NO_LIMITS,
+    [],
+    [
+      publishedOf('1', blue, one, 'web', { hostPort: 8080, containerPort: 80 }),
+      publishedOf('2', blue, one, 'web', {
+        hostPort: 9000,
+        count: 2,
+        hostAddress: ip('192.0.2.1'),
+      }),
+      publishedOf('3', blue, one, 'web', { protocol: 'udp', hostAddress: ip('127.0.0.1') }),
+      publishedOf('4', blue, one, 'gone', { hostPort: 8081 }),
+      publishedOf('5', quiet, one, 'shy', { hostPort: 8082 }),
+    ],
+  ),
   'endpoints of networks and hosts that are gone ask for nothing': snapshotOf(
     one,
     [],
@@ -91,14 +122,15 @@ for (const [name, snapshot] of Object.entries(cases)) {
 }
 
 test('the plan does not depend on the order in which things are known', () => {
-  const snapshot = cases['a container at home and one elsewhere']
-  if (snapshot === undefined) throw new Error('fixture')
-  const reversed: Snapshot = {
-    ...snapshot,
-    networks: new Map([...snapshot.networks].reverse()),
-    hosts: new Map([...snapshot.hosts].reverse()),
-    endpoints: new Map([...snapshot.endpoints].reverse()),
+  for (const snapshot of Object.values(cases)) {
+    const reversed: Snapshot = {
+      ...snapshot,
+      networks: new Map([...snapshot.networks].reverse()),
+      hosts: new Map([...snapshot.hosts].reverse()),
+      endpoints: new Map([...snapshot.endpoints].reverse()),
+      publications: new Map([...snapshot.publications].reverse()),
+    }
+    const sorted = (state: HostState): unknown => [...state].sort(([a], [b]) => (a < b ? -1 : 1))
+    expect(sorted(planAll(reversed))).toEqual(sorted(planAll(snapshot)))
   }
-  const sorted = (state: HostState): unknown => [...state].sort(([a], [b]) => (a < b ? -1 : 1))
-  expect(sorted(planAll(reversed))).toEqual(sorted(planAll(snapshot)))
 })

@@ -11,6 +11,7 @@ import type { Block } from '../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Network } from '../model/network.ts'
+import type { Publication } from '../model/publication.ts'
 import { type Family, familyOf } from '../net/ip.ts'
 import { prefixFamily } from '../net/prefix.ts'
 import { planVeth } from './attachments/veth.ts'
@@ -18,6 +19,7 @@ import { acceptsDirect, acceptsRemote, carrierPlan, carriersOf } from './carrier
 import { gatewayOf, type NetworkPlace, planGateway, wantsGateway } from './gateway.ts'
 import { gatewayIndexes } from './gateway-index.ts'
 import { type PathLimit, type PathLimits, sumsInSoftware } from './paths.ts'
+import { planPublication } from './publication.ts'
 
 /** What is known of the cluster, and of this host's place in it. */
 export interface Snapshot {
@@ -27,6 +29,8 @@ export interface Snapshot {
   readonly networks: ReadonlyMap<string, Network>
   readonly hosts: ReadonlyMap<string, Host>
   readonly endpoints: ReadonlyMap<string, Endpoint | PublishedEndpoint>
+  /** Those of this host. */
+  readonly publications: ReadonlyMap<string, Publication>
   /** What probes found of the ways to other hosts. */
   readonly paths: PathLimits
   /** By network id. */
@@ -67,6 +71,14 @@ export function* planObjects(
     const host = hosts.get(endpoint.hostId)
     const sums = network !== undefined && sumsInSoftware(network, paths, self, hostOf)
     yield [`endpoint/${endpoint.id}`, planEndpoint(endpoint, network, host, self, sums)]
+  }
+  for (const publication of snapshot.publications.values()) {
+    const { id, networkId, endpointId } = publication
+    const index = indexes.get(networkId)
+    if (index === undefined) continue
+    const place = { hostId: self.id, index, packetMarkMask }
+    const [endpoint, network] = [endpoints.get(endpointId), networks.get(networkId)]
+    yield [`publication/${id}`, planPublication(publication, endpoint, network, place)]
   }
 }
 

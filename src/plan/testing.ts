@@ -5,6 +5,7 @@ import type { Block } from '../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Carrier, Network } from '../model/network.ts'
+import type { Publication } from '../model/publication.ts'
 import { familyOf } from '../net/ip.ts'
 import { macForAddress } from '../net/mac.ts'
 import { addressAt, prefixAround } from '../net/prefix.ts'
@@ -99,6 +100,7 @@ export function snapshotOf(
   hosts: readonly Host[] = [self],
   paths: PathLimits = NO_LIMITS,
   blocks: readonly Block[] = [],
+  publications: readonly Publication[] = [],
 ): Snapshot {
   const byId = <T extends { readonly id: string }>(items: readonly T[]): ReadonlyMap<string, T> =>
     new Map(items.map((item) => [item.id, item]))
@@ -108,6 +110,7 @@ export function snapshotOf(
     networks: byId(networks),
     hosts: byId(hosts),
     endpoints: byId(endpoints),
+    publications: byId(publications),
     paths,
     blocks: Map.groupBy(blocks, ({ networkId }) => networkId),
     packetMarkMask: DEFAULT_MARK_MASK,
@@ -116,4 +119,21 @@ export function snapshotOf(
 
 export function blockOf(network: Network, host: Host, text: string): Block {
   return { schema: 1, networkId: network.id, prefix: prefix(text), hostId: host.id, epoch: 1 }
+}
+
+/** Port 53 of the host and of the container, in TCP, unless told otherwise. */
+export function publishedOf(
+  id: string,
+  network: Network,
+  host: Host,
+  endpointName: string,
+  fields: Partial<Publication> = {},
+): Publication {
+  return {
+    ...{ schema: 1, id, networkId: network.id, hostId: host.id, protocol: 'tcp' },
+    endpointId: `ep-${endpointName}`,
+    ...{ hostPort: 53, containerPort: 53, count: 1 },
+    createdAt: '2026-01-01T00:00:00.000Z',
+    ...fields,
+  }
 }
