@@ -5,10 +5,12 @@
 
 import { expect, test } from 'bun:test'
 import { addGateway, Outside, selfOf } from './datapath/live-gateway.ts'
-import { exchangeDatagrams, streamBytes } from './datapath/sockets.ts'
+import { exchangeDatagrams, exchangeSegments, streamBytes } from './datapath/sockets.ts'
 import { Pair } from './datapath/wire.ts'
 
 const MIB = 1 << 20
+/** A buffer that leaves the sender in one piece, as QUIC and DNS servers send it. */
+const SEGMENTS = { segment: 1300, count: 20, gro: false }
 
 type Ends = { readonly ip4: string; readonly ip6: string }
 const of = <E extends Ends>(inner: 4 | 6, ends: E) =>
@@ -50,6 +52,7 @@ for (const { carrier, outer } of [
         ] as const) {
           expect(streamBytes(from, to, 4 * MIB)).toBe(4 * MIB)
           for (const size of [64, 1390, 9000]) expect(exchangeDatagrams(from, to, size, 2)).toBe(2)
+          expect(exchangeSegments(from, to, SEGMENTS).bytes).toBe(SEGMENTS.segment * SEGMENTS.count)
         }
       }
       expect(streamBytes(host, other, 4 * MIB)).toBe(4 * MIB)
@@ -73,6 +76,7 @@ for (const filter of [0, 1, 2]) {
       const to = { ns: outside.ns, address: of(inner, outside) }
       expect(streamBytes(from, to, 8 * MIB)).toBe(8 * MIB)
       expect(exchangeDatagrams(from, to, 1300, 3)).toBe(3)
+      expect(exchangeSegments(from, to, SEGMENTS).bytes).toBe(SEGMENTS.segment * SEGMENTS.count)
     }
   }, 60_000)
 }
