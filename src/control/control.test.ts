@@ -59,8 +59,8 @@ test('after the first endpoint a host has a spare block, and attaches without th
   const { count } = await a.agent.store.range({ prefix: '/carrick/blocks/' })
   assert.equal(count, 2)
   a.cut()
-  // two blocks of eight, of which the last has the broadcast address
-  for (let i = 1; i < 15; i++) await a.attach('blue')
+  // two blocks of eight, each with an address of the host, the last with the broadcast address
+  for (let i = 1; i < 13; i++) await a.attach('blue')
   const rest = [a.attach('blue'), a.attach('blue')]
   await assert.rejects(Promise.all(rest), refused('unavailable', /no free address/))
   await Promise.allSettled(rest)
@@ -83,14 +83,15 @@ test('ten hosts share a /24, and its last address is found', async () => {
     }
   }
   assert.equal(seen.size, 20)
-  for (let i = 20; i < 253; i++) {
+  // 32 blocks, each with an address of its host
+  for (let i = 20; i < 221; i++) {
     const { endpoint } = await first.attach('blue')
     seen.add(endpoint.addresses[0] ?? '')
   }
-  assert.equal(seen.size, 253)
+  assert.equal(seen.size, 221)
   await assert.rejects(
     first.attach('blue'),
-    refused('exhausted', /^Cannot allocate from 10\.9\.0\.0\/24: all 253 addresses are in use$/),
+    refused('exhausted', /^Cannot allocate from 10\.9\.0\.0\/24: all 221 addresses are in use$/),
   )
 }, 60_000)
 
@@ -100,7 +101,7 @@ for (const { subnet, room } of [
   { subnet: '198.51.100.0/29', room: 5 },
   { subnet: '2001:db8::/126', room: 2 },
   { subnet: '2001:db8::/127', room: 1 },
-  { subnet: '2001:db8::/120', room: 254 },
+  { subnet: '2001:db8::/120', room: 222 },
 ]) {
   test(`${subnet} serves ${room} and then says so`, async () => {
     const a = await start('a')
@@ -169,10 +170,27 @@ test('an address inside another host’s block is granted by that host alone', a
   assert.equal((await a.agent.store.range({ prefix: keys.addresses(network.id) })).count, 0)
   await a.attach('blue', { addresses: [free] })
   a.cut()
-  const other = `10.9.0.${Number(mine.split('.')[3]) - 1}`
+  const other = `10.9.0.${Number(mine.split('.')[3]) + 2}`
   await assert.rejects(b.attach('blue', { addresses: [other] }), (error) =>
     refused('unavailable', /host a|claimed/)(error),
   )
+})
+
+test('the address of a host is no endpoint’s, and the refusal names the host', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  await create(a, 'blue', '10.9.0.0/24')
+  await scene.clock.advance(1_000)
+  const [mine = ''] = (await a.attach('blue')).endpoint.addresses
+  await scene.clock.advance(1_000)
+  const block = Number(mine.split('.')[3]) & ~7
+  const own = `10.9.0.${block === 248 ? 254 : block + 7}`
+  const message = new RegExp(`^Cannot use ${own}: it is the address of host a in this network$`)
+  for (const member of [a, b]) {
+    await assert.rejects(
+      member.attach('blue', { addresses: [own] }),
+      refused('already-exists', message),
+    )
+  }
 })
 
 test('a removed host gives no addresses, and its blocks serve others', async () => {

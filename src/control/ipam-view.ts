@@ -1,5 +1,6 @@
 /** How full the networks are, and who holds what, as far as this host knows. Pure. */
 
+import { hostAddressOf } from '../model/host-address.ts'
 import type { Network } from '../model/network.ts'
 import { compareIP, familyOf, type IP } from '../net/ip.ts'
 import {
@@ -60,9 +61,12 @@ export function ipamView(network: Network, replica: Replica): IpamView {
   const claims = [...replica.addressClaims(network.id)].sort((a, b) =>
     compareIP(a.address, b.address),
   )
-  const never = network.prefixes.flatMap((prefix) => [
-    ...reservedAddresses(prefix, gatewayOf(network, prefix)),
-  ])
+  const never = [
+    ...network.prefixes.flatMap((prefix) => [
+      ...reservedAddresses(prefix, gatewayOf(network, prefix)),
+    ]),
+    ...blocks.flatMap(({ prefix }) => hostAddressOf(network, prefix) ?? []),
+  ]
   const among = [...network.prefixes, ...blocks.map(({ prefix }) => prefix)]
   const inUse = tally(used, among)
   const kept = tally(reserved, among)

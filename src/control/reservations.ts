@@ -15,7 +15,7 @@ import { compareIP, familyOf, type IP, parseIP } from '../net/ip.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Compare, KeyValue, Store } from '../store/store.ts'
 import { present, unchanged } from './ipam/claims.ts'
-import { reservedFor } from './ipam/layout.ts'
+import { isKeptForHosts, reservedFor } from './ipam/layout.ts'
 import { gatewayOf, prefixOf } from './ipam/territory.ts'
 import { nameProblem } from './network-spec.ts'
 import type { Networks } from './networks.ts'
@@ -252,8 +252,12 @@ function addressProblem(network: Network, address: IP, others: readonly IP[]): s
   if (prefix === undefined) {
     return `${address} is not in the network, which has ${network.prefixes.join(' and ')}`
   }
-  const what = reservedFor(prefix, gatewayOf(network, prefix), address)
+  const gateway = gatewayOf(network, prefix)
+  const what = reservedFor(prefix, gateway, address)
   if (what !== undefined) return `${address} is ${what} of ${prefix}`
+  if (isKeptForHosts(prefix, gateway, address)) {
+    return `${address} is kept for the host that has the addresses before it`
+  }
   const same = others.find((other) => familyOf(other) === familyOf(address))
   return same === undefined ? undefined : `${address} is a second address of the family of ${same}`
 }

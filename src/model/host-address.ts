@@ -4,7 +4,14 @@
  */
 
 import { type IP, ipFromNumber } from '../net/ip.ts'
-import { type Prefix, prefixFamily, prefixRange } from '../net/prefix.ts'
+import {
+  type Prefix,
+  prefixAddress,
+  prefixContains,
+  prefixFamily,
+  prefixRange,
+} from '../net/prefix.ts'
+import type { Network } from './network.ts'
 
 /** Blocks of fewer addresses are too small to spare one. */
 const SMALLEST_BLOCK = 8n
@@ -24,4 +31,15 @@ export function hostAddressIn(block: Prefix, prefix: Prefix, gateway: IP): IP | 
     if (address !== gateway) return address
   }
   return undefined
+}
+
+/** The address that the owner of this block of the network has for itself. */
+export function hostAddressOf(
+  { prefixes, gateways }: Pick<Network, 'prefixes' | 'gateways'>,
+  block: Prefix,
+): IP | undefined {
+  const i = prefixes.findIndex((prefix) => prefixContains(prefix, prefixAddress(block)))
+  const [prefix, gateway] = [prefixes[i], gateways[i]]
+  if (prefix === undefined || gateway === undefined) return undefined
+  return hostAddressIn(block, prefix, gateway)
 }

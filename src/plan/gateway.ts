@@ -10,10 +10,10 @@ import type { Wanted } from '../hoststate/state.ts'
 import { FABRIC_MAC, MARK } from '../hoststate/state.ts'
 import type { Block } from '../model/block.ts'
 import type { Host } from '../model/host.ts'
-import { hostAddressIn } from '../model/host-address.ts'
+import { hostAddressOf } from '../model/host-address.ts'
 import type { Network } from '../model/network.ts'
 import { type Family, familyOf, type IP, ipToNumber } from '../net/ip.ts'
-import { type Prefix, prefixAddress, prefixContains, prefixFamily } from '../net/prefix.ts'
+import { type Prefix, prefixContains, prefixFamily } from '../net/prefix.ts'
 import { acceptsRemote } from './carriers/carrier.ts'
 
 /** linux/rtnetlink.h RT_TABLE_MAIN */
@@ -154,17 +154,6 @@ function ownAddresses(network: Network, { hostId, blocks }: NetworkPlace): reado
     .filter((block) => block.hostId === hostId)
     .flatMap((block) => hostAddressOf(network, block.prefix) ?? [])
     .sort((a, b) => familyOf(a) - familyOf(b) || (ipToNumber(a) > ipToNumber(b) ? -1 : 1))
-}
-
-/** The address that the owner of this block of the network has for itself. */
-export function hostAddressOf(
-  { prefixes, gateways }: Pick<Network, 'prefixes' | 'gateways'>,
-  block: Prefix,
-): IP | undefined {
-  const i = prefixes.findIndex((prefix) => prefixContains(prefix, prefixAddress(block)))
-  const [prefix, gateway] = [prefixes[i], gateways[i]]
-  if (prefix === undefined || gateway === undefined) return undefined
-  return hostAddressIn(block, prefix, gateway)
 }
 
 /** An own address of the family, else the gateway's, which only this host's containers can answer. */

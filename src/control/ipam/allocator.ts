@@ -15,7 +15,7 @@ import type { Asker } from './asker.ts'
 import { freeAddresses, looseAddresses } from './candidates.ts'
 import type { Claimer } from './claimer.ts'
 import { reservedFor } from './layout.ts'
-import { exhausted, inUse, isReserved, unreachable } from './refusals.ts'
+import { exhausted, inUse, isHosts, isReserved, unreachable } from './refusals.ts'
 import { gatewayOf, prefixOf, type Territory } from './territory.ts'
 
 const LOOSE_ATTEMPTS = 4
@@ -189,7 +189,8 @@ export class Allocator {
       (await this.#takeGivenBack(wish, prefixes, signal)) ??
       (await this.#takeForeign(wish, prefixes, signal))
     if (last === undefined) {
-      throw exhausted(network, prefixes, this.#addressesInUse(network))
+      const hosts = this.#deps.territory.hostAddresses(network)
+      throw exhausted(network, prefixes, this.#addressesInUse(network), hosts)
     }
     return last
   }
@@ -283,6 +284,7 @@ export class Allocator {
       ...this.#knownAddresses(network),
       ...foreignAddresses.keys(),
       ...territory.reserved(network.id).keys(),
+      ...territory.hostAddresses(network),
     ])
     let attempts = FOREIGN_ATTEMPTS
     for (const [block, owner] of foreignBlocks) {
@@ -310,6 +312,10 @@ export class Allocator {
     if (prefix === undefined) throw new Error(`${address} is not in network ${network.name}`)
     const pool = territory.pool(network)
     this.#refuseTaken(network, address)
+    const host = territory.hostWith(network, address)
+    if (host !== undefined) {
+      throw isHosts(network, address, this.#deps.replica.host(host)?.name ?? host)
+    }
     const keptFor = territory.reserved(network.id).get(address)
     if (keptFor !== undefined && keptFor !== wish.name) throw isReserved(network, address, keptFor)
     if (territory.owns(network, address)) {

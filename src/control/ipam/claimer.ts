@@ -23,8 +23,8 @@ import {
   readClaim,
   unchanged,
 } from './claims.ts'
-import { blockLength } from './layout.ts'
-import type { Territory } from './territory.ts'
+import { blockLength, isKeptForHosts } from './layout.ts'
+import { gatewayOf, type Territory } from './territory.ts'
 
 /** A host chooses among this many of the farthest free blocks, so that many at once rarely collide. */
 const CHOICE = 8
@@ -123,6 +123,12 @@ export class Claimer {
     address: IP,
     endpointId: string,
   ): Promise<boolean> {
+    const alone = async (): Promise<boolean> => {
+      const single = await this.claimAddress(network, prefix, address, endpointId, true)
+      return single.kind === 'won'
+    }
+    // In a block of its own host the address would be the host's.
+    if (isKeptForHosts(prefix, gatewayOf(network, prefix), address)) return alone()
     const block = prefixAround(address, blockLength(prefix))
     const outcome = await this.#claim(
       network,
@@ -133,9 +139,7 @@ export class Claimer {
       this.#enterBlock(network, block, outcome.revision)
       return true
     }
-    if (await this.#isOurs(network, outcome.blocks, address)) return true
-    const single = await this.claimAddress(network, prefix, address, endpointId, true)
-    return single.kind === 'won'
+    return (await this.#isOurs(network, outcome.blocks, address)) || alone()
   }
 
   /** True when one of the blocks covers the address and is this host's after all: an event was lost. */

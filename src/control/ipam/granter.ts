@@ -64,6 +64,10 @@ export class Granter {
     const again = territory.ledger.grantedTo(networkId, address) === request.hostId
     const holder = again ? undefined : pool.holderOf(address)
     if (holder !== undefined) return this.#refuse(item, request, this.#holderText(holder))
+    if (!again && pool.isHostAddress(address)) {
+      const host = replica.host(hostId)?.name ?? hostId
+      return this.#refuse(item, request, `it is the address of host ${host} in this network`)
+    }
     const reservedFor = territory.reserved(networkId).get(address)
     if (reservedFor !== undefined && reservedFor !== request.name) {
       return this.#refuse(item, request, `it is reserved for ${reservedFor}`)

@@ -1,11 +1,12 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { bitsOf, type Family, ipFromNumber } from '../../net/ip.ts'
+import { bitsOf, type Family, type IP, ipFromNumber } from '../../net/ip.ts'
 import { addressAt, type Prefix, prefixAround, prefixLength, prefixSize } from '../../net/prefix.ts'
 import {
   blockLength,
   coveringBlocks,
   defaultGateway,
+  isKeptForHosts,
   reservedAddresses,
   reservedFor,
   usableCount,
@@ -72,3 +73,14 @@ test('the refusal of a reserved address says what it is', () => {
     reservedAddresses('10.0.0.0/31' as Prefix, defaultGateway('10.0.0.0/31' as Prefix)).size,
   ).toBe(1)
 })
+
+for (const { address, kept } of [
+  { address: '10.9.0.7', kept: true },
+  { address: '10.9.0.6', kept: false },
+  { address: '10.9.0.254', kept: true }, // beside the broadcast address
+  { address: '10.9.0.247', kept: true },
+]) {
+  test(`${address} of a /24 is ${kept ? '' : 'not '}kept for a host`, () => {
+    expect(isKeptForHosts('10.9.0.0/24' as Prefix, '10.9.0.1' as IP, address as IP)).toBe(kept)
+  })
+}

@@ -3,6 +3,7 @@
  * block keys could cover an address. Pure arithmetic; IPv4 and IPv6 take the same lines.
  */
 
+import { hostAddressIn } from '../../model/host-address.ts'
 import { bitsOf, type IP } from '../../net/ip.ts'
 import {
   addressAt,
@@ -83,6 +84,12 @@ export function placeOf(prefix: Prefix, address: IP): string | undefined {
 /** What a reserved address is, for the message that refuses it; undefined when endpoints may have it. */
 export function reservedFor(prefix: Prefix, gateway: IP, address: IP): string | undefined {
   return address === gateway ? 'the gateway' : placeOf(prefix, address)
+}
+
+/** True for what would be a host's own address, were the block around it claimed. */
+export function isKeptForHosts(prefix: Prefix, gateway: IP, address: IP): boolean {
+  const block = prefixAround(address, blockLength(prefix))
+  return hostAddressIn(block, prefix, gateway) === address
 }
 
 /** Number of addresses of the prefix that endpoints can have. */

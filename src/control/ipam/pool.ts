@@ -5,6 +5,7 @@
  * many endpoints there are.
  */
 
+import { hostAddressOf } from '../../model/host-address.ts'
 import { type IP, ipFromNumber } from '../../net/ip.ts'
 import {
   type Prefix,
@@ -26,6 +27,8 @@ interface BlockState {
   readonly prefix: Prefix
   readonly first: bigint
   readonly last: bigint
+  /** This host's own address, which no endpoint gets. */
+  readonly host: IP | undefined
   /** Addresses an endpoint could have here, were all free. */
   readonly usable: bigint
   /** Number of addresses that are in use, promised or excluded. */
@@ -37,6 +40,7 @@ interface BlockState {
 }
 
 export class AddressPool {
+  #network: PoolNetwork = { prefixes: [], gateways: [] }
   #reserved: ReadonlySet<IP> = new Set()
   readonly #blocks = new Map<Prefix, BlockState>()
   readonly #lengths = new Set<number>()
@@ -56,7 +60,9 @@ export class AddressPool {
   }
 
   /** The network's prefixes and gateways, from now on; call `setBlocks` afterwards. */
-  setNetwork({ prefixes, gateways }: PoolNetwork): void {
+  setNetwork(network: PoolNetwork): void {
+    const { prefixes, gateways } = network
+    this.#network = network
     const reserved = new Set<IP>()
     for (const [i, prefix] of prefixes.entries()) {
       const gateway = gateways[i] ?? prefixAddress(prefix)
@@ -83,11 +89,14 @@ export class AddressPool {
       for (const address of addresses) if (prefixContains(prefix, address)) count++
       return count
     }
+    const host = hostAddressOf(this.#network, prefix)
+    const never = inside(this.#reserved) + (host === undefined ? 0 : 1)
     this.#blocks.set(prefix, {
       prefix,
       first,
       last,
-      usable: last - first + 1n - BigInt(inside(this.#reserved)),
+      host,
+      usable: last - first + 1n - BigInt(never),
       taken: inside(new Set([...this.#used.keys(), ...this.#promised, ...this.#excluded])),
       resting: inside(this.#resting.keys()),
       cursor: first,
@@ -101,6 +110,12 @@ export class AddressPool {
       if (this.#blocks.has(prefix)) return prefix
     }
     return undefined
+  }
+
+  /** True for the address that this host has itself in one of its blocks. */
+  isHostAddress(address: IP): boolean {
+    const prefix = this.blockOf(address)
+    return prefix !== undefined && this.#blocks.get(prefix)?.host === address
   }
 
   /** Own blocks inside `prefix`. */
@@ -150,7 +165,8 @@ export class AddressPool {
     for (let step = 0n; step < size; step++) {
       const number = block.first + ((block.cursor - block.first + step) % size)
       const address = ipFromNumber(number, family)
-      if (this.#reserved.has(address) || this.#resting.has(address)) continue
+      if (this.#reserved.has(address) || address === block.host) continue
+      if (this.#resting.has(address)) continue
       if (this.#kept.has(address) || this.holderOf(address) !== undefined) continue
       if (!mayBe(address)) continue
       block.cursor = number === block.last ? block.first : number + 1n
@@ -163,6 +179,7 @@ export class AddressPool {
   #longestRested(prefix: Prefix): IP | undefined {
     for (const address of this.#resting.keys()) {
       if (!prefixContains(prefix, address) || this.blockOf(address) === undefined) continue
+      if (this.isHostAddress(address)) continue
       if (this.#kept.has(address) || this.holderOf(address) !== undefined) continue
       this.promise(address)
       return address

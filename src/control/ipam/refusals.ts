@@ -14,6 +14,15 @@ export function inUse(network: Network, address: IP, who: string): NetworkError 
   })
 }
 
+/** A host has the address for itself. */
+export function isHosts(network: Network, address: IP, host: string): NetworkError {
+  return new NetworkError(
+    'already-exists',
+    `Cannot use ${address}: it is the address of host ${host} in this network`,
+    { details: { network: network.name, address } },
+  )
+}
+
 /** The store does not answer, and what this host owns is used up. */
 export function unreachable(
   network: Network,
@@ -39,18 +48,19 @@ export function isReserved(network: Network, address: IP, name: string): Network
   )
 }
 
-/** Nothing is left: `inUse` are the addresses somebody has. */
+/** Nothing is left: `inUse` are the addresses somebody has, `hosts` those that hosts have themselves. */
 export function exhausted(
   network: Network,
   prefixes: readonly Prefix[],
   inUse: ReadonlySet<IP>,
+  hosts: readonly IP[],
 ): NetworkError {
   const text = prefixes.join(' and ')
-  const total = prefixes.reduce((sum, p) => sum + usableCount(p, gatewayOf(network, p)), 0n)
-  let used = 0
-  for (const address of inUse) {
-    if (prefixes.some((prefix) => prefixContains(prefix, address))) used++
-  }
+  const inside = (address: IP): boolean =>
+    prefixes.some((prefix) => prefixContains(prefix, address))
+  const all = prefixes.reduce((sum, p) => sum + usableCount(p, gatewayOf(network, p)), 0n)
+  const total = all - BigInt(hosts.filter(inside).length)
+  const used = [...inUse].filter(inside).length
   const message =
     BigInt(used) >= total
       ? `Cannot allocate from ${text}: all ${total} addresses are in use`

@@ -7,6 +7,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
+import { hostAddressOf } from '../../model/host-address.ts'
 import { parseKey, ROOT } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { IP } from '../../net/ip.ts'
@@ -127,6 +128,26 @@ export class Territory implements AsyncDisposable {
       if (owner !== undefined) return owner
     }
     return undefined
+  }
+
+  /** The host whose own address in the network this is, as far as is known. */
+  hostWith(network: Network, address: IP): string | undefined {
+    const { blocks, foreignBlocks } = this.holding(network.id)
+    const prefix = prefixOf(network, address)
+    for (const block of prefix === undefined ? [] : coveringBlocks(prefix, address)) {
+      const owner = blocks.has(block) ? this.#deps.hostId : foreignBlocks.get(block)
+      if (owner === undefined) continue
+      return hostAddressOf(network, block) === address ? owner : undefined
+    }
+    return undefined
+  }
+
+  /** Addresses that hosts have themselves in their blocks of the network, as far as is known. */
+  hostAddresses(network: Network): readonly IP[] {
+    const { blocks, foreignBlocks } = this.holding(network.id)
+    return [...blocks, ...foreignBlocks.keys()].flatMap(
+      (block) => hostAddressOf(network, block) ?? [],
+    )
   }
 
   /** What is claimed of one prefix, by anybody. */
