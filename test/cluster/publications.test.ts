@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import type { Cluster } from '../../src/lab/cluster.ts'
-import { parseIP } from '../../src/net/ip.ts'
+import { containerPath } from '../../src/lab/paths.ts'
+import { ip as ipOf } from '../../src/net/testing.ts'
 import { openSocket, type Socket } from '../kernel/datapath/sockets.ts'
 import {
   addressOf,
@@ -33,8 +34,7 @@ async function ports(cluster: Cluster, host = 'h1'): Promise<readonly string[]> 
 
 /** A server of this process in a host, on every IPv4 address. */
 function occupy(cluster: Cluster, protocol: 'tcp' | 'udp', port: number): Socket {
-  const every = parseIP('0.0.0.0')
-  if (every === undefined) throw new Error('0.0.0.0 does not parse')
+  const every = ipOf('0.0.0.0')
   const socket = openSocket({ path: cluster.lab.netns('h1') }, protocol, every).bind(every, port)
   return protocol === 'tcp' ? socket.listen() : socket
 }
@@ -72,6 +72,35 @@ withTwoHosts('ports are shown with who can reach them, on every host', async (cl
   assert.match(await cluster.carrick('h2', 'publish', 'ls'), /127\.0\.0\.1 .* host h1 only/)
   const endpoint = await cluster.carrick('h1', 'endpoint', 'get', 'web')
   assert.match(endpoint, /8080\/tcp->80,9000-9002\/tcp->1-3,127\.0\.0\.1:5353\/udp->53/)
+})
+
+withTwoHosts('a port leads to its container, and the client keeps its address', async (cluster) => {
+  const { lab } = cluster
+  const { spec } = await cluster.json<{ spec: { addresses: string[] } }>(
+    ...(['h1', 'endpoint', 'get', 'web'] as const),
+  )
+  const [h1, h2] = [{ path: lab.netns('h1') }, { path: lab.netns('h2') }]
+  for (const [i, family] of ([4, 6] as const).entries()) {
+    const server = ipOf(spec.addresses[i] ?? '')
+    using listener = openSocket({ path: containerPath(lab.name, 'h1', 'web') }, 'tcp', server)
+    listener.bind(server, 80).listen()
+    const to = ipOf(addressOf(lab, 'h1', family))
+    const loopback = ipOf(family === 4 ? '127.0.0.1' : '::1')
+    for (const [name, from, address] of [
+      ['h2', h2, to],
+      ['h1', h1, to],
+      ['h1 by loopback', h1, loopback],
+    ] as const) {
+      using client = openSocket(from, 'tcp', address)
+      assert.ok(client.connect(address, 8080), `${name} reaches ${address}`)
+      using accepted = listener.accept()
+      if (name === 'h2') {
+        assert.match(accepted.peer(), new RegExp(`^${addressOf(lab, 'h2', family)} `))
+      }
+      client.send(Buffer.from(name))
+      assert.equal(Buffer.from(accepted.receive(new Uint8Array(99)) ?? []).toString(), name)
+    }
+  }
 })
 
 withTwoHosts('a chosen port is shown, and free', async (cluster) => {
