@@ -34,16 +34,18 @@ withThreeHosts(
 )
 
 withThreeHosts(
-  'a released address rests before it is given again, but may be wished for',
+  'a released address rests before others are given it, but may be wished for',
   async (cluster) => {
     await createNetwork(cluster, 'green', ['--subnet', '10.81.0.0/16'])
     const container = await cluster.lab.container('h2', 'again')
     const seen = new Set<string>()
     for (let i = 0; i < 4; i++) {
-      const { addresses } = await cluster.attachContainer('green', container)
+      // A name of its own each time: the same would get its former address.
+      const named = { ...container, name: `again${i}` }
+      const { addresses } = await cluster.attachContainer('green', named)
       assert.ok(!seen.has(addresses[0] ?? ''), `${addresses[0]} came back at once`)
       seen.add(addresses[0] ?? '')
-      await cluster.carrick('h2', 'detach', 'again')
+      await cluster.carrick('h2', 'detach', named.name)
     }
     const [wish = ''] = seen
     const wished = await cluster.attachContainer('green', container, '--ip', wish)

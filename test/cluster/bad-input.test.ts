@@ -59,7 +59,7 @@ const NETWORKS: readonly Mistake[] = [
   },
   {
     what: 'a subnet may not overlap that of another network that travels without a number',
-    command: 'network create x --subnet 10.80.9.0/24',
+    command: 'network create x --subnet 10.80.9.0/24 --force',
     exit: STATE,
     words: ['10.80.9.0/24', '10.80.0.0/16', 'blue', /hint: .*--carrier vxlan/],
   },
@@ -246,19 +246,119 @@ const ENDPOINTS: readonly Mistake[] = [
   },
 ]
 
+const RESERVATIONS: readonly Mistake[] = [
+  {
+    what: 'a reservation outside the pool',
+    command: 'reserve blue db 10.81.0.9',
+    exit: INVALID,
+    words: ['10.81.0.9', '10.80.0.0/16'],
+  },
+  {
+    what: 'a reservation of an address somebody has',
+    command: 'reserve blue db 10.80.3.3',
+    exit: STATE,
+    words: ['10.80.3.3', 'endpoint web on host h1', /^hint: /m],
+  },
+  {
+    what: "a reservation of what another host's endpoint has",
+    command: 'reserve blue db 10.80.4.4',
+    exit: STATE,
+    words: ['10.80.4.4', 'endpoint far on host h2'],
+  },
+  {
+    what: 'a reservation of what is reserved',
+    command: 'reserve blue db 10.80.7.7',
+    exit: STATE,
+    words: ['10.80.7.7', 'reserved for kept'],
+  },
+  {
+    what: 'a second reservation of a family',
+    command: 'reserve blue kept 10.80.7.8',
+    exit: STATE,
+    words: ['10.80.7.7', 'kept', /^hint: carrick reserve rm blue kept$/m],
+  },
+  {
+    what: 'two addresses of a family in one reservation',
+    command: 'reserve blue db 10.80.8.8 10.80.8.9',
+    exit: INVALID,
+    words: ['10.80.8.9', 'second address of the family'],
+  },
+  {
+    what: 'a reservation of the gateway',
+    command: 'reserve blue db 10.80.0.1',
+    exit: INVALID,
+    words: ['10.80.0.1 is the gateway'],
+  },
+  {
+    what: 'a reservation of the network address',
+    command: 'reserve blue db 10.80.0.0',
+    exit: INVALID,
+    words: ['10.80.0.0 is the network address'],
+  },
+  {
+    what: 'a reservation of the broadcast address',
+    command: 'reserve blue db 10.80.255.255',
+    exit: INVALID,
+    words: ['10.80.255.255 is the broadcast address'],
+  },
+  {
+    what: 'a reservation of no address',
+    command: 'reserve blue db ten',
+    exit: INVALID,
+    words: ['"ten" is not an address'],
+  },
+  {
+    what: 'a reservation for no name',
+    command: 'reserve blue D_B 10.80.8.8',
+    exit: INVALID,
+    words: ['"D_B" is not a name'],
+  },
+  {
+    what: 'a reservation in no network',
+    command: 'reserve nowhere db 10.80.8.8',
+    exit: NOT_FOUND,
+    words: ['nowhere'],
+  },
+  {
+    what: 'a reservation that is not there',
+    command: 'reserve rm blue nobody',
+    exit: NOT_FOUND,
+    words: ['nobody', /^hint: carrick reserve ls blue$/m],
+  },
+  {
+    what: 'a wish for what is reserved for another name',
+    command: 'attach blue --netns spare --ip 10.80.7.7',
+    exit: STATE,
+    words: ['10.80.7.7', 'reserved', 'kept'],
+  },
+  {
+    what: 'a suggestion of no size',
+    command: 'ipam suggest --size 31',
+    exit: INVALID,
+    words: ['/31', '/8 to /30'],
+  },
+  {
+    what: 'fill levels of no network',
+    command: 'ipam show nowhere',
+    exit: NOT_FOUND,
+    words: ['nowhere'],
+  },
+]
+
 const withTwoHosts = sharedCluster({ hosts: 2 })
 
 withTwoHosts('a network to make mistakes with', async (cluster) => {
   await createNetwork(cluster, 'blue', ['--subnet', '10.80.0.0/16', '--subnet', 'fd80::/48'])
   await cluster.attach('blue', 'h1', 'web', '--ip', '10.80.3.3')
   await cluster.attach('blue', 'h2', 'far', '--ip', '10.80.4.4')
+  await cluster.carrick('h1', 'reserve', 'blue', 'kept', '10.80.7.7')
   const spare = await cluster.lab.container('h1', 'spare')
   await cluster.lab.runIn(spare, ['ip', 'link', 'add', 'mine', 'type', 'veth'])
   await shell(cluster, 'h1', 'touch /run/netns/file')
   await knows(cluster, 'h1', 'far')
 })
 
-for (const mistake of [...NETWORKS, ...ENDPOINTS]) {
+for (const mistake of [...NETWORKS, ...ENDPOINTS, ...RESERVATIONS]) {
   withTwoHosts(`refused: ${mistake.what}`, async (cluster) => {
     const before = await everything(cluster)
     const argv = ['sh', '-c', `exec ${cluster.executable} ${mistake.command}`]
