@@ -37,6 +37,7 @@ import { killAt } from './lib/failpoint.ts'
 import type { Log } from './lib/log.ts'
 import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
+import { PROBE_PORT } from './model/probe-network.ts'
 import { readMembership, setStateAside, writeMembership } from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
 import { openSharedStore } from './store/shared.ts'
@@ -234,9 +235,8 @@ async function runParts(
   const paths = new Paths({
     replica,
     self,
-    open: (address, onDatagram) => openUdp({ address, port: settings.probePort, onDatagram }),
+    open: (address, onDatagram) => openUdp({ address, port: PROBE_PORT, onDatagram }),
     onNews: (body) => shared.hear(body),
-    port: settings.probePort,
     periodMs: settings.probePeriodMs,
     clock,
     random: () => randomBytes(4).readUInt32BE(),

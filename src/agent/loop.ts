@@ -170,7 +170,7 @@ export class Loop {
         this.#everything = true
         break
       case 'network':
-        this.#dirty.add('base').add(`network/${change.id}`)
+        this.#dirty.add('base').add('probes').add(`network/${change.id}`)
         for (const endpoint of replica.endpointsOf(change.id)) {
           this.#dirty.add(`endpoint/${endpoint.id}`)
         }
@@ -182,7 +182,7 @@ export class Loop {
           this.#markOwn()
           break
         }
-        this.#dirty.add(`host/${change.id}`)
+        this.#dirty.add('probes').add(`host/${change.id}`)
         for (const endpoint of replica.endpoints()) {
           if (endpoint.hostId === change.id) this.#dirty.add(`endpoint/${endpoint.id}`)
         }
@@ -221,7 +221,7 @@ export class Loop {
   /** What depends on how this host itself is reached: all but the entries of others' endpoints. */
   #markOwn(): void {
     const { replica } = this.#options
-    this.#dirty.add('base')
+    this.#dirty.add('base').add('probes')
     for (const host of replica.hosts()) this.#dirty.add(`host/${host.id}`)
     for (const network of replica.networks()) this.#dirty.add(`network/${network.id}`)
     for (const endpoint of replica.ownEndpoints()) this.#dirty.add(`endpoint/${endpoint.id}`)

@@ -13,6 +13,7 @@ import {
   planNetwork,
   planObjects,
 } from '../plan/plan.ts'
+import { planProbes } from '../plan/probes.ts'
 import { planPublication } from '../plan/publication.ts'
 import type { Replica } from '../store/replica/replica.ts'
 
@@ -68,6 +69,8 @@ export class Planner {
         return planBase(self(), underlayDevices(), replica.networks(), packetMarkMask)
       case 'gateways':
         return planGateways(byId(replica.networks()), this.#indexes())
+      case 'probes':
+        return planProbes(self(), replica.hosts(), replica.networks(), packetMarkMask)
       case 'network':
         return this.#planNetwork(id)
       case 'publication':

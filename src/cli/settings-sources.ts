@@ -154,9 +154,5 @@ function disagreements(settings: Settings): FieldError[] {
   if (settings.listen.port === settings.joinListen.port) {
     wrong.push({ pointer: 'joinListen', message: 'it has the port of listen' })
   }
-  const { probePort, vxlanPort, listen, joinListen } = settings
-  if ([vxlanPort, listen.port, joinListen.port].includes(probePort)) {
-    wrong.push({ pointer: 'probePort', message: 'another setting has the port' })
-  }
   return wrong
 }

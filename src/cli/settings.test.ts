@@ -39,7 +39,6 @@ test('without anything, the defaults of the conventions', () => {
     joinListen: { address: '', port: 7441 },
     vxlanPort: 4789,
     packetMarkMask: DEFAULT_MARK_MASK,
-    probePort: 7442,
     probePeriodMs: 300_000,
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',

@@ -85,7 +85,6 @@ export const Settings = z.strictObject({
   listen: listen.describe('Where the embedded store is served to hosts that joined'),
   joinListen: listen.describe('Where hosts with a token ask to join'),
   vxlanPort: port.describe('UDP port of VXLAN, the same on all hosts'),
-  probePort: port.describe('UDP and TCP port where hosts probe their paths, the same on all hosts'),
   probePeriodMs: durationMs.describe('How often the path to each host is probed'),
   packetMarkMask: markMask.describe(
     'Ten contiguous bits of the packet mark that nobody else on this host uses',
@@ -127,7 +126,6 @@ export function defaultSettings(
     listen: ':7440',
     joinListen: ':7441',
     vxlanPort: '4789',
-    probePort: '7442',
     probePeriodMs: '5m',
     packetMarkMask: '0xffc00000',
     bpfDir: '/sys/fs/bpf/carrick',

@@ -36,7 +36,7 @@ export function printWanted(wanted: Wanted): string {
     case 'config':
       return `config fabric ${wanted.fabricMac} vxlan ${wanted.vxlanDevice} port ${wanted.vxlanPort}${wanted.addresses.map((address) => ` local ${address}`).join('')}${wanted.direct ? ' direct' : ''} marks ${hex(wanted.packetMarkMask)}`
     case 'network':
-      return `network ${wanted.vni} ${wanted.prefixes.map((prefix, i) => `${prefix} gateway ${wanted.gateways[i]}`).join(' ')}${wanted.gateway === undefined ? '' : ` dev ${wanted.gateway.device} mark ${hex(wanted.gateway.mark)}`}${wanted.openMetadata ? ' metadata' : ''}`
+      return `network ${wanted.vni} ${wanted.prefixes.map((prefix, i) => `${prefix}${wanted.gateways[i] === undefined ? '' : ` gateway ${wanted.gateways[i]}`}`).join(' ')}${wanted.gateway === undefined ? '' : ` dev ${wanted.gateway.device} mark ${hex(wanted.gateway.mark)}`}${wanted.openMetadata ? ' metadata' : ''}`
     case 'direct-prefix':
       return `direct ${wanted.prefix} network ${wanted.vni}`
     case 'peer':

@@ -33,6 +33,9 @@ export const MARK = {
   /** A pair that does nothing but keep the shared blocks alive when no other device is in them. */
   anchorDevice: 'ckan0',
   anchorPeer: 'ckan0p',
+  /** The gateway of the network in which hosts probe their paths. */
+  probeDevice: 'ckprobe',
+  probePeer: 'ckprobeh',
   /** tc block shared by all endpoint devices: one filter serves them all. linux/rtnetlink.h TCA_INGRESS_BLOCK */
   endpointBlock: 0xca10,
   /** The same for what the host's stack sends into gateway devices. TCA_EGRESS_BLOCK */

@@ -9,6 +9,9 @@ import { addressAt, type Prefix, parsePrefix } from '../net/prefix.ts'
 /** The last but one; the counter from which networks are numbered does not get there. RFC 7348 §5 */
 export const PROBE_VNI = 0xfffffe
 
+/** Where every host answers, by UDP and TCP; at its underlay addresses too, for ways without an outer header. */
+export const PROBE_PORT = 7442
+
 /** A range of our own among unique local addresses. RFC 4193 */
 export const PROBE_PREFIX: Prefix = probePrefix()
 

@@ -18,7 +18,9 @@ import { planVeth } from './attachments/veth.ts'
 import { acceptsDirect, acceptsRemote, carrierPlan, carriersOf } from './carriers/carrier.ts'
 import { gatewayOf, type NetworkPlace, planGateway, wantsGateway } from './gateway.ts'
 import { gatewayIndexes } from './gateway-index.ts'
+import { planPassage } from './passage.ts'
 import { type PathLimit, type PathLimits, sumsInSoftware } from './paths.ts'
+import { planProbes } from './probes.ts'
 import { planPublication } from './publication.ts'
 
 /** What is known of the cluster, and of this host's place in it. */
@@ -52,6 +54,7 @@ export function* planObjects(
   const indexes = gatewayIndexes(gatewayNetworks(snapshot))
   yield ['base', planBase(self, underlayDevices, networks.values(), packetMarkMask)]
   yield ['gateways', planGateways(networks, indexes)]
+  yield ['probes', planProbes(self, hosts.values(), networks.values(), packetMarkMask)]
   for (const network of networks.values()) {
     const place = {
       hostId: self.id,
@@ -99,8 +102,7 @@ export function planBase(
   networks: Iterable<Network>,
   packetMarkMask: number,
 ): readonly Wanted[] {
-  let direct = false
-  for (const network of networks) direct ||= acceptsDirect(network)
+  const all = [...networks]
   const { unchecked } = packetMarks(packetMarkMask)
   const closing = { kind: 'host-rule', priority: MARK.closingRulePriority } as const
   return [
@@ -111,6 +113,7 @@ export function planBase(
       packetMarkMask,
       vxlanPort: self.vxlanPort,
     },
+    ...planPassage(all, packetMarkMask),
     // What the table has not looked at goes nowhere: it is missing.
     { ...closing, family: 4, mark: unchecked, mask: unchecked },
     { ...closing, family: 6, mark: unchecked, mask: unchecked },
@@ -121,7 +124,7 @@ export function planBase(
       vxlanPort: self.vxlanPort,
       vxlanDevice: MARK.vxlanDevice,
       addresses: self.underlay.map(({ address }) => address),
-      direct,
+      direct: all.some(acceptsDirect),
       packetMarkMask,
     },
     {

@@ -21,7 +21,7 @@ export function planProbes(
   networks: Iterable<Network>,
   packetMarkMask: number,
 ): readonly Wanted[] {
-  const others = [...hosts].filter(({ id }) => id !== self.id)
+  const others = [...hosts].filter(({ id }) => id !== self.id).sort((a, b) => a.index - b.index)
   if (others.length === 0 || !encapsulates(networks)) return []
   const device = MARK.probeDevice
   const own = probeAddress(self.index)

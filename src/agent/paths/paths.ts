@@ -9,7 +9,7 @@ import { isNetworkError, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Host } from '../../model/host.ts'
 import type { PathReport } from '../../model/path.ts'
-import { probeAddress } from '../../model/probe-network.ts'
+import { PROBE_PORT, probeAddress } from '../../model/probe-network.ts'
 import { familyOf, type IP } from '../../net/ip.ts'
 import { limitsOf, type PathLimits } from '../../plan/paths.ts'
 import type { Replica } from '../../store/replica/replica.ts'
@@ -26,8 +26,6 @@ export interface PathsOptions {
   readonly open: OpenMailbox
   /** Is told of news from other hosts, who prove themselves in it. */
   readonly onNews: (body: Uint8Array) => void
-  /** Where every host takes streams. */
-  readonly port: number
   /** Each way is looked at this often, a little more or less. */
   readonly periodMs: number
   readonly clock: Clock
@@ -74,10 +72,11 @@ export class Paths {
 
   constructor(options: PathsOptions) {
     this.#options = options
-    const { open, port, onNews, random, log, signal } = options
+    const { open, onNews, random, log, signal } = options
     const isMember = (address: IP): boolean => this.#members.has(address)
-    this.#post = new Post({ open, port, isMember, onNews, random })
-    const openDoor = (address: IP): Promise<StreamDoor> => openStreamDoor(address, port, isMember)
+    this.#post = new Post({ open, port: PROBE_PORT, isMember, onNews, random })
+    const openDoor = (address: IP): Promise<StreamDoor> =>
+      openStreamDoor(address, PROBE_PORT, isMember)
     this.#doors = new Doors({ post: this.#post, openDoor, log, signal })
   }
 
@@ -277,7 +276,7 @@ export class Paths {
   }
 
   #linkOf(way: Way): PathLink {
-    const { port, clock, random } = this.#options
+    const { clock, random } = this.#options
     const post = this.#post
     const { target } = way
     const { local, remote, overheadBytes } = target
@@ -290,7 +289,7 @@ export class Paths {
         if (passed) way.rttMs = clock.monotonicMs() - startMs
         return passed
       },
-      stream: () => streamTo({ local, remote, port }, random(), STREAM_MS),
+      stream: () => streamTo({ local, remote, port: PROBE_PORT }, random(), STREAM_MS),
     }
   }
 

@@ -21,6 +21,7 @@
 import { packetMarks } from '../../hoststate/marks.ts'
 import type { Ruleset } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
+import { PROBE_PORT } from '../../model/probe-network.ts'
 
 /** Sets and maps whose elements come and go: name and type, in nft's language. */
 const SETS = {
@@ -96,6 +97,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
   const from = `meta iifgroup ${MARK.gatewayGroup}`
   const to = `meta oifgroup ${MARK.gatewayGroup}`
   const elsewhere = `meta iifgroup != ${MARK.gatewayGroup}`
+  const probes = `iifname "${MARK.probeDevice}"`
   const index = `meta mark & ${hex(marks.indexMask)}`
   const clear = (bits: number): string => `meta mark set meta mark & ${hex(~bits)}`
   const pass = `meta mark set meta mark | ${hex(marks.passed)}`
@@ -196,7 +198,14 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
     {
       name: 'input',
       hook: 'type filter hook input priority -10',
-      rules: [`${elsewhere} udp dport ${vxlanPort} ${pass}`],
+      rules: [
+        `${elsewhere} udp dport ${vxlanPort} ${pass}`,
+        // Other hosts ask there what passes between them and this one, and nothing else.
+        `${probes} udp dport ${PROBE_PORT} ${pass} accept`,
+        `${probes} tcp dport ${PROBE_PORT} ${pass} accept`,
+        `${probes} ct state established,related ${pass} accept`,
+        `${probes} counter drop`,
+      ],
     },
     // Without rules: so that equal tuples of two networks with equal prefixes get ports of their own here.
     { name: 'distinct', hook: 'type nat hook input priority 100', rules: [] },
