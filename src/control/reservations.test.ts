@@ -146,6 +146,7 @@ for (const { why, name = 'web', addresses, code, message } of [
   },
   { why: 'broadcast', addresses: ['10.81.255.255'], code: 'invalid', message: /the broadcast/ },
   { why: 'gateway', addresses: ['10.81.0.1'], code: 'invalid', message: /the gateway/ },
+  { why: 'host address', addresses: ['10.81.0.63'], code: 'invalid', message: /host/ },
   { why: 'no address', addresses: ['x'], code: 'invalid', message: /"x" is not an address/ },
   { why: 'none', addresses: [], code: 'invalid', message: /at least one/ },
   {

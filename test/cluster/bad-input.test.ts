@@ -302,6 +302,12 @@ const RESERVATIONS: readonly Mistake[] = [
     words: ['10.80.255.255 is the broadcast address'],
   },
   {
+    what: "a reservation of what is a host's own address",
+    command: 'reserve blue db 10.80.0.63',
+    exit: INVALID,
+    words: ['10.80.0.63', 'host'],
+  },
+  {
     what: 'a reservation of no address',
     command: 'reserve blue db ten',
     exit: INVALID,
