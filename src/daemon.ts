@@ -258,7 +258,10 @@ async function runParts(
   })
   journal.subscribe(() => killAt(failpoint)('commit'))
 
-  dataplane.onFacts((facts) => publisher.setFacts(facts))
+  dataplane.onFacts((facts) => {
+    replica.setOwnFacts(facts)
+    publisher.setFacts(facts)
+  })
   paths.onChange(() => loop.lookAtPaths())
   underlay.onChange(() => void moved().catch(fail))
   dataplane.onUnderlay((found) => underlay.follow(found))

@@ -11,7 +11,7 @@ import { isNetworkError, messageOf, NetworkError } from '../../lib/errors.ts'
 import type { Random } from '../../lib/ids.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
-import type { Host } from '../../model/host.ts'
+import type { Host, HostFacts } from '../../model/host.ts'
 import { HOST_RECORD_ROOTS, keys, type ParsedKey, parseKey, ROOT } from '../../model/keys.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
 import type { KeyRange, KeyValue, Store, WatchBatch } from '../store.ts'
@@ -46,6 +46,8 @@ export interface LiveReplica extends Replica, AsyncDisposable {
   readonly ready: Promise<void>
   /** Is called after every complete listing of the store: the connection is new, or five minutes passed. */
   onListed(listener: () => void): () => void
+  /** Shows this host's facts at once; publishing them is somebody else's business. */
+  setOwnFacts(facts: HostFacts): void
 }
 
 /** Starts a replica; it ends with the signal or when disposed, and then writes its copy. */
@@ -78,6 +80,8 @@ class Follower implements LiveReplica {
   readonly #task: Promise<void>
   /** This host's record as the journal has it, and as the store has it. */
   #ownHost: { readonly journal?: Host | undefined; readonly store?: Host | undefined } = {}
+  /** What this host's kernel said last: true before it is published. */
+  #ownFacts: HostFacts | undefined
   #complete = false
   #connected = false
   #revision = 0
@@ -117,7 +121,8 @@ class Follower implements LiveReplica {
   host = (id: string) => this.#tables.hosts.get(id)
   hosts = () => this.#tables.hosts.values()
   alive = (id: string) => this.#tables.alive.get(id)
-  facts = (id: string) => this.#tables.facts.get(id)
+  facts = (id: string) =>
+    (id === this.hostId ? this.#ownFacts : undefined) ?? this.#tables.facts.get(id)
   status = (id: string) => this.#tables.status.get(id)
   endpoint = (id: string) => this.#tables.endpoints.get(id)
   endpoints = (): Iterable<Endpoint | PublishedEndpoint> => this.#tables.endpoints.values()
@@ -138,6 +143,11 @@ class Follower implements LiveReplica {
   subscribe(listener: (changes: readonly ReplicaChange[]) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
+  }
+
+  setOwnFacts(facts: HostFacts): void {
+    this.#ownFacts = facts
+    this.#tell([{ kind: 'facts', id: this.hostId }])
   }
 
   onListed(listener: () => void): () => void {
