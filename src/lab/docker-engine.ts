@@ -127,8 +127,10 @@ export class DockerEngine {
   async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const daemon = this.#daemon
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return
-    daemon.kill(signal)
-    await once(daemon, 'exit')
+    const ended = once(daemon, 'exit')
+    // nsenter waits for its child, the daemon, and passes no signal on.
+    for (const pid of childrenOf(daemon.pid)) process.kill(pid, signal)
+    await ended
   }
 
   /** The first process of the namespace, as the machine counts. */
@@ -169,6 +171,11 @@ export function engineProblem(): string | undefined {
 function innermostPid(pid: string): number {
   const line = /^NSpid:\s+(.*)$/m.exec(textOf(`/proc/${pid}/status`))?.[1]
   return Number(line?.split(/\s+/).at(-1))
+}
+
+function childrenOf(pid: number | undefined): readonly number[] {
+  const text = textOf(`/proc/${pid}/task/${pid}/children`).trim()
+  return text === '' ? [] : text.split(' ').map(Number)
 }
 
 /** A file's text; empty for one that is gone, as processes' files may be at any time. */
