@@ -316,18 +316,15 @@ export class Engine {
     if (!SPREAD_KINDS.includes(kind) || !this.#synced || this.#steps.has(kind)) return
     const stepMs = Math.min(LONGEST_STEP_MS, this.#auditPeriodMs / STEPS_PER_PERIOD)
     const keys = this.#reconciler.keysOf(kind)
-    const size = Math.ceil((keys.length * stepMs) / this.#auditPeriodMs)
-    const next = (from: number): void => {
-      const part = keys.slice(from, from + size)
+    const size = Math.ceil((this.#reconciler.countOf(kind) * stepMs) / this.#auditPeriodMs)
+    const next = (): void => {
+      const part = take(keys, size)
       this.#steps.delete(kind)
       if (part.length === 0) return
       this.#tell(this.#reconciler.audit({ kind, keys: part }))
-      this.#steps.set(
-        kind,
-        setTimeout(() => next(from + size), stepMs),
-      )
+      this.#steps.set(kind, setTimeout(next, stepMs))
     }
-    next(0)
+    next()
   }
 
   #leave(): void {
@@ -345,4 +342,15 @@ export class Engine {
 
 function isSound(want: Veth, link: Link | undefined): boolean {
   return link?.up === true && link.group === MARK.endpointGroup && link.mtuBytes === want.mtuBytes
+}
+
+/** The next few of what is left. */
+function take<T>(items: Iterator<T>, count: number): readonly T[] {
+  const taken: T[] = []
+  while (taken.length < count) {
+    const { done, value } = items.next()
+    if (done === true) break
+    taken.push(value)
+  }
+  return taken
 }

@@ -10,7 +10,9 @@
 import type { Kind, ObjectKey, Wanted } from '../hoststate/state.ts'
 import { KIND_ORDER, keyOf } from '../hoststate/state.ts'
 import { isNetworkError, messageOf, NetworkError } from '../lib/errors.ts'
+import { PackedMap } from '../lib/packed-map.ts'
 import type { Resource, Resources } from './resource.ts'
+import { type Claim, type Slot, Slots, sameData } from './slots.ts'
 
 export interface ObjectChange {
   readonly object: ObjectKey
@@ -39,25 +41,11 @@ export type AuditScope =
 /** Object under which failures are told that no object asked for: leftovers that cannot be removed. */
 const NOBODY: ObjectKey = 'leftover'
 
-interface Claim {
-  readonly object: ObjectKey
-  readonly want: Wanted
-}
-
-/** One `(kind, key)`. There are tens of thousands, nearly all claimed by one object: no list for one. */
-interface Slot {
-  /** The claim of the greatest object key; undefined when nobody claims it any more. */
-  claim: Claim | undefined
-  /** The claims of the others. */
-  others: readonly Claim[] | undefined
-  /** What was last put and is believed to be there. */
-  applied: Wanted | undefined
-}
-
 export class Reconciler {
   readonly #resources: Resources
-  readonly #slots = new Map<Kind, Map<string, Slot>>(KIND_ORDER.map((kind) => [kind, new Map()]))
-  readonly #objects = new Map<ObjectKey, readonly Wanted[]>()
+  readonly #slots = new Map<Kind, Slots>(KIND_ORDER.map((kind) => [kind, new Slots()]))
+  /** What each object claims: a list of kinds and keys. */
+  readonly #claimed = new PackedMap()
   readonly #announced = new Set<ObjectKey>()
 
   readonly #onStep: (step: string) => void
@@ -93,7 +81,7 @@ export class Reconciler {
    */
   resync(spareOthers = false): Repair {
     const touched = new Map<Kind, Set<string>>()
-    for (const object of [...this.#objects.keys()]) {
+    for (const object of this.#claimed.keys()) {
       if (!this.#announced.has(object)) this.#claim({ object, wanted: [] }, touched)
     }
     this.#announced.clear()
@@ -102,14 +90,12 @@ export class Reconciler {
 
   /** Puts everything again that the object wants who wants the thing at this key. */
   reapply(kind: Kind, key: string): readonly Failure[] {
-    const slot = this.#slotsOf(kind).get(key)
-    const object = slot?.claim?.object
+    const object = this.#slotsOf(kind).get(key)?.claim?.object
     if (object === undefined) return []
     const touched = new Map<Kind, Set<string>>()
-    for (const want of this.#objects.get(object) ?? []) {
-      const each = this.#slotsOf(want.kind).get(keyOf(want))
-      if (each !== undefined) each.applied = undefined
-      touch(touched, want.kind, keyOf(want))
+    for (const [eachKind, eachKey] of this.#claimedBy(object)) {
+      this.#believe(eachKind, eachKey, undefined)
+      touch(touched, eachKind, eachKey)
     }
     return this.#settle(touched)
   }
@@ -135,9 +121,14 @@ export class Reconciler {
     return { repaired, failures: [...failures, ...this.#settle(touched)] }
   }
 
-  /** Keys of what is wanted of one kind now. */
-  keysOf(kind: Kind): readonly string[] {
-    return [...this.#slotsOf(kind).keys()]
+  /** How many things of one kind are wanted or there. */
+  countOf(kind: Kind): number {
+    return this.#slotsOf(kind).size
+  }
+
+  /** Keys of what is wanted of one kind or there; what comes meanwhile may be left out. */
+  keysOf(kind: Kind): Iterator<string> {
+    return this.#slotsOf(kind).keys()
   }
 
   /** The thing wanted at a key, if any. */
@@ -147,22 +138,32 @@ export class Reconciler {
   }
 
   #claim({ object, wanted }: ObjectChange, touched: Map<Kind, Set<string>>): void {
-    for (const old of this.#objects.get(object) ?? []) {
-      const slot = this.#slotsOf(old.kind).get(keyOf(old))
-      if (slot !== undefined) withdraw(slot, object)
-      touch(touched, old.kind, keyOf(old))
+    for (const [kind, key] of this.#claimedBy(object)) {
+      const slots = this.#slotsOf(kind)
+      const slot = slots.get(key)
+      if (slot !== undefined) slots.set(key, withdraw(slot, object))
+      touch(touched, kind, key)
     }
     for (const want of wanted) {
       const slots = this.#slotsOf(want.kind)
       const key = keyOf(want)
-      const slot = slots.get(key)
-      const claim = { object, want }
-      if (slot === undefined) slots.set(key, { claim, others: undefined, applied: undefined })
-      else enter(slot, claim)
+      slots.set(key, enter(slots.get(key) ?? EMPTY, { object, want }))
       touch(touched, want.kind, key)
     }
-    if (wanted.length === 0) this.#objects.delete(object)
-    else this.#objects.set(object, wanted)
+    if (wanted.length === 0) this.#claimed.delete(object)
+    else this.#claimed.set(object, JSON.stringify(wanted.map((want) => [want.kind, keyOf(want)])))
+  }
+
+  #claimedBy(object: ObjectKey): readonly (readonly [Kind, string])[] {
+    const claimed = this.#claimed.get(object)
+    return claimed === undefined ? [] : JSON.parse(claimed) // written by #claim()
+  }
+
+  /** Remembers what stands at a key, if there is a slot for it. */
+  #believe(kind: Kind, key: string, applied: Wanted | undefined): void {
+    const slots = this.#slotsOf(kind)
+    const slot = slots.get(key)
+    if (slot !== undefined) slots.set(key, { ...slot, applied })
   }
 
   /** Believes the kernel, not memory, and tells the keys where they differed. */
@@ -172,26 +173,28 @@ export class Reconciler {
     const differing = new Set<string>()
     const found = new Set<string>()
     const inScope = (key: string): boolean => among === undefined || among.has(key)
-    for (const have of resource.list(this.#wanted(kind, among), among === undefined)) {
+    const whole = among === undefined
+    const wanted = whole && resource.listsAlone === true ? [] : this.#wanted(kind, among)
+    for (const have of resource.list(wanted, whole)) {
       const key = keyOf(have)
       if (!inScope(key)) continue
       found.add(key)
       const slot = slots.get(key)
       if (slot === undefined) {
         if (spareOthers && isAboutOthers(have)) continue
-        slots.set(key, { claim: undefined, others: undefined, applied: have })
+        slots.set(key, { ...EMPTY, applied: have })
         differing.add(key)
         continue
       }
       const want = slot.claim?.want
       const same = want !== undefined && resource.equal(want, have)
-      slot.applied = same ? want : have
+      slots.set(key, { ...slot, applied: same ? want : have })
       if (!same) differing.add(key)
     }
     for (const key of among ?? slots.keys()) {
       const slot = slots.get(key)
       if (slot === undefined || found.has(key)) continue
-      slot.applied = undefined
+      slots.set(key, { ...slot, applied: undefined })
       if (slot.claim !== undefined) differing.add(key)
       else slots.delete(key)
     }
@@ -200,8 +203,7 @@ export class Reconciler {
 
   #wanted(kind: Kind, among?: ReadonlySet<string>): readonly Wanted[] {
     const slots = this.#slotsOf(kind)
-    const asked = among === undefined ? slots.values() : [...among].map((key) => slots.get(key))
-    return [...asked].flatMap((slot) => (slot === undefined ? [] : (slot.claim?.want ?? [])))
+    return Array.from(among ?? slots.keys(), (key) => slots.get(key)?.claim?.want ?? []).flat()
   }
 
   /** Removes in reverse order of kinds, then puts in order; an object's first failure ends its part. */
@@ -254,18 +256,18 @@ export class Reconciler {
     failures: Map<ObjectKey, Failure>,
   ): void {
     const resource = this.#resource(kind)
-    const due: { slot: Slot; want: Wanted; object: ObjectKey }[] = []
+    const due: { key: string; want: Wanted; object: ObjectKey }[] = []
     for (const key of touched.get(kind) ?? []) {
       const slot = this.#slotsOf(kind).get(key)
       const claim = slot?.claim
       if (slot === undefined || claim === undefined || failures.has(claim.object)) continue
       if (slot.applied !== undefined && sameData(slot.applied, claim.want)) continue
-      due.push({ slot, ...claim })
+      due.push({ key, ...claim })
     }
     if (resource.putMany !== undefined && due.length > 1) {
       try {
         resource.putMany(due.map(({ want }) => want))
-        for (const { slot, want } of due) slot.applied = want
+        for (const { key, want } of due) this.#believe(kind, key, want)
         this.#onStep(`put ${kind}`)
         return
       } catch (error) {
@@ -273,19 +275,19 @@ export class Reconciler {
         // One of them was refused: put each by itself, to tell whose it was.
       }
     }
-    for (const { slot, want, object } of due) {
+    for (const { key, want, object } of due) {
       try {
         resource.put(want)
-        slot.applied = want
+        this.#believe(kind, key, want)
         this.#onStep(`put ${kind}`)
       } catch (error) {
-        slot.applied = undefined
+        this.#believe(kind, key, undefined)
         failures.set(object, failureOf(object, error))
       }
     }
   }
 
-  #slotsOf(kind: Kind): Map<string, Slot> {
+  #slotsOf(kind: Kind): Slots {
     const slots = this.#slots.get(kind)
     if (slots === undefined) throw new Error(`no slots for kind ${kind}`)
     return slots
@@ -309,36 +311,25 @@ function isAboutOthers(have: Wanted): boolean {
   return OTHERS_KINDS.includes(have.kind)
 }
 
+const EMPTY: Slot = { claim: undefined, others: [], applied: undefined }
+
 /** Adds a claim; the greatest object key stands first. */
-function enter(slot: Slot, claim: Claim): void {
-  const { claim: first, others } = slot
-  if (first === undefined) {
-    slot.claim = claim
-  } else {
-    const [winner, loser] = claim.object > first.object ? [claim, first] : [first, claim]
-    slot.claim = winner
-    slot.others = [...(others ?? []), loser]
-  }
+function enter({ claim: first, others, applied }: Slot, claim: Claim): Slot {
+  if (first === undefined) return { claim, others, applied }
+  const [winner, loser] = claim.object > first.object ? [claim, first] : [first, claim]
+  return { claim: winner, others: [...others, loser], applied }
 }
 
-function withdraw(slot: Slot, object: ObjectKey): void {
-  const { claim: first, others } = slot
-  slot.claim = undefined
-  slot.others = undefined
-  for (const claim of first === undefined ? [] : [first, ...(others ?? [])]) {
-    if (claim.object !== object) enter(slot, claim)
-  }
+function withdraw({ claim, others, applied }: Slot, object: ObjectKey): Slot {
+  return [...(claim === undefined ? [] : [claim]), ...others]
+    .filter((each) => each.object !== object)
+    .reduce(enter, { ...EMPTY, applied })
 }
 
 function touch(touched: Map<Kind, Set<string>>, kind: Kind, key: string): void {
   const keys = touched.get(kind)
   if (keys === undefined) touched.set(kind, new Set([key]))
   else keys.add(key)
-}
-
-/** Plain data written by the same planner: equal fields in the same order. */
-function sameData(a: Wanted, b: Wanted): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }
 
 function failureOf(object: ObjectKey, error: unknown): Failure {

@@ -5,6 +5,8 @@ import type { Wanted } from '../hoststate/state.ts'
 /** `Have` is what can be read back of a thing: as wanted, and perhaps some facts more. */
 export interface Resource<W extends Wanted = Wanted, Have extends W = W> {
   readonly kind: W['kind']
+  /** True when a whole list does not look at what is wanted, so that nobody need collect that. */
+  readonly listsAlone?: true
   /** True when the kernel's object is as wanted; what cannot be read back does not count. */
   equal(want: W, have: Have): boolean
   /**

@@ -42,6 +42,7 @@ export function mapResource<W extends Wanted, Entry>(
 
   return {
     kind: table.kind,
+    listsAlone: true,
     equal(want, have) {
       const bytes = bytesOrNothing(want)
       return (
