@@ -183,8 +183,8 @@ export class Loop {
           break
         }
         this.#dirty.add('probes').add(`host/${change.id}`)
-        for (const endpoint of replica.endpoints()) {
-          if (endpoint.hostId === change.id) this.#dirty.add(`endpoint/${endpoint.id}`)
+        for (const endpoint of replica.endpointsOfHost(change.id)) {
+          this.#dirty.add(`endpoint/${endpoint.id}`)
         }
         for (const network of replica.networks()) this.#dirty.add(`network/${network.id}`)
         break

@@ -46,7 +46,11 @@ export class Planner {
       underlayDevices: underlayDevices(),
       networks: byId(replica.networks()),
       hosts: byId(replica.hosts()),
-      endpoints: byId(replica.endpoints()),
+      endpoints: {
+        get: replica.endpoint,
+        values: replica.endpoints,
+        ofHost: replica.endpointsOfHost,
+      },
       publications: byId(replica.publicationsOfHost(replica.hostId)),
       paths: paths(),
       blocks: new Map(Array.from(replica.networks(), ({ id }) => [id, [...replica.blocks(id)]])),

@@ -108,7 +108,6 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
     reference === undefined ? undefined : networks.get(reference)
 
   const status = (): StatusView => {
-    const known = count(replica.endpoints())
     const fenced = fence.reason
     return {
       hostId,
@@ -124,7 +123,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
       publishedSequence: reports.publishedSequence(),
       settled: reports.settled(),
       networks: count(replica.networks()),
-      endpoints: { local: own.count, remote: known - own.count },
+      endpoints: { local: own.count, remote: replica.endpointCount() - own.count },
       driftRepaired: reports.driftRepaired(),
       failures: [...reports.failures(), ...ipam.failures, ...publications.failures],
       warnings: [
@@ -182,7 +181,6 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error('closing'))
       await publications[Symbol.asyncDispose]()
-      names[Symbol.dispose]()
       overlaps[Symbol.dispose]()
       own[Symbol.dispose]()
       await ipam[Symbol.asyncDispose]()

@@ -51,8 +51,6 @@ export class Hosts {
     const { replica, hostId, paths } = this.#deps
     const status = replica.status(host.id)
     const found = host.id === hostId ? paths() : (status?.paths ?? [])
-    let endpoints = 0
-    for (const _endpoint of replica.endpointsOfHost(host.id)) endpoints++
     return {
       host,
       alive: replica.alive(host.id) !== undefined,
@@ -62,7 +60,7 @@ export class Hosts {
         ...path,
         hostName: replica.host(path.hostId)?.name ?? path.hostId,
       })),
-      endpoints,
+      endpoints: replica.endpointCount(host.id),
     }
   }
 
@@ -94,7 +92,7 @@ export class Hosts {
   /** What an interrupted removal left of a host whose record is gone. */
   #leftover(id: string): { readonly id: string } | undefined {
     const { replica } = this.#deps
-    for (const _endpoint of replica.endpointsOfHost(id)) return { id }
+    if (replica.endpointCount(id) > 0) return { id }
     for (const network of replica.networks()) {
       for (const block of replica.blocks(network.id)) if (block.hostId === id) return { id }
       for (const claim of replica.addressClaims(network.id)) if (claim.hostId === id) return { id }

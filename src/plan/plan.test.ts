@@ -11,6 +11,7 @@ import { planAll, type Snapshot } from './plan.ts'
 import {
   endpointOf,
   hostOf,
+  knownEndpoints,
   networkOf,
   publishedOf,
   remoteEndpointOf,
@@ -127,7 +128,7 @@ test('the plan does not depend on the order in which things are known', () => {
       ...snapshot,
       networks: new Map([...snapshot.networks].reverse()),
       hosts: new Map([...snapshot.hosts].reverse()),
-      endpoints: new Map([...snapshot.endpoints].reverse()),
+      endpoints: knownEndpoints([...snapshot.endpoints.values()].reverse()),
       publications: new Map([...snapshot.publications].reverse()),
     }
     const sorted = (state: HostState): unknown => [...state].sort(([a], [b]) => (a < b ? -1 : 1))

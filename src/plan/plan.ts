@@ -23,6 +23,13 @@ import { type PathLimit, type PathLimits, sumsInSoftware } from './paths.ts'
 import { planProbes } from './probes.ts'
 import { planPublication } from './publication.ts'
 
+/** Endpoints as the plan reads them; there may be tens of thousands, which nobody need hold at once. */
+export interface KnownEndpoints {
+  get(id: string): Endpoint | PublishedEndpoint | undefined
+  values(): Iterable<Endpoint | PublishedEndpoint>
+  ofHost(hostId: string): Iterable<Endpoint | PublishedEndpoint>
+}
+
 /** What is known of the cluster, and of this host's place in it. */
 export interface Snapshot {
   readonly self: Host
@@ -30,7 +37,7 @@ export interface Snapshot {
   readonly underlayDevices: readonly string[]
   readonly networks: ReadonlyMap<string, Network>
   readonly hosts: ReadonlyMap<string, Host>
-  readonly endpoints: ReadonlyMap<string, Endpoint | PublishedEndpoint>
+  readonly endpoints: KnownEndpoints
   /** Those of this host. */
   readonly publications: ReadonlyMap<string, Publication>
   /** What probes found of the ways to other hosts. */
@@ -89,9 +96,7 @@ export function* planObjects(
 function gatewayNetworks({ self, networks, endpoints, blocks }: Snapshot): readonly Network[] {
   const used = new Set<string>()
   for (const [id, each] of blocks) if (each.some(({ hostId }) => hostId === self.id)) used.add(id)
-  for (const { hostId, networkId } of endpoints.values()) {
-    if (hostId === self.id) used.add(networkId)
-  }
+  for (const { networkId } of endpoints.ofHost(self.id)) used.add(networkId)
   return [...networks.values()].filter((network) => used.has(network.id) && wantsGateway(network))
 }
 

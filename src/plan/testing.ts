@@ -11,7 +11,7 @@ import { macForAddress } from '../net/mac.ts'
 import { addressAt, prefixAround } from '../net/prefix.ts'
 import { ip, mac, prefix } from '../net/testing.ts'
 import { NO_LIMITS, type PathLimits } from './paths.ts'
-import type { Snapshot } from './plan.ts'
+import type { KnownEndpoints, Snapshot } from './plan.ts'
 
 /** A host with these underlay addresses, in /24 and /64. */
 export function hostOf(index: number, ...addresses: readonly string[]): Host {
@@ -109,7 +109,7 @@ export function snapshotOf(
     underlayDevices: ['eth0'],
     networks: byId(networks),
     hosts: byId(hosts),
-    endpoints: byId(endpoints),
+    endpoints: knownEndpoints(endpoints),
     publications: byId(publications),
     paths,
     blocks: Map.groupBy(blocks, ({ networkId }) => networkId),
@@ -135,5 +135,15 @@ export function publishedOf(
     ...{ hostPort: 53, containerPort: 53, count: 1 },
     createdAt: '2026-01-01T00:00:00.000Z',
     ...fields,
+  }
+}
+
+export function knownEndpoints(
+  endpoints: readonly (Endpoint | PublishedEndpoint)[],
+): KnownEndpoints {
+  return {
+    get: (id) => endpoints.find((endpoint) => endpoint.id === id),
+    values: () => endpoints,
+    ofHost: (hostId) => endpoints.filter((endpoint) => endpoint.hostId === hostId),
   }
 }

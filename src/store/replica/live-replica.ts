@@ -126,8 +126,11 @@ class Follower implements LiveReplica {
   status = (id: string) => this.#tables.status.get(id)
   endpoint = (id: string) => this.#tables.endpoints.get(id)
   endpoints = (): Iterable<Endpoint | PublishedEndpoint> => this.#tables.endpoints.values()
-  endpointsOf = (networkId: string) => this.#tables.endpoints.byNetwork.of(networkId)
-  endpointsOfHost = (hostId: string) => this.#tables.endpoints.byHost.of(hostId)
+  endpointsOf = (networkId: string) => this.#tables.endpoints.ofNetwork(networkId)
+  endpointsOfHost = (hostId: string) => this.#tables.endpoints.ofHost(hostId)
+  endpointNamed = (networkId: string, name: string) => this.#tables.endpoints.named(networkId, name)
+  endpointCount = (hostId?: string) =>
+    hostId === undefined ? this.#tables.endpoints.size : this.#tables.endpoints.countOf(hostId)
   ownEndpoint = (id: string) => this.#own.get(id)
   ownEndpoints = () => this.#own.values()
   publication = (id: string) => this.#tables.publications.get(id)
@@ -262,7 +265,10 @@ class Follower implements LiveReplica {
       for (const item of page.items) {
         listed.add(item.key)
         const read = this.#read(item)
-        if (read !== undefined && this.#isDifferent(read)) different.push(read)
+        if (read === undefined || !this.#isDifferent(read)) continue
+        // before the first listing is through nobody looks, and a large one need not be held twice
+        if (this.#complete) different.push(read)
+        else this.#takeRead(read)
       }
       const last = page.items.at(-1)
       if (!page.more || last === undefined) break

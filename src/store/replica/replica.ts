@@ -49,6 +49,11 @@ export interface Replica {
   status(hostId: string): HostStatus | undefined
   /** Own endpoints come whole, those of other hosts as published. */
   endpoint(id: string): Endpoint | PublishedEndpoint | undefined
+  /** The id of the endpoint that has the name in the network. */
+  endpointNamed(networkId: string, name: string): string | undefined
+  /** How many there are, of one host or of all. */
+  endpointCount(hostId?: string): number
+  /** Those of other hosts are unpacked as they are read: tens of milliseconds for twenty thousand. */
   endpoints(): Iterable<Endpoint | PublishedEndpoint>
   endpointsOf(networkId: string): Iterable<Endpoint | PublishedEndpoint>
   endpointsOfHost(hostId: string): Iterable<Endpoint | PublishedEndpoint>

@@ -10,6 +10,7 @@ import { keys, type ParsedKey } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
 import type { Reservation } from '../../model/reservation.ts'
+import { EndpointTable } from './endpoint-table.ts'
 import { Bundles, Groups } from './groups.ts'
 import { type Item, sameRecord } from './records.ts'
 import type { ReplicaChange } from './replica.ts'
@@ -23,7 +24,7 @@ export class Tables {
   readonly alive = new Map<string, Alive>()
   readonly facts = new Map<string, HostFacts>()
   readonly status = new Map<string, HostStatus>()
-  readonly endpoints = new HostRecords<AnyEndpoint>()
+  readonly endpoints = new EndpointTable()
   readonly publications = new HostRecords<Publication>()
   readonly publicationsByEndpoint = new Bundles<Publication>()
   readonly blocks = new Groups<Block>()
@@ -32,13 +33,13 @@ export class Tables {
 
   /** True when the record stands there already, word for word. */
   has(key: string, item: Item): boolean {
+    if (item.kind === 'endpoint') return this.endpoints.has(item.record)
     return sameRecord(this.#get(key, item), item.record)
   }
 
   /** Takes the record in; the change to tell, or undefined when nothing others look at is different. */
   put(key: string, item: Item): ReplicaChange | undefined {
-    const before = this.#get(key, item)
-    if (sameRecord(before, item.record)) return undefined
+    if (this.has(key, item)) return undefined
     switch (item.kind) {
       case 'network':
         this.#forgetName(item.id)
