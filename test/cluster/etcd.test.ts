@@ -1,20 +1,12 @@
 /** An etcd of the operator's own as the shared store: hosts meet there, and go on while it is away. */
 
 import assert from 'node:assert/strict'
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { Cluster } from '../../src/lab/cluster.ts'
 import type { RunResult } from '../../src/lab/processes.ts'
-import {
-  addressOf,
-  assertRefused,
-  clusterTest,
-  createNetwork,
-  knows,
-  shell,
-  until,
-} from './harness.ts'
+import { addressOf, assertRefused, clusterTest, createNetwork, knows, until } from './harness.ts'
 import { assertKernelIsModel } from './kernel-dump.ts'
+import { startEtcd } from './lab-etcd.ts'
 import { carries } from './traffic.ts'
 
 const INVALID = 2
@@ -55,29 +47,6 @@ clusterTest(
     for (const host of ['h1', 'h2']) await assertKernelIsModel(cluster, host)
   },
 )
-
-/** A single member on the host's underlay address; its data outlive it. */
-async function startEtcd(cluster: Cluster, url: string): Promise<ChildProcess> {
-  const peer = url.replace('2379', '2380')
-  const child = cluster.lab.spawn(
-    'h1',
-    [
-      ...['etcd', '--name', 'm0', '--data-dir', '/run/etcd'],
-      ...['--listen-client-urls', url, '--advertise-client-urls', url],
-      ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
-      ...['--initial-cluster', `m0=${peer}`],
-    ],
-    { stdio: 'ignore' },
-  )
-  await until('etcd answers', async () => {
-    const ask = `ETCDCTL_API=3 etcdctl --endpoints=${url} --command-timeout=1s get x`
-    return await shell(cluster, 'h1', ask).then(
-      () => true,
-      () => false,
-    )
-  })
-  return child
-}
 
 clusterTest(
   'a first start without its etcd says so, stops when told, and goes on when the etcd comes',

@@ -61,7 +61,9 @@ withTwoHosts("an address of another host's block is granted to its name alone", 
   assert.deepEqual(db.addresses, [address])
   await knows(cluster, 'h2', 'first')
   await knows(cluster, 'h1', 'db')
-  assert.ok(carries(db, await cluster.attach('deep', 'h1', 'second')))
+  const second = await cluster.attach('deep', 'h1', 'second')
+  await knows(cluster, 'h2', 'second')
+  assert.ok(carries(db, second))
 })
 
 withTwoHosts('nobody is given a reserved address by chance', async (cluster) => {
