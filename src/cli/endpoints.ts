@@ -20,6 +20,7 @@ import {
 } from './command.ts'
 import type { Io } from './io.ts'
 import { showList } from './list.ts'
+import { printList } from './output.ts'
 import { endpointShape } from './shapes.ts'
 
 export function addEndpointCommands(program: Command, io: Io): void {
@@ -162,7 +163,8 @@ function addAttach(program: Command, io: Io): void {
         metadata,
         spec,
       })
-      await context.list(items, endpointShape)
+      // in the order of the interfaces, not sorted
+      await context.io.writeOut(await printList(items, endpointShape, context.output))
     },
   )
 }
