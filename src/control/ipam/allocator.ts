@@ -82,10 +82,12 @@ export class Allocator {
 
   /** What was asked for; what is reserved for the name; what the name had last; any. */
   async #take(wish: AddressWish, family: Family, signal: AbortSignal): Promise<IP> {
+    const { territory } = this.#deps
     const { network } = wish
     const wanted = wish.addresses.find((address) => familyOf(address) === family)
     if (wanted !== undefined) return this.#takeWanted(wish, wanted, signal)
-    const reserved = this.#reservedFor(wish).find((address) => familyOf(address) === family)
+    const kept = wish.name === undefined ? [] : territory.reservedFor(network.id, wish.name)
+    const reserved = kept.find((address) => familyOf(address) === family)
     if (reserved !== undefined) return this.#takeReserved(wish, reserved, signal)
     const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
     return (
@@ -93,12 +95,6 @@ export class Allocator {
       this.#takeLocal(network, prefixes, false) ??
       (await this.#takeElsewhere(wish, prefixes, signal))
     )
-  }
-
-  #reservedFor({ network, name }: AddressWish): readonly IP[] {
-    if (name === undefined) return []
-    const reserved = this.#deps.territory.reserved(network.id)
-    return [...reserved].filter(([, holder]) => holder === name).map(([address]) => address)
   }
 
   /** Waits for an address whose last claim, or grant, is being taken back right now: nobody else gets it. */

@@ -39,6 +39,11 @@ interface OwnAddresses {
   readonly name: string | undefined
 }
 
+interface Reserved {
+  readonly byAddress: ReadonlyMap<IP, string>
+  readonly byName: ReadonlyMap<string, readonly IP[]>
+}
+
 export class Territory implements AsyncDisposable {
   readonly ledger: Ledger
   readonly holdings: Holdings
@@ -48,7 +53,7 @@ export class Territory implements AsyncDisposable {
   /** Journal key to what the endpoint there has, so that a removed record can be undone. */
   readonly #own = new Map<string, OwnAddresses>()
   readonly #holding = new Map<string, Holding>()
-  readonly #reserved = new Map<string, ReadonlyMap<IP, string>>()
+  readonly #reserved = new Map<string, Reserved>()
   readonly #stop: readonly (() => void)[]
   #waiters: (() => void)[] = []
   #shrank = false
@@ -101,16 +106,25 @@ export class Territory implements AsyncDisposable {
 
   /** Reserved addresses of the network, with the name each is for. */
   reserved(networkId: string): ReadonlyMap<IP, string> {
-    let reserved = this.#reserved.get(networkId)
-    if (reserved === undefined) {
-      const reservations = [...this.#deps.replica.reservations(networkId)]
-      reserved = new Map(
-        reservations.flatMap(({ name, addresses }) =>
-          addresses.map((address) => [address, name] as const),
-        ),
-      )
-      this.#reserved.set(networkId, reserved)
+    return this.#reservedIn(networkId).byAddress
+  }
+
+  /** What is reserved for the name. */
+  reservedFor(networkId: string, name: string): readonly IP[] {
+    return this.#reservedIn(networkId).byName.get(name) ?? []
+  }
+
+  #reservedIn(networkId: string): Reserved {
+    const known = this.#reserved.get(networkId)
+    if (known !== undefined) return known
+    const byAddress = new Map<IP, string>()
+    const byName = new Map<string, readonly IP[]>()
+    for (const { name, addresses } of this.#deps.replica.reservations(networkId)) {
+      byName.set(name, addresses)
+      for (const address of addresses) byAddress.set(address, name)
     }
+    const reserved = { byAddress, byName }
+    this.#reserved.set(networkId, reserved)
     return reserved
   }
 
