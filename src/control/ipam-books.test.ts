@@ -136,6 +136,19 @@ const rows: readonly {
     message: /10\.80\.0\.9 of network net-n belongs to endpoints web-9 on host host-a and web-9/,
   },
   {
+    why: "an endpoint that has a host's own address",
+    rows: [
+      [
+        keys.endpoint('n', 'a', 'old'),
+        { ...published('n', 'a', 9), id: 'old', name: 'old', addresses: ['10.80.0.63'] },
+      ],
+    ],
+    kind: 'host-address-taken',
+    repairs: false,
+    message:
+      /endpoint old on host host-a has 10\.80\.0\.63 of network net-n, the own address of host host-a/,
+  },
+  {
     why: 'blocks of two hosts that overlap',
     rows: [blocks('b', '10.80.0.32/27')],
     kind: 'blocks-overlap',

@@ -6,6 +6,7 @@
 
 import type { AddressClaim, Block } from '../model/block.ts'
 import type { PublishedEndpoint } from '../model/endpoint.ts'
+import { hostAddressOf } from '../model/host-address.ts'
 import { keys, ROOT } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
 import type { Reservation } from '../model/reservation.ts'
@@ -28,6 +29,7 @@ export const FINDINGS = [
   'network-removed',
   'endpoint-uncovered',
   'address-twice',
+  'host-address-taken',
   'blocks-overlap',
   'request-left',
   'name-without-network',
@@ -104,6 +106,7 @@ class Auditor {
     this.#overlappingBlocks()
     this.#uncovered()
     this.#twice()
+    this.#hostAddresses()
     this.#names(items.filter(({ key }) => key.startsWith(keys.networkName(''))))
     this.#reservations(under(`${ROOT}reservations/`))
     this.#requests(items.filter(({ key }) => key.startsWith(IPAM_ROOT)))
@@ -226,6 +229,25 @@ class Auditor {
         const message = `address ${address} of network ${this.#network(record.networkId)} belongs to endpoints ${name(other)} and ${name(record)}`
         const advice = `detach one of them on its host: carrick detach ${record.id}`
         this.#found('address-twice', item, message, undefined, advice)
+      }
+    }
+  }
+
+  /** Endpoints made by a version that kept no address of a block for its host. */
+  #hostAddresses(): void {
+    const kept = new Map<string, string>()
+    for (const { record } of this.#blocks) {
+      const network = this.#networks.get(record.networkId)?.record
+      const address = network && hostAddressOf(network, record.prefix)
+      if (address !== undefined) kept.set(`${record.networkId} ${address}`, record.hostId)
+    }
+    for (const { item, record } of this.#endpoints) {
+      for (const address of record.addresses) {
+        const hostId = kept.get(`${record.networkId} ${address}`)
+        if (hostId === undefined) continue
+        const message = `endpoint ${record.name ?? record.id} on host ${this.#host(record.hostId)} has ${address} of network ${this.#network(record.networkId)}, the own address of host ${this.#host(hostId)}`
+        const advice = `attach it anew with another address: carrick detach ${record.id}`
+        this.#found('host-address-taken', item, message, undefined, advice)
       }
     }
   }

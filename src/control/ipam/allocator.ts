@@ -87,7 +87,10 @@ export class Allocator {
     const wanted = wish.addresses.find((address) => familyOf(address) === family)
     if (wanted !== undefined) return this.#takeWanted(wish, wanted, signal)
     const kept = wish.name === undefined ? [] : territory.reservedFor(network.id, wish.name)
-    const reserved = kept.find((address) => familyOf(address) === family)
+    // The subnet of a reservation may have gone.
+    const reserved = kept.find(
+      (address) => familyOf(address) === family && prefixOf(network, address) !== undefined,
+    )
     if (reserved !== undefined) return this.#takeReserved(wish, reserved, signal)
     const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
     return (
