@@ -20,7 +20,7 @@ export interface ReaperRequest {
 
 export type ReaperReply =
   | { readonly kind: 'done'; readonly id: number; readonly error?: string }
-  /** Marked pairs were deleted, or could not be. */
+  /** Marked pairs were deleted, or connections forgotten that nobody waits for; or could not be. */
   | { readonly kind: 'reaped'; readonly error?: string }
 
 declare const self: {
@@ -31,15 +31,26 @@ declare const self: {
 /** Detaches come in rows: the deletion waits until the row ends, or is this long. */
 const PAUSE_MS = 100
 const MOST_WAITING = 256
+/** Nobody waits for what bypasses a new port: many ports are looked for in one walk. */
+const GATHER_MS = 50
 
 const kernel = openKernel()
 let waiting = 0
 let timer: ReturnType<typeof setTimeout> | undefined
+const bypassing: StaleFlow[] = []
+let gathering: ReturnType<typeof setTimeout> | undefined
 
 self.onmessage = ({ data: { id, asides, stale } }) => {
+  for (const flow of stale) if (flow.kind === 'bypassing') bypassing.push(flow)
+  if (bypassing.length > 0 && gathering === undefined) {
+    gathering = setTimeout(forgetBypassing, GATHER_MS)
+  }
   const error = attempt(() => {
     for (const aside of asides) putAside(kernel, aside)
-    forgetFlows(kernel, stale)
+    forgetFlows(
+      kernel,
+      stale.filter(({ kind }) => kind !== 'bypassing'),
+    )
   })
   self.postMessage({ kind: 'done', id, ...error })
   waiting += asides.length
@@ -53,7 +64,15 @@ function reapNow(): void {
   self.postMessage({ kind: 'reaped', ...attempt(() => reap(kernel)) })
 }
 
-function attempt(work: () => void): { readonly error?: string } {
+function forgetBypassing(): void {
+  gathering = undefined
+  self.postMessage({
+    kind: 'reaped',
+    ...attempt(() => forgetFlows(kernel, bypassing.splice(0))),
+  })
+}
+
+function attempt(work: () => unknown): { readonly error?: string } {
   try {
     work()
     return {}

@@ -20,16 +20,19 @@ export type StaleFlow =
   /** Everything that goes out from this container, or was let in to it; index of its network here. */
   | { readonly kind: 'endpoint'; readonly address: IP; readonly index: number }
 
-/** More than these are looked for in one list of everything. */
-const MOST_LISTS = 2
+/** So few connections are all listed: to read them costs less than to have the kernel's table walked twice. */
+const FEW_CONNECTIONS = 5_000
+/** Where there are more, the kernel leaves out what is not meant, in so many walks at most. */
+const MOST_LISTS = 8
 
 /** Removes them from the kernel's table and tells how many there were. */
 export function forgetFlows(kernel: KernelView, flows: readonly StaleFlow[]): number {
   if (flows.length === 0) return 0
-  if (kernel.sysctl.read(['net', 'netfilter', 'nf_conntrack_count']) === '0') return 0
+  const count = Number(kernel.sysctl.read(['net', 'netfilter', 'nf_conntrack_count']))
+  if (count === 0) return 0
   const search = new Search(kernel, flows)
   const filters = flows.flatMap(filtersOf)
-  const listed = filters.length <= MOST_LISTS ? filters : [common(flows)]
+  const listed = count > FEW_CONNECTIONS && filters.length <= MOST_LISTS ? filters : [common(flows)]
   const found = new Set(listed.flatMap((filter) => kernel.conntrack.list(filter)))
   const stale = [...found].filter((connection) => search.means(connection))
   kernel.conntrack.remove(stale)
