@@ -39,10 +39,11 @@ export function createFakeAddresses(
     async unreserve(network, name) {
       reservations.splice(reservations.indexOf(find(network, name)), 1)
     },
-    listReservations: (network) =>
-      network === undefined
-        ? reservations
-        : reservations.filter((view) => view.network === getNetwork(network).name),
+    listReservations: (reference) => {
+      if (reference === undefined) return reservations
+      const { name } = getNetwork(reference)
+      return reservations.filter((view) => view.network === name)
+    },
     getReservation: find,
     suggestPrefixes: ({ family = 4, count = 1 }) =>
       Array.from({ length: count }, (_, i) =>
