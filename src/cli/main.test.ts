@@ -26,8 +26,8 @@ blue   10.80.0.0/16,fd80::/48   auto      4097    3m
     },
     {
       line: 'network get blue -o wide',
-      want: `NAME   ID         SUBNETS                  GATEWAYS            CARRIER    VNI   MTU   LABELS      AGE
-blue   net00001   10.80.0.0/16,fd80::/48   10.80.0.1,fd80::1   auto      4097   -     tier=blue    3m
+      want: `NAME   ID         SUBNETS                  GATEWAYS            CARRIER    VNI   MTU   OUTSIDE       OPEN   LABELS      AGE
+blue   net00001   10.80.0.0/16,fd80::/48   10.80.0.1,fd80::1   auto      4097   -     masqueraded   -      tier=blue    3m
 `,
     },
     { line: 'network ls -q', want: 'net00001\n' },

@@ -21,9 +21,17 @@ export const networkShape: Shape<Network> = {
       number: ({ status }) => status.vni,
     },
     { key: 'mtu', values: ({ spec }) => optional(spec.mtuBytes), wide: true },
+    { key: 'outside', values: ({ spec }) => [outsideOf(spec)], wide: true },
+    { key: 'open', values: ({ spec }) => spec.open, wide: true },
     labelsColumn(),
     ageColumn(({ metadata }) => metadata.createdAt),
   ],
+}
+
+/** One word for people: how a network's containers get to the world outside. */
+function outsideOf({ internal, masquerade }: Network['spec']): string {
+  if (internal) return 'none'
+  return masquerade ? 'masqueraded' : 'routed'
 }
 
 export const endpointShape: Shape<Endpoint> = {

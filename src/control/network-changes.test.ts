@@ -205,6 +205,31 @@ test('a carrier without a number needs subnets of its own', async () => {
   assert.equal(a.control.getNetwork('blue').alsoAccepts, undefined)
 })
 
+test('what a change does not do for those who are there is told', async () => {
+  const a = await start('a')
+  await create(a)
+  await a.attach('blue')
+  const { notes } = await change(a, { subnets: ['10.9.0.0/24', 'fd09::/64'] })
+  assert.match(notes.join(), /no IPv6 address: attach them anew/)
+  const next = await a.attach('blue')
+  assert.equal(next.endpoint.addresses.length, 2)
+})
+
+test('a subnet with a reserved address stays', async () => {
+  const a = await start('a')
+  await create(a, { subnets: ['10.9.0.0/24', '10.10.0.0/24'] })
+  const network = a.control.getNetwork('blue')
+  const key = `/carrick/reservations/${network.id}/web`
+  const record = { schema: 1, networkId: network.id, name: 'web', addresses: ['10.10.0.10'] }
+  const value = JSON.stringify({ ...record, createdAt: network.createdAt })
+  await drive(scene, a.agent.store.txn({ success: [{ kind: 'put', key, value }] }))
+  await scene.clock.advance(1_000)
+  await assert.rejects(
+    change(a, { subnets: ['10.9.0.0/24'] }),
+    refused('conflict', /10\.10\.0\.0\/24 has an address that is reserved for web/),
+  )
+})
+
 test('an MTU that does not fit between hosts is told', async () => {
   const a = await start('a')
   await create(a, { carrier: 'vxlan' })

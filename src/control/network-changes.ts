@@ -18,7 +18,7 @@ import type { ChangeOptions, NetworkChange } from './control.ts'
 import { absent, unchanged } from './ipam/claims.ts'
 import type { Ipam } from './ipam/ipam.ts'
 import { retiredKey } from './ipam/retired.ts'
-import { mtuNote, refuseInhabited, refuseKept, refuseUnable } from './network-limits.ts'
+import { leftNotes, mtuNote, refuseInhabited, refuseKept, refuseUnable } from './network-limits.ts'
 import { type NetworkPatch, type PatchedNetwork, patchNetwork } from './network-patch.ts'
 import { FLAT_GUARD, type Networks, readTogether } from './networks.ts'
 import { isFlat, refuseFlat, refuseOverlaps } from './overlap.ts'
@@ -65,21 +65,22 @@ export class NetworkChanges {
   ): Promise<NetworkChange> {
     const { networks, replica, clock, log } = this.#deps
     const { id } = networks.get(reference)
-    const carrier = await this.#rewrite(id, patch, options)
+    const { before, carrier } = await this.#rewrite(id, patch, options)
     const missing = carrier === undefined ? [] : await this.#changeCarrier(id, carrier)
     const { network, modRevision } = await this.#read(id)
     await untilReplica(replica, clock, this.#deps.applyMs, () => replica.revision >= modRevision)
     log.info('network changed', { network: network.name, carrier: network.carrier })
     const note = mtuNote(network, replica.hosts())
-    return { network, notes: [...missing, ...(note === undefined ? [] : [note])] }
+    const left = leftNotes(before, network, replica)
+    return { network, notes: [...missing, ...left, ...(note === undefined ? [] : [note])] }
   }
 
-  /** Everything but the carrier, and the carrier's first step; gives the carrier that is wished for. */
+  /** Everything but the carrier, and the carrier's first step; gives what was, and the carrier wished for. */
   async #rewrite(
     id: string,
     patch: NetworkPatch,
     options: ChangeOptions,
-  ): Promise<Carrier | undefined> {
+  ): Promise<{ readonly before: Network; readonly carrier: Carrier | undefined }> {
     const { ipam, signal } = this.#deps
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const { stored, guard, others } = await this.#survey(id)
@@ -89,15 +90,16 @@ export class NetworkChanges {
       }
       const patched = patchNetwork(network, patch)
       const wanted = this.#checked(stored.network, patched, others, options)
-      if (sameRecord(wanted, network)) return patched.carrier
+      const done = { before: network, carrier: patched.carrier }
+      if (sameRecord(wanted, network)) return done
       const write = async (): Promise<boolean> => {
         return this.#write(stored, guard, wanted, patched)
       }
       if (patched.removed.length === 0) {
-        if (await write()) return patched.carrier
+        if (await write()) return done
         continue
       }
-      if (await ipam.vacate(network, patched.removed, write, signal)) return patched.carrier
+      if (await ipam.vacate(network, patched.removed, write, signal)) return done
       await this.#refuseStillKept(stored, patched.removed)
     }
     throw new NetworkError('unavailable', 'Cannot change the network: too many changes at once')

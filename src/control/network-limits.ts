@@ -4,7 +4,7 @@ import { NetworkError } from '../lib/errors.ts'
 import type { Host } from '../model/host.ts'
 import type { Carrier, Network } from '../model/network.ts'
 import { familyOf, type IP } from '../net/ip.ts'
-import { type Prefix, prefixContains } from '../net/prefix.ts'
+import { type Prefix, prefixContains, prefixFamily } from '../net/prefix.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { KeyValue } from '../store/store.ts'
 import { ownerIn } from './ipam/claimer.ts'
@@ -87,6 +87,26 @@ export function refuseUnable(attempted: string, carrier: Carrier, hosts: Iterabl
     `Cannot ${attempted}: carrier ${carrier} is not possible on ${names.join(', ')}`,
     { details: { carrier, hosts: names }, hint: 'carrick host ls -o wide' },
   )
+}
+
+/** Says what a change leaves as it was, although its owner may think otherwise. */
+export function leftNotes(
+  before: Network,
+  now: Network,
+  replica: Pick<Replica, 'endpointsOf' | 'publicationsOf'>,
+): readonly string[] {
+  const notes: string[] = []
+  const families = (network: Network) => new Set(network.prefixes.map(prefixFamily))
+  const added = [...families(now).difference(families(before))]
+  const [endpoint] = replica.endpointsOf(now.id)
+  if (added.length > 0 && endpoint !== undefined) {
+    notes.push(`endpoints that exist get no IPv${added.join(' and IPv')} address: attach them anew`)
+  }
+  const [publication] = replica.publicationsOf(now.id)
+  if (now.internal && !before.internal && publication !== undefined) {
+    notes.push('its published ports lead nowhere while it is internal')
+  }
+  return notes
 }
 
 /** What the outer headers of VXLAN take: RFC 7348 over IPv4 or IPv6, with the inner Ethernet header. */

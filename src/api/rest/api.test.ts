@@ -30,6 +30,49 @@ describe('networks', () => {
     assert.deepEqual(schema.NetworkList.parse(list.body).items, [byName.body])
   })
 
+  test('PATCH merges, null is the default, and what is not named stays', async () => {
+    const { ask } = setUp()
+    const merge = { 'content-type': 'application/merge-patch+json' }
+    const first = { metadata: { labels: { a: 'b' } }, spec: { mtuBytes: 1400, internal: true } }
+    const { status, body } = await ask('PATCH', '/v1/networks/blue', first, merge)
+    assert.equal(status, 200)
+    schema.Network.parse(body)
+    assert.deepEqual(body.metadata.labels, { tier: 'blue', a: 'b' })
+    assert.deepEqual([body.spec.mtuBytes, body.spec.internal], [1400, true])
+    const second = { metadata: { labels: { tier: null } }, spec: { mtuBytes: null } }
+    const again = await ask('PATCH', '/v1/networks/blue', second)
+    assert.deepEqual(again.body.metadata.labels, { a: 'b' })
+    assert.deepEqual([again.body.spec.mtuBytes, again.body.spec.internal], [undefined, true])
+  })
+
+  test('PATCH with If-Match changes only what was read, and tells what is to be known', async () => {
+    const { ask } = setUp()
+    const patch = { spec: { carrier: 'direct' } }
+    const json = { 'content-type': 'application/json' }
+    const other = { ...json, 'if-match': '"other"' }
+    const lost = await ask('PATCH', '/v1/networks/blue', patch, other)
+    assert.equal(lost.status, 412)
+    const etag = (await ask('GET', '/v1/networks/blue')).headers.get('etag') ?? ''
+    const same = { ...json, 'if-match': etag }
+    const { status, body, headers } = await ask('PATCH', '/v1/networks/blue', patch, same)
+    assert.equal(status, 200)
+    assert.notEqual(headers.get('etag'), etag)
+    assert.deepEqual(body.status.notes, ['h2 is away'])
+  })
+
+  test('PATCH refuses what is no field of a network', async () => {
+    const { ask } = setUp()
+    for (const patch of [
+      { spec: { vni: 7 } },
+      { metadata: { name: 'red' } },
+      { spec: { carrier: 'pigeon' } },
+      { spec: { subnets: null } },
+    ]) {
+      const { status } = await ask('PATCH', '/v1/networks/blue', patch)
+      assert.equal(status, 400, JSON.stringify(patch))
+    }
+  })
+
   test('DELETE twice answers 204 twice', async () => {
     const { ask, control } = setUp()
     assert.equal((await ask('DELETE', '/v1/networks/blue')).status, 204)
@@ -54,6 +97,33 @@ describe('networks', () => {
 })
 
 describe('endpoints', () => {
+  test('POST to all endpoints attaches to several networks, in their order', async () => {
+    const { ask, control } = setUp()
+    const { status, body } = await ask('POST', '/v1/endpoints', {
+      metadata: { name: 'web' },
+      spec: {
+        pid: 7,
+        networks: [
+          { network: 'blue', ifname: 'a' },
+          { network: 'blue', defaultRoute: true },
+        ],
+      },
+    })
+    assert.equal(status, 201)
+    schema.EndpointList.parse(body)
+    assert.deepEqual(
+      control.attached.map(({ ifname, defaultRoute, pid, name }) => {
+        return [ifname, defaultRoute, pid, name]
+      }),
+      [
+        ['a', undefined, 7, 'web'],
+        [undefined, true, 7, 'web'],
+      ],
+    )
+    const none = await ask('POST', '/v1/endpoints', { spec: { pid: 7, networks: [] } })
+    assert.equal(none.status, 400)
+  })
+
   test('POST attaches, and passes on exactly what was given', async () => {
     const { ask, control } = setUp()
     const { status, body } = await ask('POST', '/v1/networks/blue/endpoints', {
