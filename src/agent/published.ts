@@ -4,7 +4,7 @@
  */
 
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
-import { parseHostRecordKey } from '../model/keys.ts'
+import { type HostRecordKey, parseHostRecordKey } from '../model/keys.ts'
 import type { JournalRecord } from '../store/journal/journal.ts'
 import type { RecordReader } from '../store/replica/records.ts'
 
@@ -31,7 +31,7 @@ export interface Batch {
 
 /** The endpoint without what stays at home, as text in one spelling. */
 export function publishedText(endpoint: Endpoint): string {
-  const { sandbox: _sandbox, device: _device, number: _number, ...published } = endpoint
+  const { sandbox: _sandbox, device: _device, number: _number, run: _run, ...published } = endpoint
   return JSON.stringify(published satisfies PublishedEndpoint)
 }
 
@@ -51,13 +51,17 @@ export function ownRecordOf(
 
 /** The journal's text as the store should have it; undefined when malformed. */
 function storeTextOf(
-  kind: 'endpoint' | 'publication',
+  kind: HostRecordKey['kind'],
   text: string,
   reader: RecordReader,
 ): string | undefined {
   if (kind === 'endpoint') {
     const endpoint = reader.readOwn(text)
     return endpoint && publishedText(endpoint)
+  }
+  if (kind === 'engine-network') {
+    const network = reader.readEngineNetwork(text)
+    return network && JSON.stringify(network)
   }
   const publication = reader.readPublication(text)
   return publication && JSON.stringify(publication)

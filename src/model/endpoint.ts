@@ -3,6 +3,14 @@
 import type { IP } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 
+export const ATTACHMENTS = ['engine', 'held'] as const
+/**
+ * How an endpoint is attached, where it is not a veth into a namespace that is known. `engine`: the pair is
+ * born with both ends in the host's namespace; a container engine moves, names and addresses the container's
+ * end. `held`: its addresses are taken, and nothing stands in any kernel.
+ */
+export type Attachment = (typeof ATTACHMENTS)[number]
+
 export interface Endpoint {
   readonly schema: 1
   readonly id: string
@@ -14,18 +22,23 @@ export interface Endpoint {
   /** Unique among the network's live endpoints; absent for anonymous ones. */
   readonly name?: string
   readonly labels: Readonly<Record<string, string>>
+  /** Absent: a veth into `sandbox`. */
+  readonly attachment?: Attachment
+  /** NO_SANDBOX for an attachment that has none. */
   readonly sandbox: Sandbox
-  /** Name of the interface inside the sandbox. */
+  /** Name of the interface inside the sandbox, or of an engine's end where it is born; empty when held. */
   readonly ifname: string
   /**
    * Rank among the endpoints of its sandbox: the lowest one that has a gateway gives the default route.
    * A route of rank 0 has no metric of its own; n > 0 has 100·n (IPv4) or 1024 + 100·n (IPv6).
    */
   readonly order: number
-  /** Name of the veth's end on the host. */
+  /** Name of the veth's end on the host; empty when held. */
   readonly device: string
-  /** Small number, unique on the host while the endpoint lives: the datapath counts by it. */
+  /** Small number, unique on the host while the endpoint lives: the datapath counts by it. 0 when held. */
   readonly number: number
+  /** Of an engine's endpoint: the run of the daemon that makes its pair, once. No other run makes it again. */
+  readonly run?: string
   readonly createdAt: string
 }
 
@@ -37,5 +50,8 @@ export interface Sandbox {
   readonly inode: number
 }
 
+/** Of endpoints that live in no namespace that is known here. */
+export const NO_SANDBOX: Sandbox = { path: '', inode: 0 }
+
 /** What another host needs to know of an endpoint; the sandbox stays at home. */
-export type PublishedEndpoint = Omit<Endpoint, 'sandbox' | 'device' | 'number'>
+export type PublishedEndpoint = Omit<Endpoint, 'sandbox' | 'device' | 'number' | 'run'>

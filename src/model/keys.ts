@@ -35,13 +35,20 @@ export const keys = {
   publication: (networkId: string, hostId: string, publicationId: string) =>
     `${ROOT}publications/${networkId}/${hostId}/${publicationId}`,
   publications: (networkId: string) => `${ROOT}publications/${networkId}/`,
+  engineNetwork: (networkId: string, hostId: string, engineId: string) =>
+    `${ROOT}engine-networks/${networkId}/${hostId}/${engineId}`,
+  engineNetworks: (networkId: string) => `${ROOT}engine-networks/${networkId}/`,
   reservation: (networkId: string, name: string) => `${ROOT}reservations/${networkId}/${name}`,
   reservations: (networkId: string) => `${ROOT}reservations/${networkId}/`,
   token: (tokenId: string) => `${ROOT}tokens/${tokenId}`,
 } as const
 
 /** Roots of the records that a host has in a network: its journal holds them, and it alone publishes them. */
-export const HOST_RECORD_ROOTS = [`${ROOT}endpoints/`, `${ROOT}publications/`] as const
+export const HOST_RECORD_ROOTS = [
+  `${ROOT}endpoints/`,
+  `${ROOT}publications/`,
+  `${ROOT}engine-networks/`,
+] as const
 
 /** Beginnings of the keys of all records that a host has in a network. */
 export function hostRecordsIn(networkId: string, hostId: string): readonly string[] {
@@ -76,7 +83,7 @@ export type ParsedKey =
 
 /** Of a record that a host has in a network. */
 export interface HostRecordKey {
-  readonly kind: 'endpoint' | 'publication'
+  readonly kind: 'endpoint' | 'publication' | 'engine-network'
   readonly networkId: string
   readonly hostId: string
   readonly id: string
@@ -85,6 +92,7 @@ export interface HostRecordKey {
 const HOST_RECORD_KINDS: Readonly<Record<string, HostRecordKey['kind']>> = {
   endpoints: 'endpoint',
   publications: 'publication',
+  'engine-networks': 'engine-network',
 }
 
 const HOST_KINDS: Readonly<Record<string, 'host' | 'alive' | 'facts' | 'status'>> = {
@@ -112,10 +120,16 @@ export function parseKey(key: string): ParsedKey | undefined {
   return { kind, networkId: a, hostId: b, id: c }
 }
 
+/** True for the key of a record that a host has in a network. */
+export function isOfHostRecord(parsed: ParsedKey): parsed is HostRecordKey {
+  const { kind } = parsed
+  return kind === 'endpoint' || kind === 'publication' || kind === 'engine-network'
+}
+
 /** The key of a record that a host has in a network; undefined for every other key. */
 export function parseHostRecordKey(key: string): HostRecordKey | undefined {
   const parsed = parseKey(key)
-  return parsed?.kind === 'endpoint' || parsed?.kind === 'publication' ? parsed : undefined
+  return parsed !== undefined && isOfHostRecord(parsed) ? parsed : undefined
 }
 
 /** The host that alone may write this key; undefined when any member may. R49. */

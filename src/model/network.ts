@@ -2,6 +2,7 @@
 
 import type { IP } from '../net/ip.ts'
 import type { Prefix } from '../net/prefix.ts'
+import type { DockerSide } from './engine-network.ts'
 import type { Forced } from './overlap.ts'
 
 export const CARRIERS = ['auto', 'vxlan', 'direct', 'local'] as const
@@ -44,6 +45,8 @@ export interface Network {
   readonly alsoAccepts?: Carrier
   /** Present when its prefixes overlapped something and it was wanted all the same. */
   readonly forced?: Forced
+  /** Present when it is to appear on the engines of all members. */
+  readonly docker?: DockerSide
   readonly labels: Readonly<Record<string, string>>
   readonly createdAt: string
 }

@@ -8,8 +8,9 @@ export class Groups<T> {
     return this.#groups.get(group)?.get(key)
   }
 
-  of(group: string): Iterable<T> {
-    return this.#groups.get(group)?.values() ?? []
+  /** Those of one group, or of all. */
+  of(group?: string): Iterable<T> {
+    return group === undefined ? this.#values() : (this.#groups.get(group)?.values() ?? [])
   }
 
   put(group: string, key: string, value: T): void {
@@ -27,6 +28,10 @@ export class Groups<T> {
 
   *keys(): Iterable<string> {
     for (const group of this.#groups.values()) yield* group.keys()
+  }
+
+  *#values(): Iterable<T> {
+    for (const group of this.#groups.values()) yield* group.values()
   }
 }
 

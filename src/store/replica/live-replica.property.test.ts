@@ -22,7 +22,8 @@ import {
   remove,
   write,
 } from './fixtures.ts'
-import { createReplica, type LiveReplica } from './live-replica.ts'
+import { createReplica } from './live-replica.ts'
+import type { LiveReplica } from './replica.ts'
 
 const KINDS = [
   ...['cut', 'heal', 'deafen', 'hear', 'compact', 'backup', 'restore', 'restart'],

@@ -24,9 +24,8 @@ import {
   remove,
   write,
 } from './fixtures.ts'
-import { createReplica, type LiveReplica } from './live-replica.ts'
-import type { ReplicaChange } from './replica.ts'
-
+import { createReplica } from './live-replica.ts'
+import type { LiveReplica, ReplicaChange } from './replica.ts'
 let directory = ''
 let clock = new FakeClock()
 let cluster = new MemoryCluster()

@@ -12,17 +12,21 @@ import type { Random } from '../../lib/ids.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Host, HostFacts } from '../../model/host.ts'
-import { HOST_RECORD_ROOTS, keys, type ParsedKey, parseKey, ROOT } from '../../model/keys.ts'
+import {
+  HOST_RECORD_ROOTS,
+  isOfHostRecord,
+  keys,
+  type ParsedKey,
+  parseKey,
+} from '../../model/keys.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
-import type { KeyRange, KeyValue, Store, WatchBatch } from '../store.ts'
+import type { KeyValue, Store, WatchBatch } from '../store.ts'
 import { backoffMs, jittered } from './backoff.ts'
 import { CacheWriter } from './cache-writer.ts'
-import { type Parsed, RecordReader, readKey, sameRecord } from './records.ts'
-import type { Replica, ReplicaChange } from './replica.ts'
+import { type Parsed, RANGE, RecordReader, readKey, sameRecord } from './records.ts'
+import type { LiveReplica, ReplicaChange } from './replica.ts'
 import { Tables } from './tables.ts'
 
-/** Everything under our root before the tokens, which sort last and are nobody's business here. */
-const RANGE = { from: ROOT, to: `${ROOT}tokens/` } as const satisfies KeyRange
 /** Keys read at once: some milliseconds of parsing, in which nobody else gets a turn. */
 const PAGE = 500
 const LIST_AGAIN_MS = 5 * 60_000
@@ -39,15 +43,6 @@ export interface ReplicaOptions {
   readonly random: Random
   readonly log: Log
   readonly signal: AbortSignal
-}
-
-export interface LiveReplica extends Replica, AsyncDisposable {
-  /** Resolves when everything was seen once, from the store or from the copy. */
-  readonly ready: Promise<void>
-  /** Is called after every complete listing of the store: the connection is new, or five minutes passed. */
-  onListed(listener: () => void): () => void
-  /** Shows this host's facts at once; publishing them is somebody else's business. */
-  setOwnFacts(facts: HostFacts): void
 }
 
 /** Starts a replica; it ends with the signal or when disposed, and then writes its copy. */
@@ -139,6 +134,7 @@ class Follower implements LiveReplica {
   publicationsOfHost = (hostId: string) => this.#tables.publications.byHost.of(hostId)
   publicationsOfEndpoint = (endpointId: string) =>
     this.#tables.publicationsByEndpoint.of(endpointId)
+  engineNetworks = (networkId?: string) => this.#tables.engineNetworks.of(networkId)
   blocks = (networkId: string) => this.#tables.blocks.of(networkId)
   addressClaims = (networkId: string) => this.#tables.addresses.of(networkId)
   reservations = (networkId: string) => this.#tables.reservations.of(networkId)
@@ -187,10 +183,9 @@ class Follower implements LiveReplica {
       const journal = value === undefined ? undefined : this.#reader.readHost(value)
       return this.#takeOwnHost({ ...this.#ownHost, journal })
     }
-    if (parsed.hostId !== this.hostId) return undefined
+    if (parsed.hostId !== this.hostId || !isOfHostRecord(parsed)) return undefined
     if (parsed.kind === 'endpoint') return this.#takeOwnEndpoint(key, parsed.id, value)
-    if (parsed.kind === 'publication') return this.#takeOwnPublication(key, parsed.id, value)
-    return undefined
+    return this.#takeOwnRecord(key, parsed, value)
   }
 
   #takeOwnEndpoint(key: string, id: string, value: string | undefined): ReplicaChange | undefined {
@@ -204,15 +199,13 @@ class Follower implements LiveReplica {
     return this.#tables.putEndpoint(endpoint)
   }
 
-  #takeOwnPublication(
-    key: string,
-    id: string,
-    value: string | undefined,
-  ): ReplicaChange | undefined {
-    const publication = value === undefined ? undefined : this.#reader.readPublication(value)
-    if (publication !== undefined) return this.#tables.putPublication(publication)
-    if (value !== undefined) this.#log.error('own record is malformed', { publication: key })
-    return this.#tables.removePublication(id)
+  /** What else this host has in networks. */
+  #takeOwnRecord(key: string, place: ParsedKey, value: string | undefined) {
+    if (value === undefined) return this.#tables.remove(key, place)
+    const parsed = this.#reader.read(key, place, value)
+    if (parsed.ok) return this.#tables.put(key, parsed.item)
+    this.#log.error('own record is malformed', { key, error: parsed.problem })
+    return this.#tables.remove(key, place)
   }
 
   /** The journal says what this host is, the store which epoch it has and how far it has published. */
@@ -383,8 +376,7 @@ class Follower implements LiveReplica {
     const parsed = readKey(key)
     if (parsed === undefined) this.#log.debug('unknown key', { key })
     if (parsed === undefined || parsed === 'unread') return undefined
-    const ofHost = parsed.kind === 'endpoint' || parsed.kind === 'publication'
-    return ofHost && parsed.hostId === this.hostId ? undefined : parsed
+    return isOfHostRecord(parsed) && parsed.hostId === this.hostId ? undefined : parsed
   }
 
   #isOwnHost(parsed: ParsedKey): boolean {

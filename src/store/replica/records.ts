@@ -5,9 +5,10 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { AddressClaim, Block } from '../../model/block.ts'
-import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import { ATTACHMENTS, type Endpoint, type PublishedEndpoint } from '../../model/endpoint.ts'
+import type { EngineNetwork } from '../../model/engine-network.ts'
 import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
-import { type ParsedKey, parseKey } from '../../model/keys.ts'
+import { isOfHostRecord, type ParsedKey, parseKey, ROOT } from '../../model/keys.ts'
 import {
   CARRIERS,
   type Carrier,
@@ -20,6 +21,8 @@ import type { Reservation } from '../../model/reservation.ts'
 import { parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { parsePrefix } from '../../net/prefix.ts'
+import type { KeyRange } from '../store.ts'
+import { readDockerSide, readEngineNetwork } from './engine-records.ts'
 import { asObject, type Fields, listOf, parseObject, textOf } from './fields.ts'
 import { readAlive, readFacts, readStatus, readUnderlay } from './host-records.ts'
 import { readForced, readReservation } from './network-records.ts'
@@ -33,6 +36,7 @@ export type Item =
   | { readonly kind: 'status'; readonly id: string; readonly record: HostStatus }
   | { readonly kind: 'endpoint'; readonly id: string; readonly record: PublishedEndpoint }
   | { readonly kind: 'publication'; readonly id: string; readonly record: Publication }
+  | { readonly kind: 'engine-network'; readonly networkId: string; readonly record: EngineNetwork }
   | { readonly kind: 'block'; readonly networkId: string; readonly record: Block }
   | { readonly kind: 'address'; readonly networkId: string; readonly record: AddressClaim }
   | { readonly kind: 'reservation'; readonly networkId: string; readonly record: Reservation }
@@ -72,17 +76,24 @@ export class RecordReader {
     const published = fields && this.#endpoint(fields)
     const sandbox = fields && asObject(fields['sandbox'])
     if (fields === undefined || published === undefined || sandbox === undefined) return undefined
-    const { device, number } = fields
+    const { device, number, run } = fields
     const { path, inode } = sandbox
     if (typeof path !== 'string' || typeof inode !== 'number') return undefined
     if (typeof device !== 'string' || typeof number !== 'number') return undefined
-    return { ...published, sandbox: { path, inode }, device, number }
+    const own = { ...published, sandbox: { path, inode }, device, number }
+    return typeof run === 'string' ? { ...own, run } : own
   }
 
   /** A published port; undefined when malformed. */
   readPublication(text: string): Publication | undefined {
     const fields = parseObject(text)
     return fields && this.#publication(fields)
+  }
+
+  /** A network on an engine; undefined when malformed. */
+  readEngineNetwork(text: string): EngineNetwork | undefined {
+    const fields = parseObject(text)
+    return fields && readEngineNetwork(fields)
   }
 
   /** A host record; undefined when malformed. */
@@ -119,6 +130,8 @@ export class RecordReader {
         return withRecord({ kind: key.kind, id: key.id }, this.#endpoint(fields))
       case 'publication':
         return withRecord({ kind: key.kind, id: key.id }, this.#publication(fields))
+      case 'engine-network':
+        return withRecord({ kind: key.kind, networkId: key.networkId }, readEngineNetwork(fields))
       case 'block':
         return withRecord({ kind: key.kind, networkId: key.networkId }, this.#block(fields))
       case 'address':
@@ -145,6 +158,7 @@ export class RecordReader {
     if (open === undefined) return
     const alsoAccepts = carrierOf(fields['alsoAccepts'])
     const forced = readForced(fields['forced'])
+    const docker = readDockerSide(fields['docker'])
     return {
       ...common,
       carrier,
@@ -154,6 +168,7 @@ export class RecordReader {
       open,
       ...(alsoAccepts === undefined ? {} : { alsoAccepts }),
       ...(forced === undefined ? {} : { forced }),
+      ...(docker === undefined ? {} : { docker }),
       labels,
       createdAt,
     }
@@ -184,8 +199,14 @@ export class RecordReader {
     if (networkId === undefined || hostId === undefined || ifname === undefined) return
     if (addresses === undefined || mac === undefined || labels === undefined) return
     const common = { schema: 1, id, networkId, hostId, addresses, mac, labels } as const
-    const endpoint = { ...common, ifname, order, createdAt }
-    return typeof name === 'string' ? { ...endpoint, name } : endpoint
+    // how a later version attaches is its own business
+    const attachment = ATTACHMENTS.find((known) => known === fields['attachment'])
+    return {
+      ...common,
+      ...(attachment === undefined ? {} : { attachment }),
+      ...{ ifname, order, createdAt },
+      ...(typeof name === 'string' ? { name } : {}),
+    }
   }
 
   #publication(fields: Fields): Publication | undefined {
@@ -262,8 +283,8 @@ function belongs({ kind, record }: Item, key: ParsedKey): boolean {
   if ('networkId' in key && 'networkId' in record && record.networkId !== key.networkId)
     return false
   if (kind === 'reservation') return 'name' in key && record.name === key.name
-  if (kind !== 'endpoint' && kind !== 'publication') return true
-  return 'id' in key && record.id === key.id && record.hostId === key.hostId
+  if (!isOfHostRecord(key) || !('id' in record)) return true
+  return record.id === key.id && record.hostId === key.hostId
 }
 
 function withRecord<P extends object, R>(place: P, record: R | undefined) {
@@ -284,6 +305,9 @@ function openings(value: unknown): readonly Opening[] | undefined {
   if (!Array.isArray(value)) return undefined
   return OPENINGS.filter((known) => value.includes(known))
 }
+
+/** Everything under our root before the tokens, which sort last and are nobody's business here. */
+export const RANGE = { from: ROOT, to: `${ROOT}tokens/` } as const satisfies KeyRange
 
 /** Keys under our root that are not for the replica: what only transactions and requests read. */
 const UNREAD = /^\/carrick\/(cluster$|(counters|guards|host-names|ipam|network-names|tokens)\/)/

@@ -6,6 +6,7 @@
 
 import type { AddressClaim, Block } from '../../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import type { EngineNetwork } from '../../model/engine-network.ts'
 import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
@@ -25,6 +26,12 @@ export type ReplicaChange =
       readonly networkId: string
       readonly hostId: string
       readonly endpointId: string
+    }
+  | {
+      readonly kind: 'engine-network'
+      readonly id: string
+      readonly networkId: string
+      readonly hostId: string
     }
   | { readonly kind: 'block' | 'address' | 'reservation'; readonly networkId: string }
   /** Anything may have changed: everything was listed anew. */
@@ -64,6 +71,8 @@ export interface Replica {
   publicationsOf(networkId: string): Iterable<Publication>
   publicationsOfHost(hostId: string): Iterable<Publication>
   publicationsOfEndpoint(endpointId: string): Iterable<Publication>
+  /** Of all hosts; of one network. */
+  engineNetworks(networkId?: string): Iterable<EngineNetwork>
   blocks(networkId: string): Iterable<Block>
   addressClaims(networkId: string): Iterable<AddressClaim>
   reservations(networkId: string): Iterable<Reservation>
@@ -73,4 +82,14 @@ export interface Replica {
    * the way to stop. A host that did no more than publish (`publishedSequence`) has not changed.
    */
   subscribe(listener: (changes: readonly ReplicaChange[]) => void): () => void
+}
+
+/** A replica that follows the store and the journal until it is disposed. */
+export interface LiveReplica extends Replica, AsyncDisposable {
+  /** Resolves when everything was seen once, from the store or from the copy. */
+  readonly ready: Promise<void>
+  /** Is called after every complete listing of the store: the connection is new, or five minutes passed. */
+  onListed(listener: () => void): () => void
+  /** Shows this host's facts at once; publishing them is somebody else's business. */
+  setOwnFacts(facts: HostFacts): void
 }

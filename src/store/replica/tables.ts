@@ -5,8 +5,9 @@
 
 import type { AddressClaim, Block } from '../../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import type { EngineNetwork } from '../../model/engine-network.ts'
 import type { Alive, Host, HostFacts, HostStatus } from '../../model/host.ts'
-import { keys, type ParsedKey } from '../../model/keys.ts'
+import { keys, type ParsedKey, parseHostRecordKey } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
 import type { Reservation } from '../../model/reservation.ts'
@@ -27,6 +28,7 @@ export class Tables {
   readonly endpoints = new EndpointTable()
   readonly publications = new HostRecords<Publication>()
   readonly publicationsByEndpoint = new Bundles<Publication>()
+  readonly engineNetworks = new Groups<EngineNetwork>()
   readonly blocks = new Groups<Block>()
   readonly addresses = new Groups<AddressClaim>()
   readonly reservations = new Groups<Reservation>()
@@ -61,6 +63,8 @@ export class Tables {
         return this.putEndpoint(item.record)
       case 'publication':
         return this.putPublication(item.record)
+      case 'engine-network':
+        return this.putEngineNetwork(item.record)
       case 'block':
         this.blocks.put(item.networkId, key, item.record)
         return { kind: item.kind, networkId: item.networkId }
@@ -93,6 +97,8 @@ export class Tables {
         return this.removeEndpoint(parsed.id)
       case 'publication':
         return this.removePublication(parsed.id)
+      case 'engine-network':
+        return this.removeEngineNetwork(key)
       case 'block':
         return goneFrom(this.blocks, key, parsed)
       case 'address':
@@ -140,6 +146,21 @@ export class Tables {
     return { kind: 'publication', id, networkId, hostId, endpointId }
   }
 
+  putEngineNetwork(network: EngineNetwork): ReplicaChange | undefined {
+    const { id, networkId, hostId } = network
+    const key = keys.engineNetwork(networkId, hostId, id)
+    if (sameRecord(this.engineNetworks.get(networkId, key), network)) return undefined
+    this.engineNetworks.put(networkId, key, network)
+    return { kind: 'engine-network', id, networkId, hostId }
+  }
+
+  removeEngineNetwork(key: string): ReplicaChange | undefined {
+    const parsed = parseHostRecordKey(key)
+    if (parsed === undefined || !this.engineNetworks.remove(parsed.networkId, key)) return undefined
+    const { id, networkId, hostId } = parsed
+    return { kind: 'engine-network', id, networkId, hostId }
+  }
+
   /** Keys of everything here, except what `ownHostId` has in networks: that is not the store's. */
   *storeKeys(ownHostId: string): Iterable<string> {
     for (const id of this.networks.keys()) yield keys.network(id)
@@ -152,6 +173,9 @@ export class Tables {
     }
     for (const { id, networkId, hostId } of this.publications.values()) {
       if (hostId !== ownHostId) yield keys.publication(networkId, hostId, id)
+    }
+    for (const key of this.engineNetworks.keys()) {
+      if (parseHostRecordKey(key)?.hostId !== ownHostId) yield key
     }
     yield* this.blocks.keys()
     yield* this.addresses.keys()
@@ -166,6 +190,8 @@ export class Tables {
         return this.endpoints.get(item.id)
       case 'publication':
         return this.publications.get(item.id)
+      case 'engine-network':
+        return this.engineNetworks.get(item.networkId, key)
       case 'block':
         return this.blocks.get(item.networkId, key)
       case 'address':

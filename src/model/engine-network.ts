@@ -1,0 +1,59 @@
+/**
+ * That a container engine of a host has a network of ours, under its own id and name. Written by that host,
+ * only, so that every host knows where a network is to be found.
+ */
+
+import type { IP } from '../net/ip.ts'
+import type { Prefix } from '../net/prefix.ts'
+
+export interface EngineNetwork {
+  readonly schema: 1
+  /** The engine's id: 64 hexadecimal digits, or 25 of `[0-9a-z]` for swarm's, which several hosts share. */
+  readonly id: string
+  readonly networkId: string
+  readonly hostId: string
+  readonly engine: 'docker'
+  /** The engine's name, verbatim; absent while it is not known. */
+  readonly name?: string
+  /** What the network was made with (`-o`). */
+  readonly options: Readonly<Record<string, string>>
+  readonly internal: boolean
+  readonly pools: readonly EnginePool[]
+  /** True when this program made it on the engine; false when a user did. */
+  readonly madeByUs: boolean
+  readonly createdAt: string
+}
+
+/** A range of addresses as an engine asks for it by `poolId`. */
+export interface EnginePool {
+  /** `<space>/<prefix>[/<range>]`: the same for the same request, for ever. */
+  readonly poolId: string
+  readonly prefix: Prefix
+  /** Addresses are chosen inside this part of `prefix` only. */
+  readonly range?: Prefix
+  readonly gateway?: IP
+  /** Addresses the user set aside, by the names given to them. */
+  readonly aux: Readonly<Record<string, IP>>
+}
+
+/** How a network is to appear on the engine of every host that is a member. */
+export interface DockerSide {
+  /** Docker's name, verbatim. */
+  readonly name: string
+  readonly options: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
+  /** Addresses are chosen inside these only, at most one per prefix of the network. */
+  readonly ranges: readonly Prefix[]
+}
+
+/** Labels of endpoints that only this program sets. */
+export const ENGINE_LABELS = {
+  /** Docker's id of the endpoint. */
+  endpoint: 'carrick/docker-endpoint',
+  /** Id of the pool that a held address was asked of. */
+  pool: 'carrick/docker-pool',
+  container: 'carrick/docker-container',
+  image: 'carrick/docker-image',
+  /** Names that resolve to the endpoint, separated by commas. */
+  names: 'carrick/dns-names',
+} as const
