@@ -26,6 +26,7 @@ import {
 } from './fixtures.ts'
 import { createReplica } from './live-replica.ts'
 import type { LiveReplica, ReplicaChange } from './replica.ts'
+
 let directory = ''
 let clock = new FakeClock()
 let cluster = new MemoryCluster()
