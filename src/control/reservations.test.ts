@@ -207,6 +207,36 @@ test('what an endpoint of the name has can be reserved for it', async () => {
   await reserve(a, 'web', '10.81.0.30')
 })
 
+test('an endpoint that came first, and was not heard of yet, keeps its address', async () => {
+  const a = await start('a')
+  const store = scene.cluster.client()
+  const pause = (ms: number) => scene.clock.sleep(ms, new AbortController().signal)
+  const { watch } = store
+  async function* late(options: Parameters<typeof watch>[0]): ReturnType<typeof watch> {
+    for await (const batch of watch(options)) {
+      await pause(300)
+      yield batch
+    }
+  }
+  const b = await start('b', { store: Object.assign(store, { watch: late }) })
+  await makeShop(a)
+  await scene.clock.advance(2_000)
+  await reserve(a, 'db', '10.81.0.20')
+  await scene.clock.advance(2_000)
+  await addressesOf(a, { name: 'holder' })
+  const [view] = a.control.listEndpoints()
+  const taken = view?.addresses[0] ?? ''
+  await assert.rejects(
+    reserve(b, 'web', taken),
+    refused('already-exists', /endpoint holder on host a/),
+  )
+  await scene.clock.advance(2_000)
+  assert.deepEqual(
+    a.control.listReservations().map(({ reservation }) => reservation.name),
+    ['db'],
+  )
+})
+
 test('of two that reserve one address at the same time, one is refused', async () => {
   const [a, b] = [await start('a'), await start('b')]
   await makeShop(a)

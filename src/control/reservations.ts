@@ -52,6 +52,13 @@ export interface ReservationsDeps {
   readonly log: Log
 }
 
+/** A reservation as it was written, and what stood there before. */
+interface Written {
+  readonly made: Reservation
+  readonly before: Reservation | undefined
+  readonly revision: number
+}
+
 export class Reservations {
   readonly #deps: ReservationsDeps
 
@@ -97,13 +104,11 @@ export class Reservations {
     const { name } = spec
     const addresses = checkReservation(network, spec)
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const made = await this.#tryCreate(network, name, addresses)
-      if (made === undefined) continue
-      const seen = (): boolean =>
-        [...replica.reservations(network.id)].some(
-          (known) => known.name === name && known.addresses.length === made.addresses.length,
-        )
-      await untilReplica(replica, clock, SEEN_MS, seen)
+      const written = await this.#tryCreate(network, name, addresses)
+      if (written === undefined) continue
+      const { made } = written
+      await untilReplica(replica, clock, SEEN_MS, () => replica.revision >= written.revision)
+      await this.#confirm(network, written, addresses)
       log.info('addresses reserved', {
         network: network.name,
         endpoint: name,
@@ -117,12 +122,34 @@ export class Reservations {
     )
   }
 
+  /** Takes the reservation back when an endpoint came first that this host had not heard of. */
+  async #confirm(
+    network: Network,
+    { made, before, revision }: Written,
+    addresses: readonly IP[],
+  ): Promise<void> {
+    try {
+      for (const address of addresses) this.#refuseTaken(network, made.name, address, undefined)
+    } catch (error) {
+      const key = keys.reservation(network.id, made.name)
+      await this.#deps.store.txn({
+        compare: [unchanged(key, revision)],
+        success: [
+          before === undefined
+            ? { kind: 'delete', range: { key } }
+            : { kind: 'put', key, value: JSON.stringify(before) },
+        ],
+      })
+      throw error
+    }
+  }
+
   /** Undefined when somebody changed what the decision was based on. */
   async #tryCreate(
     network: Network,
     name: string,
     addresses: readonly IP[],
-  ): Promise<Reservation | undefined> {
+  ): Promise<Written | undefined> {
     const { store, clock } = this.#deps
     const { id: networkId } = network
     const key = keys.reservation(networkId, name)
@@ -164,7 +191,7 @@ export class Reservations {
       success: [{ kind: 'put', key, value: JSON.stringify(reservation) }],
       failure: [{ kind: 'range', range: { key: keys.network(networkId) } }],
     })
-    if (done.succeeded) return reservation
+    if (done.succeeded) return { made: reservation, before, revision: done.revision }
     const [left] = done.results
     if (left?.kind === 'range' && left.items.length === 0) {
       throw new NetworkError(
