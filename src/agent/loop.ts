@@ -4,12 +4,14 @@
  * and compared. An object that failed is tried again with growing pauses; the others go on.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import type { Dataplane } from '../dataplane/dataplane.ts'
 import type { Repair } from '../dataplane/reconcile.ts'
 import type { ObjectKey } from '../hoststate/state.ts'
 import type { Log } from '../lib/log.ts'
 import type { ObjectFailure } from '../model/host.ts'
 import type { Publication } from '../model/publication.ts'
+import { NO_LIMITS } from '../plan/paths.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 import { Backlog } from './backlog.ts'
 import { Gateways } from './gateways.ts'
@@ -45,6 +47,8 @@ export class Loop {
   readonly #planner: Planner
   readonly #drift = new Map<string, number>()
   readonly #hostInputs = new Map<string, string>()
+  /** As the plan last read them. */
+  #limits = NO_LIMITS
   #everything = false
   #scheduled = false
   #resyncing = false
@@ -83,6 +87,7 @@ export class Loop {
     this.#gateways.changed({ kind: 'all' })
     this.#everything = true
     this.#networksChanged = replica.revision
+    this.#limits = this.#options.paths()
     this.#started = true
     await this.#flush()
     const timer = setInterval(() => void this.#audit(), this.#options.auditPeriodMs)
@@ -94,10 +99,16 @@ export class Loop {
     this.#changed([{ kind: 'host', id: this.#options.self().id }])
   }
 
-  /** What is known of the ways to other hosts is different. */
+  /** What is known of the ways to other hosts is different; the plan reads only the limits among it. */
   lookAtPaths(): void {
-    const { replica } = this.#options
-    for (const host of replica.hosts()) this.#dirty.add(`host/${host.id}`)
+    const { replica, paths } = this.#options
+    const before = this.#limits
+    this.#limits = paths()
+    const limited = Array.from(replica.hosts()).filter(
+      ({ id }) => !isDeepStrictEqual(before.get(id), this.#limits.get(id)),
+    )
+    if (limited.length === 0) return
+    for (const host of limited) this.#dirty.add(`host/${host.id}`)
     for (const endpoint of replica.ownEndpoints()) this.#dirty.add(`endpoint/${endpoint.id}`)
     this.#schedule()
   }
