@@ -44,7 +44,7 @@ export function printWanted(wanted: Wanted): string {
     case 'endpoint':
       return `endpoint ${wanted.vni}/${wanted.address} ${wanted.mac} at ${'device' in wanted.at ? `dev ${wanted.at.device}` : `host ${wanted.at.hostIndex}`}${wanted.host === undefined ? '' : ' itself'}`
     case 'veth':
-      return `veth ${wanted.name} mtu ${wanted.mtuBytes} alias "${wanted.alias}" peer ${wanted.peer.name} ${wanted.peer.mac} in ${wanted.sandbox.path}`
+      return `veth ${wanted.name} mtu ${wanted.mtuBytes} alias "${wanted.alias}" peer ${wanted.peer.name} ${wanted.peer.mac} ${wanted.engine === undefined ? `in ${wanted.sandbox.path}` : `for an engine${wanted.engine.softwareChecksums ? ', checksums in software' : ''}`}`
     case 'device':
       return `device ${wanted.device} network ${wanted.vni} may send as ${wanted.mac} ${wanted.addresses.join(' ')} by ${wanted.carrier}`
     case 'interior':

@@ -232,6 +232,16 @@ export interface EndpointEntry {
   readonly host?: true
 }
 
+/**
+ * Of a pair with both ends born on the host, one of which a container engine takes and gives back. It is made
+ * once, by the run that is named; when it has gone, its container has.
+ */
+export interface EngineEnd {
+  readonly run: string
+  /** See `Interior`; settled when the pair is made. */
+  readonly softwareChecksums: boolean
+}
+
 /** The pair of an endpoint: `name` on the host, `peer` born inside the sandbox. */
 export interface Veth {
   readonly kind: 'veth'
@@ -242,6 +252,8 @@ export interface Veth {
   readonly alias: string
   readonly sandbox: { readonly path: string; readonly inode: number }
   readonly peer: { readonly name: string; readonly mac: Mac }
+  /** Present: there is no sandbox to know of. */
+  readonly engine?: EngineEnd
 }
 
 /** Who may send through a device: the datapath's check against spoofing. */

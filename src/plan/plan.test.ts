@@ -10,6 +10,7 @@ import { NO_LIMITS } from './paths.ts'
 import { planAll, type Snapshot } from './plan.ts'
 import {
   endpointOf,
+  engineEndpointOf,
   hostOf,
   knownEndpoints,
   networkOf,
@@ -101,6 +102,17 @@ const cases: Readonly<Record<string, Snapshot>> = {
       publishedOf('4', blue, one, 'gone', { hostPort: 8081 }),
       publishedOf('5', quiet, one, 'shy', { hostPort: 8082 }),
     ],
+  ),
+  'containers of an engine and addresses that are held': snapshotOf(
+    one,
+    [blue],
+    [
+      engineEndpointOf('web', blue, one, ['10.80.255.1', 'fd80::ff01']),
+      { ...endpointOf('aux', blue, one, ['10.80.255.9']), attachment: 'held' },
+      { ...remoteEndpointOf('db', blue, two, ['10.80.254.1']), attachment: 'engine' },
+      { ...remoteEndpointOf('far', blue, two, ['10.80.254.9']), attachment: 'held' },
+    ],
+    [one, two],
   ),
   'endpoints of networks and hosts that are gone ask for nothing': snapshotOf(
     one,

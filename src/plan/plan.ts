@@ -14,6 +14,7 @@ import type { Network } from '../model/network.ts'
 import type { Publication } from '../model/publication.ts'
 import { type Family, familyOf } from '../net/ip.ts'
 import { prefixFamily } from '../net/prefix.ts'
+import { planEngine } from './attachments/engine.ts'
 import { planVeth } from './attachments/veth.ts'
 import { acceptsDirect, acceptsRemote, carrierPlan, carriersOf } from './carriers/carrier.ts'
 import { gatewayOf, type NetworkPlace, planGateway, wantsGateway } from './gateway.ts'
@@ -209,6 +210,7 @@ export function planHost(host: Host, self: Host, limit?: PathLimit): readonly Wa
 /**
  * A container of this host gets its pair and its entries; one of another host is an entry that points
  * there; a network without this record, or one that never leaves its host, is no place for a remote one.
+ * An address that is only held is nowhere.
  */
 export function planEndpoint(
   endpoint: Endpoint | PublishedEndpoint,
@@ -217,9 +219,10 @@ export function planEndpoint(
   self: Host,
   softwareChecksums: boolean,
 ): readonly Wanted[] {
-  if (network === undefined) return []
+  if (network === undefined || endpoint.attachment === 'held') return []
   if ('sandbox' in endpoint && endpoint.hostId === self.id) {
-    return planVeth(endpoint, network, networkMtuBytes(network, self), softwareChecksums)
+    const attach = endpoint.attachment === 'engine' ? planEngine : planVeth
+    return attach(endpoint, network, networkMtuBytes(network, self), softwareChecksums)
   }
   if (host === undefined || host.id === self.id || !acceptsRemote(network)) return []
   const { vni } = network

@@ -2,7 +2,7 @@
 
 import { DEFAULT_MARK_MASK } from '../hoststate/marks.ts'
 import type { Block } from '../model/block.ts'
-import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import { type Endpoint, NO_SANDBOX, type PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Carrier, Network } from '../model/network.ts'
 import type { Publication } from '../model/publication.ts'
@@ -90,6 +90,19 @@ export function endpointOf(
     sandbox: { path: `/run/netns/${name}`, inode: 4_026_532_000 },
     device: `ck${name}`,
     number: 1,
+  }
+}
+
+/** Attached by a container engine. */
+export function engineEndpointOf(
+  name: string,
+  network: Network,
+  host: Host,
+  addresses: readonly string[],
+): Endpoint {
+  return {
+    ...endpointOf(name, network, host, addresses),
+    ...{ attachment: 'engine', ifname: `cke${name}`, sandbox: NO_SANDBOX, run: 'run1' },
   }
 }
 

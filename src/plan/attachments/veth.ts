@@ -23,7 +23,16 @@ export function planVeth(
   mtuBytes: number,
   softwareChecksums: boolean,
 ): readonly Wanted[] {
-  const veth: Veth = {
+  return [
+    planPair(endpoint, network, mtuBytes),
+    ...planEntries(endpoint, network),
+    planInterior(endpoint, network, mtuBytes, softwareChecksums),
+  ]
+}
+
+/** The pair itself. */
+export function planPair(endpoint: Endpoint, network: Network, mtuBytes: number): Veth {
+  return {
     kind: 'veth',
     name: endpoint.device,
     mac: FABRIC_MAC,
@@ -32,8 +41,11 @@ export function planVeth(
     sandbox: { path: endpoint.sandbox.path, inode: endpoint.sandbox.inode },
     peer: { name: endpoint.ifname, mac: endpoint.mac },
   }
+}
+
+/** What the datapath knows of an endpoint behind a pair: who may send by it, and where its addresses are. */
+export function planEntries(endpoint: Endpoint, network: Network): readonly Wanted[] {
   return [
-    veth,
     {
       kind: 'device',
       device: endpoint.device,
@@ -51,7 +63,6 @@ export function planVeth(
         at: { device: endpoint.device },
       }),
     ),
-    planInterior(endpoint, network, mtuBytes, softwareChecksums),
   ]
 }
 
