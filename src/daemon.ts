@@ -360,8 +360,8 @@ async function runParts(
       }),
     ...(shared.kind === 'embedded' ? { join: joinElsewhere } : {}),
   })
-  await loop.start()
   paths.start()
+  await loop.start()
   await using _serving = door.serve(api)
   log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
   await ended.promise

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openKernel } from '../kernel/real.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { removeCgroups } from './cgroups.ts'
+import { type LinkFault, setFault } from './faults.ts'
 import {
   listPins,
   makeContainers,
@@ -210,6 +211,13 @@ export class Lab implements AsyncDisposable {
     this.#enter(host)
     using kernel = openKernel()
     healHost(kernel, this.spec, host)
+  }
+
+  /** Spoils the link by which a host sends, or mends it. */
+  setFault(host: string, fault: LinkFault | undefined): void {
+    this.#enter(host)
+    using kernel = openKernel()
+    setFault(kernel, this.spec, host, fault)
   }
 
   /** Path of a host's network namespace. */
