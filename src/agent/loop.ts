@@ -37,7 +37,7 @@ export class Loop {
   readonly #progress = new Progress()
   /** The same for revisions of the shared store. */
   readonly #revisions = new Progress()
-  /** Revision at which a network changed last, and the last such that the kernel reflects. */
+  /** Revision of the last change of a network that others may wait for, and the last that the kernel reflects. */
   #networksChanged = 0
   #networksApplied = 0
   readonly #networkListeners: (() => void)[] = []
@@ -143,7 +143,7 @@ export class Loop {
     return this.#idle ? this.#options.replica.revision : this.#revisions.upTo
   }
 
-  /** The last revision that changed a network and that the kernel reflects: others may wait for it. */
+  /** The last revision that the kernel reflects and that others may wait for. */
   get networksRevision(): number {
     return this.#networksApplied
   }
@@ -166,11 +166,17 @@ export class Loop {
     for (const change of changes) {
       this.#mark(change)
       this.#markGateways(change)
-      if (change.kind === 'network' || change.kind === 'all') {
-        this.#networksChanged = this.#options.replica.revision
-      }
+      if (this.#isAwaited(change)) this.#networksChanged = this.#options.replica.revision
     }
     if (this.#dirty.size > 0 || this.#everything) this.#schedule()
+  }
+
+  /** True when somebody may wait until this host has the change: of a network whose carrier is changing. */
+  #isAwaited(change: ReplicaChange): boolean {
+    const { replica } = this.#options
+    if (change.kind === 'network') return replica.network(change.id)?.alsoAccepts !== undefined
+    if (change.kind !== 'all') return false
+    return Array.from(replica.networks()).some(({ alsoAccepts }) => alsoAccepts !== undefined)
   }
 
   /** The objects whose plan has the changed thing among its inputs. */

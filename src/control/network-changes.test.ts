@@ -297,6 +297,18 @@ for (const [left, target, steps] of [
   })
 }
 
+test('a change left half done does not smuggle in a carrier that needs subnets of its own', async () => {
+  const a = await start('a')
+  const network = await create(a, { carrier: 'vxlan' })
+  await create(a, { name: 'flat', subnets: ['10.9.0.0/16'], carrier: 'direct', force: true })
+  const value = JSON.stringify({ ...network, alsoAccepts: 'local' })
+  const key = `/carrick/networks/${network.id}`
+  await drive(scene, a.agent.store.txn({ success: [{ kind: 'put', key, value }] }))
+  await scene.clock.advance(1_000)
+  await assert.rejects(change(a, { carrier: 'direct' }), refused('conflict', /of network flat/))
+  assert.equal(carriers(a.control.getNetwork('blue')), 'vxlan+local')
+})
+
 test('a change that no longer applies to what was read is refused', async () => {
   const a = await start('a')
   await create(a)

@@ -119,7 +119,7 @@ export class NetworkChanges {
     const step = carrier === undefined ? undefined : nextCarrierStep(network, carrier)
     const next = step === undefined || step.afterAll ? network : step.network
     const flat = { ...next, carrier: carrier ?? next.carrier, attempted, networkId: next.id }
-    if (isFlat(next) && !isFlat(before)) refuseFlat(flat, elsewhere(next, others))
+    refuseFlatNow(before, flat, others)
     const forced = refuseOverlaps(
       { ...flat, prefixes: added },
       { networks: others, hosts: replica.hosts(), facts: replica.facts },
@@ -164,16 +164,15 @@ export class NetworkChanges {
     const { replica } = this.#deps
     const late = new Set<string>()
     for (let steps = 0; steps < MOST_STEPS; steps++) {
-      const { network, modRevision } = await this.#read(id)
+      const { stored, guard, others } = await this.#survey(id)
+      const { network, modRevision } = stored
       const step = nextCarrierStep(network, target)
       if (step === undefined) break
       const missing = step.afterAll ? await this.#untilApplied(modRevision) : []
       for (const hostId of missing) late.add(hostId)
       if (step.last && missing.length > 0) break
-      const compare = [unchanged(keys.network(id), modRevision)]
-      const value = JSON.stringify(step.network)
-      const put: Operation = { kind: 'put', key: keys.network(id), value }
-      await this.#deps.store.txn({ compare, success: [put] })
+      refuseFlatNow(network, { ...step.network, carrier: target }, others)
+      await this.#write(stored, guard, step.network, { added: [], removed: [] })
     }
     const names = [...late].map((hostId) => replica.host(hostId)?.name ?? hostId).sort()
     const { network } = await this.#read(id)
@@ -231,6 +230,12 @@ export class NetworkChanges {
       refuseKept(network, prefix, kept, replica)
     }
   }
+}
+
+/** Throws `conflict` when packets will travel without a number that did not, and could be another network's. */
+function refuseFlatNow(before: Network, next: Network, others: readonly Network[]): void {
+  if (!isFlat(next) || isFlat(before)) return
+  refuseFlat({ ...next, attempted: `change network ${before.name}` }, others)
 }
 
 function lateNote(hosts: readonly string[]): readonly string[] {
