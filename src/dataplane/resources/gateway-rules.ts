@@ -23,7 +23,7 @@ import {
 
 const NAMES: readonly (SetName | MapName)[] = [
   ...(['own4', 'own6', 'gateways4', 'gateways6', 'inside4', 'inside6'] as const),
-  ...(['routed4', 'routed6', 'hairpin4', 'hairpin6', 'outputs'] as const),
+  ...(['routed4', 'routed6', 'hairpin4', 'hairpin6', 'outputs', 'output_zones'] as const),
   ...(['zones', 'sources', 'openers', 'answerers', 'taken'] as const),
 ]
 
@@ -136,6 +136,7 @@ function linesOf(want: GatewayRules): ReadonlySet<ElementLine> {
   return new Set([
     ...lines,
     `outputs ${device} : goto to_${index}`,
+    `output_zones ${device} : goto zone_${index}`,
     `zones ${packet} : goto zone_${index}`,
     `sources ${packet} : goto from_${index}`,
     `openers ${opener} : goto route_${index}`,

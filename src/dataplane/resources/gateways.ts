@@ -75,7 +75,7 @@ export function gateways(
         batch.links.set(want.peer, { up: true })
         batch.links.set(index, { up: true })
         for (const address of want.addresses) {
-          batch.addresses.put({ device: index, ...alone(address), noDad: true })
+          batch.addresses.put({ device: index, ...alone(address) })
         }
       })
       for (const old of addressesOf(index)) {
@@ -190,6 +190,6 @@ function clsactOf(kernel: KernelView, device: number) {
   return kernel.qdiscs.list({ device }).find((each) => each.device === device)
 }
 
-function alone(address: IP): { address: string; prefixLength: number } {
-  return { address, prefixLength: bitsOf(familyOf(address)) }
+function alone(address: IP) {
+  return { address, prefixLength: bitsOf(familyOf(address)), noDad: true, noPrefixRoute: true }
 }

@@ -36,7 +36,10 @@ export function interiors({ kernel, devices, sandboxes }: Context): Resource<Int
         const fresh = made !== undefined && !filled.has(want.device)
         if (!fresh) dropStaleRoutes(inside, want, device)
         if (!fresh || want.softwareChecksums) chooseChecksums(inside, want)
+        // Neither end is of much use until the kernel's link watch has run; being asked, it runs (Linux 6.8).
+        inside.links.get(want.ifname)
       })
+      kernel.links.get(want.device)
       filled.add(want.device)
     },
     // The interface takes everything with it.

@@ -56,8 +56,9 @@ const MAPS = {
   /** The opener's, and the answerer's, index in the conntrack mark to `goto route_<i>`. */
   openers: 'mark : verdict',
   answerers: 'mark : verdict',
-  /** Gateway device with an index to `goto to_<i>`. */
+  /** Gateway device with an index to `goto to_<i>` and `goto zone_<i>`. */
   outputs: 'ifname : verdict',
+  output_zones: 'ifname : verdict',
   ports4_at: 'ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service',
   ports6_at: 'ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service',
   ports4_any: 'inet_proto . inet_service : ipv4_addr . inet_service',
@@ -209,6 +210,12 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
     },
     // Without rules: so that equal tuples of two networks with equal prefixes get ports of their own here.
     { name: 'distinct', hook: 'type nat hook input priority 100', rules: [] },
+    // The host's own connections by a gateway with an index are in its zone too: it may have an equal one.
+    {
+      name: 'own',
+      hook: 'type filter hook output priority -300',
+      rules: ['oifname vmap @output_zones'],
+    },
     {
       name: 'output',
       hook: 'type route hook output priority -150',

@@ -27,7 +27,7 @@ const { symbols: c } = dlopen('libc.so.6', {
 })
 
 const SOL = { SOCKET: 1, UDP: 17 } as const
-const SO = { REUSEADDR: 2, RCVTIMEO: 20, SNDTIMEO: 21, RCVBUFFORCE: 33 } as const
+const SO = { REUSEADDR: 2, RCVTIMEO: 20, SNDTIMEO: 21, BINDTODEVICE: 25, RCVBUFFORCE: 33 } as const
 const UDP = { SEGMENT: 103, GRO: 104 } as const
 const MSG_DONTWAIT = 0x40
 const AF_PACKET = 17
@@ -43,13 +43,27 @@ export class Socket implements Disposable {
   constructor(fd: number, family: Family = 4) {
     this.fd = check('socket', fd)
     this.#family = family
-    const timeout = new Uint8Array(BigInt64Array.of(BigInt(DEADLINE_S), 0n).buffer)
-    check('setsockopt', c.setsockopt(fd, SOL.SOCKET, SO.RCVTIMEO, timeout, 16))
-    check('setsockopt', c.setsockopt(fd, SOL.SOCKET, SO.SNDTIMEO, timeout, 16))
+    this.timeout(DEADLINE_S * 1_000)
+  }
+
+  /** How long it waits for what may never come, in milliseconds. */
+  timeout(ms: number): this {
+    const micros = BigInt(ms % 1_000) * 1_000n
+    const time = new Uint8Array(BigInt64Array.of(BigInt(Math.trunc(ms / 1_000)), micros).buffer)
+    for (const name of [SO.RCVTIMEO, SO.SNDTIMEO]) {
+      check('setsockopt', c.setsockopt(this.fd, SOL.SOCKET, name, time, 16))
+    }
+    return this
   }
 
   option(level: number, name: number, value: number): this {
     check('setsockopt', c.setsockopt(this.fd, level, name, Int32Array.of(value), 4))
+    return this
+  }
+
+  bindToDevice(device: string): this {
+    const name = new TextEncoder().encode(`${device}\0`)
+    check('setsockopt', c.setsockopt(this.fd, SOL.SOCKET, SO.BINDTODEVICE, name, name.length))
     return this
   }
 
