@@ -63,9 +63,9 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
   if (problem !== undefined) throw new Error(problem)
   checkExecutable()
   await buildTraffic()
-  return await withBenchLab(`${SUITE}-a`, (a) =>
-    withBenchLab(`${SUITE}-b`, (b) =>
-      withBenchLab(`${SUITE}-c`, async (c) => {
+  return await withBenchLab('ns-a', (a) =>
+    withBenchLab('ns-b', (b) =>
+      withBenchLab('ns-c', async (c) => {
         progress('starting a daemon, another with a thousand ports, and a Docker engine')
         const docker = wanted('docker-bridge') ? [await makeDocker(a)] : []
         const carrick = await makeCarrick(b, 'carrick')
