@@ -81,6 +81,7 @@ for (const { what, stale, gone } of [
       kernel.addresses.put({ device: 1, address, prefixLength: 24 })
     }
     for (const connection of all) kernel.track(connection)
+    kernel.sysctl.write(['net', 'netfilter', 'nf_conntrack_count'], `${all.length}`)
     expect(forgetFlows(kernel, stale)).toBe(gone.length)
     expect(kernel.conntrack.list()).toEqual(all.filter((each) => !gone.includes(each)))
   })

@@ -28,7 +28,8 @@ const MOST_LISTS = 8
 /** Removes them from the kernel's table and tells how many there were. */
 export function forgetFlows(kernel: KernelView, flows: readonly StaleFlow[]): number {
   if (flows.length === 0) return 0
-  const count = Number(kernel.sysctl.read(['net', 'netfilter', 'nf_conntrack_count']))
+  // Absent: this kernel tracks nothing.
+  const count = Number(kernel.sysctl.read(['net', 'netfilter', 'nf_conntrack_count']) ?? 0)
   if (count === 0) return 0
   const search = new Search(kernel, flows)
   const filters = flows.flatMap(filtersOf)
