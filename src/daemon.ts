@@ -5,7 +5,7 @@
  * stays when the parts go.
  */
 
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { adoptEndpoints } from './agent/adopt.ts'
 import { describeHost, openIdentity, registerHost } from './agent/identity.ts'
@@ -216,11 +216,13 @@ async function runParts(
   )
 
   // The kernel, and the loop that keeps it as wanted.
+  const run = randomUUID()
   const sandboxes = cleanup.use(new Sandboxes(kernel))
   const hostPorts = cleanup.use(new HostPorts(kernel))
   const dataplane = cleanup.use(
     await startDataplane(
       {
+        run,
         bpfDirectory: settings.bpfDir,
         runDirectory: settings.runDir,
         auditPeriodMs: settings.reconcilePeriodMs,

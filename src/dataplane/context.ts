@@ -4,6 +4,7 @@ import type { MapLayout } from '../hoststate/maps.ts'
 import type { BpfMap } from '../kernel/bpf/map.ts'
 import type { Kernel, Netns } from '../kernel/kernel.ts'
 import { NetworkError } from '../lib/errors.ts'
+import type { EnginePairs } from './engine-pairs.ts'
 import type { Hooks } from './hooks.ts'
 
 /** The loaded datapath: its maps, and its programs by name. */
@@ -21,6 +22,7 @@ export interface Context {
   readonly datapath: Datapath
   readonly devices: DeviceIndexes
   readonly sandboxes: HeldSandboxes
+  readonly enginePairs: EnginePairs
   readonly hooks: Hooks
   /** Where kernel settings that we changed are remembered until the next boot. */
   readonly settingsFile: string

@@ -47,6 +47,8 @@ export interface Dataplane extends AsyncDisposable {
 
 /** What the dataplane's thread is told at its start. */
 export interface DataplaneSettings {
+  /** Names this run of the daemon: it alone makes the pairs of engines that are asked of it. */
+  readonly run: string
   /** Directory on bpffs where maps and programs are pinned, without the schema number. */
   readonly bpfDirectory: string
   /** Directory for what is to be known until the next boot. */

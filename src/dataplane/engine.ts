@@ -14,6 +14,7 @@ import type { HostFacts } from '../model/host.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import { EnginePairs } from './engine-pairs.ts'
 import { FactsWatch, isOurs } from './facts.ts'
 import { Hooks } from './hooks.ts'
 import type { Aside } from './put-aside.ts'
@@ -82,6 +83,7 @@ export class Engine {
       datapath,
       devices: new DeviceIndexes(kernel),
       sandboxes: new HeldSandboxes(kernel),
+      enginePairs: new EnginePairs(kernel, settings.run),
       hooks: new Hooks(settings.bpfDirectory, settings.runDirectory),
       settingsFile: join(settings.runDirectory, 'forwarding.json'),
     }
@@ -121,13 +123,13 @@ export class Engine {
     stale: readonly StaleFlow[]
   } {
     this.#context.sandboxes.replace(held)
-    const failures = this.#reconciler.apply(changes)
+    const failures = this.#reconciler.apply(this.#admitted(changes))
     return { failures, asides: this.#dying.splice(0), stale: this.#stale.splice(0) }
   }
 
   /** A part of everything there should be; nothing is done before `resync`. */
   announce(changes: readonly ObjectChange[]): void {
-    this.#reconciler.announce(changes)
+    this.#reconciler.announce(this.#admitted(changes))
   }
 
   resync(held: ReadonlyMap<number, number>, spareOthers: boolean): readonly Failure[] {
@@ -145,6 +147,7 @@ export class Engine {
     this.#facts.suspect()
     if (!this.#synced) return { repaired: {}, failures: [] }
     for (const kind of kinds) this.#auditInSteps(kind)
+    this.#abandonGone(kinds)
     const repair = this.#reconciler.audit({
       kinds: kinds.filter((kind) => SWEPT_KINDS.includes(kind)),
     })
@@ -268,8 +271,30 @@ export class Engine {
     )
   }
 
+  #admitted(changes: readonly ObjectChange[]): readonly ObjectChange[] {
+    return changes.map((change) => this.#context.enginePairs.admit(change))
+  }
+
+  /** What hangs on a pair that went with its container goes too; false when it has not gone. */
+  #abandon(device: string): boolean {
+    const want = this.#reconciler.wantedAt('veth', device)
+    if (want?.kind !== 'veth' || !this.#context.enginePairs.hasGone(want)) return false
+    const failures = this.#reconciler.abandon('veth', device)
+    this.#tell({ repaired: {}, failures })
+    this.#suspect(['device'])
+    return true
+  }
+
+  /** Before pairs are compared: those of engines that went unnoticed. */
+  #abandonGone(kinds: readonly Kind[]): void {
+    if (!kinds.includes('veth')) return
+    const devices = take(this.#reconciler.keysOf('veth'), Number.POSITIVE_INFINITY)
+    for (const device of devices) this.#abandon(device)
+  }
+
   /** Puts a pair and all that hangs on it again. A pair made anew leaves an entry of its old number. */
   #restore(kind: 'veth' | 'gateway', device: string): void {
+    if (kind === 'veth' && this.#abandon(device)) return
     const failures = this.#reconciler.reapply(kind, device)
     this.#events.repaired({ repaired: failures.length === 0 ? { [kind]: 1 } : {}, failures })
     this.#suspect([kind === 'veth' ? 'device' : 'gateway-entry'])
@@ -287,6 +312,7 @@ export class Engine {
 
   #repair(kinds: readonly Kind[]): void {
     if (!this.#synced) return
+    this.#abandonGone(kinds)
     this.#tell(this.#reconciler.audit({ kinds }))
   }
 
@@ -341,7 +367,8 @@ export class Engine {
 }
 
 function isSound(want: Veth, link: Link | undefined): boolean {
-  return link?.up === true && link.group === MARK.endpointGroup && link.mtuBytes === want.mtuBytes
+  if (link?.up !== true || link.group !== MARK.endpointGroup) return false
+  return want.engine !== undefined || link.mtuBytes === want.mtuBytes
 }
 
 /** The next few of what is left. */

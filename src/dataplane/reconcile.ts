@@ -100,6 +100,12 @@ export class Reconciler {
     return this.#settle(touched)
   }
 
+  /** Takes away everything that the object wants who wants the thing at this key, until it asks again. */
+  abandon(kind: Kind, key: string): readonly Failure[] {
+    const object = this.#slotsOf(kind).get(key)?.claim?.object
+    return object === undefined ? [] : this.apply([{ object, wanted: [] }])
+  }
+
   /** Reads things from the kernel again and puts right what differs. */
   audit(scope: AuditScope, spareOthers = false): Repair {
     const repaired: Partial<Record<Kind, number>> = {}

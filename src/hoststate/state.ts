@@ -27,6 +27,8 @@ export const MARK = {
   /** IFLA_GROUP of the two ends of gateways: the one that the host's stack uses, and the other, idle one. */
   gatewayGroup: 0xca04,
   gatewayPeerGroup: 0xca05,
+  /** Of the ends of pairs that a container engine takes. */
+  enginePeerGroup: 0xca06,
   /** First letters of every device name of ours. */
   devicePrefix: 'ck',
   vxlanDevice: 'ckvx0',
@@ -129,6 +131,8 @@ export interface Gateway {
   readonly alias: string
   /** On the device, each by itself: /32 and /128. */
   readonly addresses: readonly IP[]
+  /** True where checksums left to the hardware arrive wrong: the host's kernel sums up itself. */
+  readonly softwareChecksums: boolean
 }
 
 /** Which network the host's stack sends into by a gateway device. */
@@ -232,10 +236,7 @@ export interface EndpointEntry {
   readonly host?: true
 }
 
-/**
- * Of a pair with both ends born on the host, one of which a container engine takes and gives back. It is made
- * once, by the run that is named; when it has gone, its container has.
- */
+/** Of a pair, born on the host, whose other end a container engine takes: the named run makes it, once. */
 export interface EngineEnd {
   readonly run: string
   /** See `Interior`; settled when the pair is made. */

@@ -4,6 +4,7 @@ import { FABRIC_MAC, type Interior, MARK, type Veth } from '../../hoststate/stat
 import { type FakeKernel, openFakeKernel } from '../../kernel/fake/fake-kernel.ts'
 import { ip, mac, prefix } from '../../net/testing.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from '../context.ts'
+import { EnginePairs } from '../engine-pairs.ts'
 import { interiors } from './interiors.ts'
 import { veths } from './veths.ts'
 
@@ -26,6 +27,7 @@ beforeEach(() => {
     settingsFile: '',
     devices: new DeviceIndexes(kernel),
     sandboxes: new HeldSandboxes(kernel),
+    enginePairs: new EnginePairs(kernel, 'test'),
   }
 })
 afterEach(() => kernel[Symbol.dispose]())

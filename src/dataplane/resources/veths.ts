@@ -5,7 +5,7 @@
  */
 
 import { MARK, type Veth } from '../../hoststate/state.ts'
-import type { Link } from '../../kernel/kernel.ts'
+import type { Link, NewVeth } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import { parseMac } from '../../net/mac.ts'
 import type { Context } from '../context.ts'
@@ -19,7 +19,7 @@ interface Have extends Veth {
 
 /** `onDying` is told of every pair that was marked. */
 export function veths(context: Context, onDying: (aside: Aside) => void): Resource<Veth, Have> {
-  const { kernel, devices, sandboxes } = context
+  const { kernel, devices, sandboxes, enginePairs } = context
 
   const blockOf = (index: number): number | undefined =>
     kernel.qdiscs.list({ device: index }).find(({ device }) => device === index)?.ingressBlock
@@ -30,7 +30,7 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       have.up &&
       have.block === MARK.endpointBlock &&
       have.mac === want.mac &&
-      have.mtuBytes === want.mtuBytes &&
+      (want.engine !== undefined || have.mtuBytes === want.mtuBytes) &&
       have.alias === want.alias,
     list() {
       devices.clear()
@@ -46,7 +46,7 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       devices.forget(want.name)
       const link = standing(want.name)
       if (link === undefined) {
-        const { index, peer } = create(want)
+        const { index, peer } = want.engine === undefined ? create(want) : createForEngine(want)
         devices.set(want.name, index)
         if (peer !== undefined) devices.setPeer(want.name, peer)
         kernel.batch((batch) => {
@@ -59,12 +59,14 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       if (blockOf(link.index) !== MARK.endpointBlock) {
         kernel.qdiscs.put({ device: link.index, ingressBlock: MARK.endpointBlock })
       }
-      if (want.mtuBytes < link.mtuBytes) lowerInside(want)
+      // Where an engine has the other end, both keep the size they were made with.
+      const resized = want.engine === undefined && link.mtuBytes !== want.mtuBytes
+      if (resized && want.mtuBytes < link.mtuBytes) lowerInside(want)
       kernel.links.set(link.index, {
         up: true,
         ...(link.group === MARK.endpointGroup ? {} : { group: MARK.endpointGroup }),
         ...(link.mac === want.mac ? {} : { mac: want.mac }),
-        ...(link.mtuBytes === want.mtuBytes ? {} : { mtuBytes: want.mtuBytes }),
+        ...(resized ? { mtuBytes: want.mtuBytes } : {}),
         ...(link.alias === want.alias ? {} : { alias: want.alias }),
       })
     },
@@ -105,22 +107,38 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
 
   function create(want: Veth): Link {
     using netns = sandboxes.open(want.sandbox)
+    return createPair(want, { netns })
+  }
+
+  /** Both ends here, the engine's one ready to be taken. */
+  function createForEngine(want: Veth): Link {
+    if (enginePairs.hasGone(want)) {
+      throw new NetworkError(
+        'not-found',
+        `Cannot make ${want.name} again: it went with its container`,
+      )
+    }
+    const link = createPair(want, { group: MARK.enginePeerGroup })
+    if (want.engine?.softwareChecksums === true) {
+      kernel.offloads.setChecksumsSent(want.peer.name, false)
+    }
+    enginePairs.made(want)
+    return link
+  }
+
+  function createPair(want: Veth, place: Pick<NewVeth['peer'], 'netns' | 'group'>): Link {
+    const { name, mac, mtuBytes, alias, peer } = want
     try {
       return kernel.links.createVeth({
-        name: want.name,
-        mac: want.mac,
-        mtuBytes: want.mtuBytes,
-        group: MARK.endpointGroup,
-        alias: want.alias,
-        addrGenMode: 'none',
-        peer: { name: want.peer.name, mac: want.peer.mac, mtuBytes: want.mtuBytes, netns },
+        ...{ name, mac, mtuBytes, alias, group: MARK.endpointGroup, addrGenMode: 'none' },
+        peer: { name: peer.name, mac: peer.mac, mtuBytes, ...place },
       })
     } catch (error) {
       if (!isNetworkError(error, 'kernel') || error.details['errno'] !== 'EEXIST') throw error
       throw new NetworkError(
         'conflict',
-        `Cannot create interface ${want.peer.name} in ${want.sandbox.path}: it has one of that name already`,
-        { details: { netns: want.sandbox.path, ifname: want.peer.name }, cause: error },
+        `Cannot create interface ${peer.name} in ${place.netns === undefined ? 'this namespace' : want.sandbox.path}: it has one of that name already`,
+        { details: { netns: want.sandbox.path, ifname: peer.name }, cause: error },
       )
     }
   }

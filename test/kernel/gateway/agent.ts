@@ -17,6 +17,7 @@ export type AgentRequest =
 const [bpfDirectory = '', runDirectory = ''] = process.argv.slice(2)
 const datapath = openDatapath(bpfDirectory)
 const settings = {
+  run: 'test',
   bpfDirectory,
   runDirectory,
   auditPeriodMs: 600_000,
