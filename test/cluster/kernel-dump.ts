@@ -1,16 +1,19 @@
 /**
  * All that a host's kernel holds of ours, as the kernel's own tools list it, and what the model says it should
- * be: both as lines, so that a difference reads like a sentence.
+ * be: both as lines, so that a difference reads like a sentence. What is for the way to the world outside (gateways,
+ * host addresses, the rules of our table, the probes' network) has tests of its own.
  */
 
 import assert from 'node:assert/strict'
+import { FABRIC_MAC, MARK } from '../../src/hoststate/state.ts'
 import type { Cluster } from '../../src/lab/cluster.ts'
+import { PROBE_VNI } from '../../src/model/probe-network.ts'
 import { ipFromBytes } from '../../src/net/ip.ts'
 import { macFromBytes } from '../../src/net/mac.ts'
 import { shell } from './harness.ts'
 
 const BLOCK = 51_728
-const PINS = '/sys/fs/bpf/carrick/v1'
+const PINS = '/sys/fs/bpf/carrick/v2'
 /** Detached links are deleted by a thread of their own, a moment later. */
 const PATIENCE_MS = 5_000
 /** Rows of the array of hosts that a test could fill. */
@@ -106,6 +109,7 @@ export function linesOf(dump: Dump): readonly string[] {
   return [
     ...links
       .filter(({ ifname, group }) => ifname.startsWith('ck') || /^5171\d$/.test(group))
+      .filter(({ group }) => !GATEWAY_GROUPS.includes(group))
       .map(({ ifname, group, ifalias = '', flags }) => {
         const up = flags.includes('UP') ? 'up' : 'down'
         const kind = GROUPS[group] ?? `group ${group}`
@@ -122,18 +126,20 @@ export function linesOf(dump: Dump): readonly string[] {
     ...(read<{ nftables?: { rule?: { family: string; table: string; expr: unknown } }[] }>(
       'tables',
     ).nftables?.flatMap(({ rule }) =>
-      rule === undefined ? [] : [`rule ${rule.family} ${rule.table} ${JSON.stringify(rule.expr)}`],
+      rule === undefined || (rule.family === 'inet' && rule.table === MARK.table)
+        ? []
+        : [`rule ${rule.family} ${rule.table} ${JSON.stringify(rule.expr)}`],
     ) ?? []),
-    ...read<MapEntry<number, unknown>[]>('networks').map(
-      ({ formatted }) => `network ${formatted.key}`,
-    ),
-    ...read<MapEntry<{ vni: number; address: Address }, EndpointValue>[]>('endpoints').map(
-      ({ formatted: { key, value } }) => {
+    ...read<MapEntry<number, unknown>[]>('networks')
+      .filter(({ formatted }) => formatted.key !== PROBE_VNI)
+      .map(({ formatted }) => `network ${formatted.key}`),
+    ...read<MapEntry<{ vni: number; address: Address }, EndpointValue>[]>('endpoints')
+      .filter(({ formatted }) => macOf(formatted.value.mac) !== FABRIC_MAC)
+      .map(({ formatted: { key, value } }) => {
         const at =
           value.ifindex === 0 ? `host ${value.host}` : (nameOf.get(value.ifindex) ?? 'no device')
         return `at ${key.vni}/${addressOf(key.address)} ${at} ${macOf(value.mac)}`
-      },
-    ),
+      }),
     ...read<MapEntry<number, { vni: number; mac: number[] }>[]>('devices').map(
       ({ formatted: { key, value } }) =>
         `device ${nameOf.get(key) ?? 'no device'} ${value.vni} ${macOf(value.mac)}`,
@@ -158,7 +164,7 @@ async function wantedLines(cluster: Cluster, host: string): Promise<readonly str
     'filter block from_container',
     'filter uplink from_underlay',
     'filter vxlan from_vxlan_devi', // the kernel keeps 15 bytes of a program's name
-    ...['arp', 'inet'].map((family) => `rule ${family} carrick ${BELT}`),
+    `rule arp carrick ${BELT}`,
     ...networks.map(({ status }) => `network ${status.vni}`),
     ...endpoints.flatMap(({ metadata, spec, status }) => {
       const vni = vniOf.get(status.networkId)
@@ -181,6 +187,8 @@ async function wantedLines(cluster: Cluster, host: string): Promise<readonly str
     }),
   ].toSorted()
 }
+
+const GATEWAY_GROUPS: readonly string[] = [MARK.gatewayGroup, MARK.gatewayPeerGroup].map(String)
 
 const GROUPS: Readonly<Record<string, string>> = {
   '51713': 'endpoint',
