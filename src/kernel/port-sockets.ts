@@ -70,7 +70,8 @@ function bound({ protocol, address, port }: NewPortSocket, family: Family, both:
     try {
       sys.bind(fd, name)
     } catch (error) {
-      if (errnoOf(error) !== 'EADDRINUSE' || port === 0) throw error
+      // Receivers of datagrams share a port by the same permission, so there it would tell nothing.
+      if (errnoOf(error) !== 'EADDRINUSE' || port === 0 || protocol !== 'tcp') throw error
       bindAmongEnding(fd, name)
     }
     return fd

@@ -3,8 +3,9 @@ import { afterAll, test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { HostPorts } from '../../src/dataplane/host-ports.ts'
 import type { Kernel } from '../../src/kernel/kernel.ts'
 import { isNetworkError } from '../../src/lib/errors.ts'
@@ -140,7 +141,7 @@ test('a listening server is named', async () => {
 })
 
 test('a receiver of datagrams is named', async () => {
-  const socket = createSocket('udp6')
+  const socket = createSocket({ type: 'udp6', reuseAddr: true })
   await new Promise<void>((resolve) => socket.bind(0, '::1', resolve))
   const { port } = socket.address()
   try {
@@ -151,6 +152,26 @@ test('a receiver of datagrams is named', async () => {
   } finally {
     socket.close()
   }
+})
+
+test("connections of a server that has ended are in nobody's way", async () => {
+  const server = createServer((socket) => socket.end())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  // The server's side closes first, and keeps the connection's end for a minute.
+  const client = connect(port, '127.0.0.1')
+  client.resume()
+  await once(client, 'close')
+  server.close()
+  await once(server, 'close')
+  const left = namespaces.kernel.ports.listAt('tcp', port)
+  assert.ok(left.length > 0)
+  using ports = new HostPorts(namespaces.kernel)
+  ports.reserve({ protocol: 'tcp', port, count: 1 })
+  const late = createServer()
+  late.listen(port, '127.0.0.1')
+  const [error] = await once(late, 'error')
+  assert.equal(error.code, 'EADDRINUSE')
 })
 
 test('a program that comes later is refused', () => {
