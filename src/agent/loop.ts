@@ -109,6 +109,7 @@ export class Loop {
     )
     if (limited.length === 0) return
     for (const host of limited) this.#dirty.add(`host/${host.id}`)
+    for (const network of replica.networks()) this.#dirty.add(`network/${network.id}`)
     for (const endpoint of replica.ownEndpoints()) this.#dirty.add(`endpoint/${endpoint.id}`)
     this.#schedule()
   }

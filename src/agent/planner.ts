@@ -76,7 +76,7 @@ export class Planner {
       case 'probes':
         return planProbes(self(), replica.hosts(), replica.networks(), packetMarkMask)
       case 'network':
-        return this.#planNetwork(id)
+        return this.#planNetwork(id, limits)
       case 'publication':
         return this.#planPublication(id)
       case 'host': {
@@ -90,7 +90,7 @@ export class Planner {
     }
   }
 
-  #planNetwork(id: string): readonly Wanted[] {
+  #planNetwork(id: string, limits: PathLimits): readonly Wanted[] {
     const { replica, self, packetMarkMask } = this.#options
     const network = replica.network(id)
     if (network === undefined) return []
@@ -101,6 +101,7 @@ export class Planner {
       index: this.#indexes().get(id),
       mtuBytes: networkMtuBytes(network, self()),
       packetMarkMask,
+      softwareChecksums: sumsInSoftware(network, limits, self(), replica.host),
     })
   }
 

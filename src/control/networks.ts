@@ -12,6 +12,7 @@ import { newId, type Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import { keys, parseKey, ROOT } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
+import { PROBE_VNI } from '../model/probe-network.ts'
 import { hostPortsText } from '../model/publication.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Compare, KeyRange, KeyValue, Operation, Store } from '../store/store.ts'
@@ -29,7 +30,8 @@ import { untilReplica } from './wait-replica.ts'
 export const FLAT_GUARD = `${ROOT}guards/flat-prefixes`
 
 const ATTEMPTS = 20
-const HIGHEST_VNI = 2 ** 24 - 1
+/** The next one is the probes'. */
+const HIGHEST_VNI = PROBE_VNI - 1
 const NETWORKS = `${ROOT}networks/`
 /** How long a caller waits for this host to see what it wrote. */
 const SEEN_MS = 2_000

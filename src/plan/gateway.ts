@@ -29,6 +29,8 @@ export interface NetworkPlace {
   readonly index: number | undefined
   readonly mtuBytes: number
   readonly packetMarkMask: number
+  /** As `sumsInSoftware()` has it. */
+  readonly softwareChecksums: boolean
 }
 
 /** Name of the gateway's device: of the VNI, which never belongs to another network. linux/if.h IFNAMSIZ */
@@ -73,6 +75,7 @@ function planOwn(network: Network, place: NetworkPlace, index: number): readonly
       mtuBytes,
       alias: `gateway of ${network.name}`,
       addresses,
+      softwareChecksums: place.softwareChecksums,
     },
     { kind: 'gateway-entry', device, vni, carrier, mtuBytes },
     {

@@ -71,6 +71,7 @@ export function* planObjects(
       index: indexes.get(network.id),
       mtuBytes: networkMtuBytes(network, self),
       packetMarkMask,
+      softwareChecksums: sumsInSoftware(network, paths, self, hostOf),
     }
     yield [`network/${network.id}`, planNetwork(network, place)]
   }

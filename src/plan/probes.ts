@@ -44,6 +44,8 @@ export function planProbes(
       mtuBytes,
       alias: 'carrick: probes of paths',
       addresses: [own],
+      // What the hardware makes of them is the question.
+      softwareChecksums: false,
     },
     { kind: 'gateway-entry', device, vni: PROBE_VNI, carrier: 'vxlan', mtuBytes },
     {

@@ -105,6 +105,9 @@ clusterTest('a card that sums up wrong is not asked to', { daemon: FAST }, async
     (await warnings(cluster, 'h1')).join('\n'),
     /arrive wrong on the way to h2 \(vxlan\)/,
   )
+  // So does the host for what it sends into the network.
+  const gateway = await shell(cluster, 'h1', 'ethtool -k "$(ls /sys/class/net | grep ^ckg)"')
+  assert.match(gateway, /^tx-checksumming: off$/m)
   // A container that comes now is told at once.
   const late = await cluster.attach('blue', 'h1', 'late')
   await knows(cluster, 'h2', 'late')

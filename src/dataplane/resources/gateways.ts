@@ -61,6 +61,7 @@ export function gateways(
       have.mac === want.mac &&
       have.mtuBytes === want.mtuBytes &&
       have.alias === want.alias &&
+      have.softwareChecksums === want.softwareChecksums &&
       new Set(have.addresses).symmetricDifference(new Set(want.addresses)).size === 0,
     list: () => kernel.links.list({ group: MARK.gatewayGroup }).map(haveOf),
     put(want) {
@@ -78,6 +79,9 @@ export function gateways(
           batch.addresses.put({ device: index, ...alone(address) })
         }
       })
+      if (kernel.offloads.checksumsSent(want.device) === want.softwareChecksums) {
+        kernel.offloads.setChecksumsSent(want.device, !want.softwareChecksums)
+      }
       for (const old of addressesOf(index)) {
         const ip = parseIP(old.address)
         if (ip === undefined || !want.addresses.includes(ip)) kernel.addresses.remove(old)
@@ -173,6 +177,7 @@ export function gateways(
       mtuBytes: link.mtuBytes,
       alias: link.alias ?? '',
       addresses: addressesOf(link.index).flatMap(({ address }) => parseIP(address) ?? []),
+      softwareChecksums: !kernel.offloads.checksumsSent(link.name),
       sound:
         link.up &&
         !link.arp &&
