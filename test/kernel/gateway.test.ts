@@ -2,31 +2,19 @@
 
 import { expect, test } from 'bun:test'
 import type { Network } from '../../src/model/network.ts'
-import { blockOf, networkOf } from '../../src/plan/testing.ts'
 import { askDatagram, askStream } from './gateway/ask.ts'
 import { HOST, OUTSIDE, Scene, until } from './gateway/scene.ts'
-
-const FAMILIES = [4, 6] as const
-const SOURCE = { 4: '10.80.255.1', 6: 'fd80::ffff:0:0:1' } as const
-const GATEWAY = { 4: '10.80.0.1', 6: 'fd80::1' } as const
-
-const blue = networkOf('blue', 100, ['10.80.0.0/16', 'fd80::/48'], 'vxlan')
-const twin = networkOf('twin', 101, ['10.80.0.0/16', 'fd80::/48'], 'vxlan')
-const red = networkOf('red', 102, ['10.81.0.0/16', 'fd81::/48'], 'local')
-
-/** Two networks with equal prefixes, blocks and containers, and one beside them. */
-async function twins(scene: Scene) {
-  const both = [SOURCE[4], SOURCE[6]]
-  const a = scene.container('a', blue, both)
-  const b = scene.container('b', twin, both)
-  const c = scene.container('c', red, ['10.81.0.7', 'fd81::7'])
-  const blocks = [blue, twin].flatMap((network) => [
-    blockOf(network, scene.self, '10.80.252.0/22'),
-    blockOf(network, scene.self, 'fd80:0:0:ffff::/64'),
-  ])
-  await scene.update([blue, twin, red], blocks)
-  return { a, b, c }
-}
+import {
+  ANY,
+  BESIDE,
+  BESIDE_GATEWAY,
+  blue,
+  FAMILIES,
+  GATEWAY,
+  OWN,
+  SOURCE,
+  twins,
+} from './gateway/twins.ts'
 
 for (const filter of [0, 1, 2]) {
   test(`with rp_filter ${filter} equal containers of equal networks reach the outside, each by itself`, async () => {
@@ -41,7 +29,7 @@ for (const filter of [0, 1, 2]) {
           const client = { ns, address: SOURCE[family], port: 4000 }
           expect(ask(client, server)).toEqual({ seen: HOST[family], answered: true })
         }
-        const client = { ns: c.ns, address: family === 4 ? '10.81.0.7' : 'fd81::7', port: 4000 }
+        const client = { ns: c.ns, address: BESIDE[family], port: 4000 }
         expect(ask(client, server)).toEqual({ seen: HOST[family], answered: true })
       }
     }
@@ -69,8 +57,8 @@ test('the host asks a container: of a plain network by its route, of an equal on
   await using scene = new Scene()
   const { a, b } = await twins(scene)
   for (const family of FAMILIES) {
-    const own = family === 4 ? '10.80.255.254' : 'fd80::ffff:ffff:ffff:ffff:ffff'
-    const client = { ns: scene.host, address: family === 4 ? '0.0.0.0' : '::', port: 4002 }
+    const own = OWN[family]
+    const client = { ns: scene.host, address: ANY[family], port: 4002 }
     for (const ask of [askDatagram, askStream]) {
       const plain = { ns: a.ns, address: SOURCE[family], port: 80 }
       expect(ask(client, plain)).toEqual({ seen: own, answered: true })
@@ -86,13 +74,13 @@ test('nothing crosses: no other network, no address of the host in one, no loopb
   const { a, c } = await twins(scene)
   const nobody = { seen: undefined, answered: false }
   for (const family of FAMILIES) {
-    const [mine, other] = family === 4 ? ['10.81.0.7', '10.81.0.1'] : ['fd81::7', 'fd81::1']
+    const [mine, other] = [BESIDE[family], BESIDE_GATEWAY[family]]
     for (const ask of [askDatagram, askStream]) {
       const from = { ns: a.ns, address: SOURCE[family], port: 4003 }
       expect(ask(from, { ns: c.ns, address: mine, port: 80 }, false)).toEqual(nobody)
       expect(ask(from, { ns: scene.host, address: other, port: 80 }, false)).toEqual(nobody)
       // A server of the host that listens everywhere.
-      const anywhere = { ns: scene.host, address: family === 4 ? '0.0.0.0' : '::', port: 81 }
+      const anywhere = { ns: scene.host, address: ANY[family], port: 81 }
       const to = { address: other, port: 81 }
       expect(ask({ ...from, to }, anywhere, false)).toEqual(nobody)
     }

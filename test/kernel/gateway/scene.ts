@@ -9,10 +9,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DropCounter } from '../../../src/dataplane/dataplane.ts'
 import type { Failure, ObjectChange, Repair } from '../../../src/dataplane/reconcile.ts'
-import { DEFAULT_MARK_MASK } from '../../../src/hoststate/marks.ts'
 import type { Block } from '../../../src/model/block.ts'
 import type { Endpoint } from '../../../src/model/endpoint.ts'
 import type { Network } from '../../../src/model/network.ts'
+import type { Publication } from '../../../src/model/publication.ts'
 import { planObjects, type Snapshot } from '../../../src/plan/plan.ts'
 import { endpointOf, hostOf, snapshotOf } from '../../../src/plan/testing.ts'
 import { Namespace } from '../datapath/wire.ts'
@@ -37,9 +37,9 @@ const LEAKS = `table inet ckt {
 }`
 
 /** Waits for what the dataplane does by itself. */
-export async function until(what: string, holds: () => boolean): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS
-  while (!holds()) {
+  while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`never: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
@@ -62,6 +62,7 @@ export class Scene implements AsyncDisposable {
   #agent: ChildProcessWithoutNullStreams | undefined
   #networks: readonly Network[] = []
   #blocks: readonly Block[] = []
+  #publications: readonly Publication[] = []
   #known = new Map<string, string>()
 
   constructor() {
@@ -70,19 +71,24 @@ export class Scene implements AsyncDisposable {
     this.host.run(
       'ip link set lo up',
       `ip link add eth0 type veth peer name eth0 netns ${this.outside.name}`,
-      'ip link set eth0 up',
+      'ip link set eth0 addrgenmode none up',
       `ip addr add ${HOST[4]}/24 dev eth0`,
       `ip addr add ${HOST[6]}/64 dev eth0 nodad`,
       `ip route add default via ${OUTSIDE[4]}`,
     )
     this.outside.run(
       'ip link set lo up',
-      'ip link set eth0 up',
+      'ip link set eth0 addrgenmode none up',
       `ip addr add ${OUTSIDE[4]}/24 dev eth0`,
       `ip addr add ${OUTSIDE[6]}/64 dev eth0 nodad`,
     )
     this.host.run(`ip -6 route add default via ${OUTSIDE[6]}`)
     this.outside.run(`nft '${LEAKS}'`)
+  }
+
+  /** Where the dataplane remembers what it changed. */
+  get settingsFile(): string {
+    return join(this.#directory, 'forwarding.json')
   }
 
   /** Packets that the machine outside saw from an address of a network, or for one. */
@@ -105,9 +111,14 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Makes the kernel agree with these networks and blocks, and all containers made so far. */
-  async update(networks: readonly Network[], blocks: readonly Block[] = []): Promise<void> {
+  async update(
+    networks: readonly Network[],
+    blocks: readonly Block[] = [],
+    publications: readonly Publication[] = [],
+  ): Promise<void> {
     this.#networks = networks
     this.#blocks = blocks
+    this.#publications = publications
     const first = this.#agent === undefined
     const objects = new Map(planObjects(this.#snapshot()))
     const changes: ObjectChange[] = []
@@ -162,15 +173,15 @@ export class Scene implements AsyncDisposable {
 
   #snapshot(): Snapshot {
     const endpoints = this.containers.map(({ endpoint }) => endpoint)
-    const all = snapshotOf(
+    return snapshotOf(
       this.self,
       this.#networks,
       endpoints,
       [this.self],
       undefined,
       this.#blocks,
+      this.#publications,
     )
-    return { ...all, packetMarkMask: DEFAULT_MARK_MASK }
   }
 
   #ask<T>(request: AgentRequest): Promise<T> {
