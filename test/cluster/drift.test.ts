@@ -10,7 +10,7 @@ import { addressOf, clusterTest, createNetwork, knows, shell, until } from './ha
 import { assertKernelIsModel } from './kernel-dump.ts'
 import { carries } from './traffic.ts'
 
-const PINS = '/sys/fs/bpf/carrick/v1'
+const PINS = '/sys/fs/bpf/carrick/v2'
 
 interface Loss {
   readonly what: string
