@@ -4,11 +4,10 @@
  * node:http takes 0.14 with a tail ten times as long (Bun 1.4.5), and every attach pays for it.
  */
 
-import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
-import { dirname } from 'node:path'
+import { chmodSync, chownSync, readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { NetworkError } from '../../lib/errors.ts'
+import { clearSocketPath, socketFile } from '../socket-file.ts'
 import type { RestApi } from './api.ts'
 
 export interface ServeOptions {
@@ -24,8 +23,6 @@ export interface RestServer extends AsyncDisposable {
   readonly path: string
 }
 
-/** linux/un.h: sun_path holds 108 bytes, the closing zero included. */
-const LONGEST_PATH = 107
 /**
  * A connection on which nothing moves for this long is cut: Bun's largest. Bun's default of 10 s would cut
  * requests that wait, and `server.timeout(request)` does nothing on unix sockets (1.4.5), so the API's
@@ -41,27 +38,20 @@ const GRACE_MS = 1000
  */
 export async function serveRest(options: ServeOptions): Promise<RestServer> {
   const { api, path } = options
-  if (Buffer.byteLength(path) > LONGEST_PATH) {
-    throw new NetworkError(
-      'invalid',
-      `Cannot listen on ${path}: a socket's path has at most ${LONGEST_PATH} bytes`,
-    )
-  }
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  await removeStale(path)
+  await clearSocketPath(path)
   const server = listen(api, path)
   const group = options.group === undefined ? undefined : groupId(options.group)
   if (group !== undefined) chownSync(path, 0, group)
   chmodSync(path, options.mode ?? 0o660)
-  const inode = lstatSync(path).ino
+  const file = socketFile(path)
 
   return {
     path,
     async [Symbol.asyncDispose]() {
-      const current = lstatSync(path, { throwIfNoEntry: false })
+      const ours = file.isThere()
       await Promise.race([server.stop(), passed(GRACE_MS)])
       await server.stop(true)
-      if (current?.ino === inode) rmSync(path, { force: true })
+      if (ours) file.remove()
     },
   }
 }
@@ -79,40 +69,8 @@ function listen(api: RestApi, path: string): Bun.Server<undefined> {
   }
 }
 
-async function removeStale(path: string): Promise<void> {
-  const stat = lstatSync(path, { throwIfNoEntry: false })
-  if (stat === undefined) return
-  if (!stat.isSocket()) {
-    throw new NetworkError(
-      'invalid',
-      `Cannot listen on ${path}: something that is no socket is there`,
-    )
-  }
-  if (await answers(path)) {
-    throw new NetworkError('conflict', `Cannot listen on ${path}: another daemon answers there`, {
-      hint: 'carrick status',
-    })
-  }
-  rmSync(path, { force: true })
-}
-
 async function passed(durationMs: number): Promise<void> {
   await setTimeout(durationMs, undefined, { ref: false })
-}
-
-/** True when a process listens on the socket. */
-function answers(path: string): Promise<boolean> {
-  const { promise, resolve, reject } = Promise.withResolvers<boolean>()
-  const socket = connect(path)
-  socket.once('connect', () => resolve(true))
-  socket.once('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false)
-    else
-      reject(
-        new NetworkError('forbidden', `Cannot look at ${path}: ${error.message}`, { cause: error }),
-      )
-  })
-  return promise.finally(() => socket.destroy())
 }
 
 /** Number of the group, from group(5); undefined when the machine has none of that name. */
