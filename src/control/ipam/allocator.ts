@@ -9,8 +9,9 @@ import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Network } from '../../model/network.ts'
 import { type Family, familyOf, type IP } from '../../net/ip.ts'
-import { type Prefix, prefixAddress, prefixContains, prefixFamily } from '../../net/prefix.ts'
+import { type Prefix, prefixContains, prefixFamily } from '../../net/prefix.ts'
 import type { Replica } from '../../store/replica/replica.ts'
+import { areasOf, common } from './areas.ts'
 import type { Asker } from './asker.ts'
 import { freeAddresses, looseAddresses } from './candidates.ts'
 import type { Claimer } from './claimer.ts'
@@ -43,6 +44,10 @@ export interface AddressWish {
   readonly name: string | undefined
   /** At most one per family; the other families' are chosen. Checked against the network already. */
   readonly addresses: readonly IP[]
+  /** Default: all that the network has. */
+  readonly families?: readonly Family[]
+  /** Parts of the network in which addresses are chosen; default: all of it. */
+  readonly within?: readonly Prefix[]
 }
 
 /** Addresses promised to an attach; disposing ends the promise, which by then may have become a use. */
@@ -57,11 +62,11 @@ export class Allocator {
     this.#deps = deps
   }
 
-  /** One address per family of the network, those wished for first. */
+  /** One address per family, those wished for first. */
   async reserve(wish: AddressWish, signal: AbortSignal): Promise<Reservation> {
     const { network } = wish
     const pool = this.#deps.territory.pool(network)
-    const families = new Set(network.prefixes.map(prefixFamily))
+    const families = new Set(wish.families ?? network.prefixes.map(prefixFamily))
     const found: IP[] = []
     try {
       for (const family of families) {
@@ -92,11 +97,11 @@ export class Allocator {
       (address) => familyOf(address) === family && prefixOf(network, address) !== undefined,
     )
     if (reserved !== undefined) return this.#takeReserved(wish, reserved, signal)
-    const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
+    const areas = areasOf(network, family, wish.within)
     return (
-      (await this.#takeFormer(wish, prefixes, signal)) ??
-      this.#takeLocal(network, prefixes, false) ??
-      (await this.#takeElsewhere(wish, prefixes, signal))
+      (await this.#takeFormer(wish, areas, signal)) ??
+      this.#takeLocal(network, areas, false) ??
+      (await this.#takeElsewhere(wish, areas, signal))
     )
   }
 
@@ -129,7 +134,7 @@ export class Allocator {
   /** The address the name had here before, if that costs nobody anything. */
   async #takeFormer(
     wish: AddressWish,
-    prefixes: readonly Prefix[],
+    areas: readonly Prefix[],
     signal: AbortSignal,
   ): Promise<IP | undefined> {
     const { territory, replica } = this.#deps
@@ -137,7 +142,7 @@ export class Allocator {
     if (name === undefined) return undefined
     const address = territory.remembered
       .of(network.id, name)
-      .find((former) => prefixes.some((prefix) => prefixContains(prefix, former)))
+      .find((former) => areas.some((area) => prefixContains(area, former)))
     const prefix = address && prefixOf(network, address)
     if (address === undefined || prefix === undefined) return undefined
     const ours = territory.owns(network, address)
@@ -153,11 +158,11 @@ export class Allocator {
     }
   }
 
-  #takeLocal(network: Network, prefixes: readonly Prefix[], hurry: boolean): IP | undefined {
+  #takeLocal(network: Network, areas: readonly Prefix[], hurry: boolean): IP | undefined {
     const pool = this.#deps.territory.pool(network)
     const now = this.#deps.clock.monotonicMs()
-    for (const prefix of prefixes) {
-      const address = pool.take(prefix, now, hurry)
+    for (const area of areas) {
+      const address = pool.take(area, now, hurry)
       if (address !== undefined) return address
     }
     return undefined
@@ -165,58 +170,58 @@ export class Allocator {
 
   async #takeElsewhere(
     wish: AddressWish,
-    prefixes: readonly Prefix[],
+    areas: readonly Prefix[],
     signal: AbortSignal,
   ): Promise<IP> {
     const { network } = wish
     try {
       for (;;) {
         signal.throwIfAborted()
-        const claimed = await this.#claimBlock(network, prefixes)
-        const address = this.#takeLocal(network, prefixes, !claimed)
+        const claimed = await this.#claimBlock(network, areas)
+        const address = this.#takeLocal(network, areas, !claimed)
         if (address !== undefined) return address
         if (!claimed) break
       }
     } catch (error) {
       if (!isNetworkError(error, 'unavailable')) throw error
-      const rested = this.#takeLocal(network, prefixes, true)
+      const rested = this.#takeLocal(network, areas, true)
       if (rested !== undefined) return rested
-      throw unreachable(network, prefixes, error)
+      throw unreachable(network, areas, error)
     }
     const last =
-      (await this.#takeLoose(wish, prefixes)) ??
-      (await this.#takeGivenBack(wish, prefixes, signal)) ??
-      (await this.#takeForeign(wish, prefixes, signal))
+      (await this.#takeLoose(wish, areas)) ??
+      (await this.#takeGivenBack(wish, areas, signal)) ??
+      (await this.#takeForeign(wish, areas, signal))
     if (last === undefined) {
       const hosts = this.#deps.territory.hostAddresses(network)
-      throw exhausted(network, prefixes, this.#addressesInUse(network), hosts)
+      throw exhausted(network, areas, this.#addressesInUse(network), hosts)
     }
     return last
   }
 
-  async #claimBlock(network: Network, prefixes: readonly Prefix[]): Promise<boolean> {
-    for (const prefix of prefixes) {
-      if (await this.#deps.claimer.claimBlock(network, prefix)) return true
+  async #claimBlock(network: Network, areas: readonly Prefix[]): Promise<boolean> {
+    for (const area of areas) {
+      if (await this.#deps.claimer.claimBlock(network, area)) return true
     }
     return false
   }
 
   /** Single addresses beside other single addresses, where no block fits any more. */
-  async #takeLoose(wish: AddressWish, prefixes: readonly Prefix[]): Promise<IP | undefined> {
+  async #takeLoose(wish: AddressWish, areas: readonly Prefix[]): Promise<IP | undefined> {
     const { territory, claimer } = this.#deps
     const { network, endpointId } = wish
     const pool = territory.pool(network)
-    for (const prefix of prefixes) {
+    for (const area of areas) {
       const reserved = territory.reserved(network.id)
       const isFree = (address: IP): boolean =>
         pool.holderOf(address) === undefined && !reserved.has(address)
-      const terrain = territory.terrain(network, prefix)
+      const terrain = territory.terrain(network, area)
       for (const address of looseAddresses(terrain, isFree, LOOSE_ATTEMPTS)) {
         // Another attach of this host may have taken it while the last claim was under way.
         if (!isFree(address)) continue
         pool.promise(address)
         const outcome = await claimer
-          .claimAddress(network, prefix, address, endpointId)
+          .claimAddress(network, terrain.prefix, address, endpointId)
           .catch((error: unknown) => {
             pool.forgetPromise(address)
             throw error
@@ -231,15 +236,15 @@ export class Allocator {
   /** Blocks that other hosts keep in reserve, if it looks as if any had one. */
   async #takeGivenBack(
     { network }: AddressWish,
-    prefixes: readonly Prefix[],
+    areas: readonly Prefix[],
     signal: AbortSignal,
   ): Promise<IP | undefined> {
     const { territory, asker, giveBackMs } = this.#deps
     if (!this.#othersHaveEmptyBlocks(network)) return undefined
     let address: IP | undefined
     const attempt = async (): Promise<boolean> => {
-      await this.#claimBlock(network, prefixes)
-      address = this.#takeLocal(network, prefixes, true)
+      await this.#claimBlock(network, areas)
+      address = this.#takeLocal(network, areas, true)
       return address !== undefined
     }
     const changed = (): Promise<void> => territory.changed()
@@ -273,7 +278,7 @@ export class Allocator {
   /** An address that looks free in another host's block: its owner grants it or not. */
   async #takeForeign(
     wish: AddressWish,
-    prefixes: readonly Prefix[],
+    areas: readonly Prefix[],
     signal: AbortSignal,
   ): Promise<IP | undefined> {
     const { territory, replica } = this.#deps
@@ -287,10 +292,10 @@ export class Allocator {
     ])
     let attempts = FOREIGN_ATTEMPTS
     for (const [block, owner] of foreignBlocks) {
-      const prefix = prefixes.find((candidate) => prefixContains(candidate, prefixAddress(block)))
-      if (prefix === undefined || replica.alive(owner) === undefined) continue
-      const terrain = { prefix, gateway: gatewayOf(network, prefix) }
-      for (const address of freeAddresses(block, terrain, (a) => !taken.has(a))) {
+      const area = areas.map((each) => common(each, block)).find((each) => each !== undefined)
+      if (area === undefined || replica.alive(owner) === undefined) continue
+      const terrain = territory.terrain(network, area)
+      for (const address of freeAddresses(area, terrain, (a) => !taken.has(a))) {
         if (attempts-- === 0) return undefined
         try {
           return await this.#askOwner(wish, address, owner, signal)

@@ -31,6 +31,16 @@ for (const { why, fields, want } of [
     want: ['10.9.0.248/29', '10.9.0.240/29'],
   },
   {
+    why: 'only those of an area, when one is given',
+    fields: { area: prefix('10.9.0.64/27'), blocks: [prefix('10.9.0.88/29')] },
+    want: ['10.9.0.80/29', '10.9.0.72/29'],
+  },
+  {
+    why: 'an area smaller than a block has none',
+    fields: { area: prefix('10.9.0.64/30') },
+    want: [],
+  },
+  {
     why: 'a block of reserved addresses is none',
     fields: { prefix: prefix('192.0.2.0/30'), gateway: ip('192.0.2.1') },
     want: ['192.0.2.2/32'],
@@ -52,6 +62,20 @@ test('loose addresses lie beside single claims, outside every block', () => {
     '10.9.0.252',
     '10.9.0.251',
   ])
+})
+
+test('loose addresses of an area smaller than a block are all of it, beside no claim', () => {
+  const land = terrain({ area: prefix('10.9.0.64/30'), claims: [ip('10.9.0.66'), ip('10.9.0.70')] })
+  const want = ['10.9.0.67', '10.9.0.65', '10.9.0.64']
+  assert.deepEqual(text(looseAddresses(land, () => true, 9)), want)
+  const owned = { ...land, blocks: [prefix('10.9.0.64/29')] }
+  assert.deepEqual(text(looseAddresses(owned, () => true, 9)), [])
+})
+
+test('loose addresses of an area lie in it', () => {
+  const claims = [ip('10.9.0.66'), ip('10.9.0.130')]
+  const land = terrain({ area: prefix('10.9.0.64/27'), claims })
+  assert.deepEqual(text(looseAddresses(land, () => true, 2)), ['10.9.0.71', '10.9.0.70'])
 })
 
 test('free addresses leave out what is reserved', () => {

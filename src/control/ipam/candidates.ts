@@ -17,10 +17,13 @@ import {
   prefixSize,
   subPrefix,
 } from '../../net/prefix.ts'
+import { common } from './areas.ts'
 import { blockLength, reservedAddresses } from './layout.ts'
 
 export interface Terrain {
   readonly prefix: Prefix
+  /** Part of the prefix that is looked at; absent: all of it. */
+  readonly area?: Prefix
   readonly gateway: IP
   /** Every block known to be claimed in the network, whoever owns it. */
   readonly blocks: Iterable<Prefix>
@@ -30,13 +33,14 @@ export interface Terrain {
 
 /** Up to `limit` blocks nobody is known to own, the farthest first. */
 export function freeBlocks(terrain: Terrain, limit: number): readonly Prefix[] {
-  const { prefix } = terrain
+  const { prefix, area = prefix } = terrain
   const length = blockLength(prefix)
+  if (prefixLength(area) > length) return []
   const obstacles = obstaclesOf(terrain, length)
   const found: Prefix[] = []
-  const count = 1n << BigInt(length - prefixLength(prefix))
+  const count = 1n << BigInt(length - prefixLength(area))
   for (let index = count - 1n; index >= 0n && found.length < limit; index--) {
-    const block = subPrefix(prefix, length, index)
+    const block = subPrefix(area, length, index)
     if (block !== undefined && !obstacles.meets(block) && hasRoom(block, terrain)) found.push(block)
   }
   return found
@@ -76,24 +80,28 @@ function hasRoom(block: Prefix, { prefix, gateway }: Terrain): boolean {
 
 /**
  * Addresses outside every block that may be claimed one by one, at most `limit`: those beside other single
- * claims, since everything else has been claimed in blocks by the time this is asked.
+ * claims, since everything else has been claimed in blocks by the time this is asked; and in all of an area that
+ * is smaller than a block.
  */
 export function looseAddresses(
   terrain: Terrain,
   isFree: (address: IP) => boolean,
   limit: number,
 ): readonly IP[] {
-  const length = blockLength(terrain.prefix)
+  const { prefix, area = prefix } = terrain
+  const length = blockLength(prefix)
   const blocks = [...terrain.blocks]
   const claims = new Set(terrain.claims)
   const regions = new Set<Prefix>()
   for (const address of claims) {
-    if (prefixContains(terrain.prefix, address)) regions.add(prefixAround(address, length))
+    if (prefixContains(area, address)) regions.add(prefixAround(address, length))
   }
+  if (prefixLength(area) > length) regions.add(area)
   const found: IP[] = []
   for (const region of regions) {
     if (blocks.some((block) => prefixesOverlap(block, region))) continue
-    const more = freeAddresses(region, terrain, (a) => !claims.has(a) && isFree(a))
+    const mayBe = (a: IP): boolean => !claims.has(a) && !found.includes(a) && isFree(a)
+    const more = freeAddresses(common(region, area) ?? region, terrain, mayBe)
     for (const address of more) {
       if (found.length >= limit) return found
       found.push(address)

@@ -50,19 +50,20 @@ export class Claimer {
     this.#deps = deps
   }
 
-  /** Claims a free block of the prefix; false when there is none. Callers at the same time share one claim. */
-  claimBlock(network: Network, prefix: Prefix): Promise<boolean> {
-    const key = `${network.id} ${prefix}`
+  /** Claims a free block of the area; false when there is none. Callers at the same time share one claim. */
+  claimBlock(network: Network, area: Prefix): Promise<boolean> {
+    const key = `${network.id} ${area}`
     const shared = this.#underway.get(key)
     if (shared !== undefined) return shared
-    const work = this.#claimSomeBlock(network, prefix).finally(() => this.#underway.delete(key))
+    const work = this.#claimSomeBlock(network, area).finally(() => this.#underway.delete(key))
     this.#underway.set(key, work)
     return work
   }
 
-  async #claimSomeBlock(network: Network, prefix: Prefix): Promise<boolean> {
+  async #claimSomeBlock(network: Network, area: Prefix): Promise<boolean> {
     const { territory, random } = this.#deps
-    let terrain = territory.terrain(network, prefix)
+    let terrain = territory.terrain(network, area)
+    const { prefix } = terrain
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const candidates = freeBlocks(terrain, CHOICE)
       const block = candidates[randomBelow(Math.max(1, candidates.length), random)]
@@ -76,10 +77,7 @@ export class Claimer {
       }
       terrain = { ...terrain, blocks: outcome.blocks, claims: outcome.addresses }
     }
-    throw new NetworkError(
-      'unavailable',
-      `Cannot claim a block of ${prefix}: too many hosts at once`,
-    )
+    throw new NetworkError('unavailable', `Cannot claim a block of ${area}: too many hosts at once`)
   }
 
   #enterBlock(network: Network, block: Prefix, revision: number): void {

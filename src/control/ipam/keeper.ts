@@ -11,6 +11,7 @@ import type { Network } from '../../model/network.ts'
 import { type Prefix, prefixFamily } from '../../net/prefix.ts'
 import type { Replica } from '../../store/replica/replica.ts'
 import type { Fence } from '../fence.ts'
+import { areasOf } from './areas.ts'
 import type { Claimer } from './claimer.ts'
 import type { Granter } from './granter.ts'
 import type { Recovery } from './recovery.ts'
@@ -155,15 +156,16 @@ export class Keeper {
     const pool = territory.pool(network)
     if (!pool.inUse) return
     for (const family of new Set(network.prefixes.map(prefixFamily))) {
-      const prefixes = network.prefixes.filter((prefix) => prefixFamily(prefix) === family)
-      if (prefixes.some((prefix) => pool.emptyBlocksIn(prefix).length > 0)) continue
-      if (!(await this.#claimOne(network, prefixes))) this.scarce(network.id)
+      const ranges = network.docker?.ranges.filter((range) => prefixFamily(range) === family) ?? []
+      const areas = areasOf(network, family, ranges.length === 0 ? undefined : ranges)
+      if (areas.some((area) => pool.emptyBlocksIn(area).length > 0)) continue
+      if (!(await this.#claimOne(network, areas))) this.scarce(network.id)
     }
   }
 
-  async #claimOne(network: Network, prefixes: readonly Prefix[]): Promise<boolean> {
-    for (const prefix of prefixes) {
-      if (await this.#deps.claimer.claimBlock(network, prefix)) return true
+  async #claimOne(network: Network, areas: readonly Prefix[]): Promise<boolean> {
+    for (const area of areas) {
+      if (await this.#deps.claimer.claimBlock(network, area)) return true
     }
     return false
   }

@@ -10,6 +10,7 @@ import {
   type Prefix,
   prefixAddress,
   prefixAround,
+  prefixContains,
   prefixFamily,
   prefixLength,
   prefixSize,
@@ -92,7 +93,9 @@ export function isKeptForHosts(prefix: Prefix, gateway: IP, address: IP): boolea
   return hostAddressIn(block, prefix, gateway) === address
 }
 
-/** Number of addresses of the prefix that endpoints can have. */
-export function usableCount(prefix: Prefix, gateway: IP): bigint {
-  return prefixSize(prefix) - BigInt(reservedAddresses(prefix, gateway).size)
+/** Number of addresses of the prefix, or of an area inside it, that endpoints can have. */
+export function usableCount(prefix: Prefix, gateway: IP, area = prefix): bigint {
+  const reserved = [...reservedAddresses(prefix, gateway)]
+  const inside = reserved.filter((address) => prefixContains(area, address))
+  return prefixSize(area) - BigInt(inside.length)
 }

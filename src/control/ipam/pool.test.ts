@@ -129,3 +129,13 @@ test('the count of taken addresses is what a scan would find, whatever happens',
 function addresses(): readonly IP[] {
   return Array.from({ length: 16 }, (_, i) => ip(`10.9.0.${240 + i}`))
 }
+
+test('an area gives addresses of it only, whether it is larger or smaller than the blocks', () => {
+  const own = pool(prefix('10.9.0.240/28'), prefix('10.9.0.16/28'))
+  assert.equal(own.take(prefix('10.9.0.20/30'), 0, true), ip('10.9.0.20'))
+  assert.equal(own.take(prefix('10.9.0.16/28'), 0, true), ip('10.9.0.21'))
+  assert.equal(own.take(prefix('10.9.0.20/30'), 0, true), ip('10.9.0.22'))
+  assert.equal(own.take(prefix('10.9.0.20/30'), 0, true), ip('10.9.0.23'))
+  assert.equal(own.take(prefix('10.9.0.20/30'), 0, true), undefined)
+  assert.equal(own.take(prefix('10.9.0.128/25'), 0, true), ip('10.9.0.240'))
+})

@@ -16,6 +16,7 @@ import {
   prefixLength,
   prefixRange,
 } from '../../net/prefix.ts'
+import { common } from './areas.ts'
 import { reservedAddresses } from './layout.ts'
 
 export interface PoolNetwork {
@@ -137,33 +138,37 @@ export class AddressPool {
   }
 
   /**
-   * Promises a free address of the own blocks inside `prefix`: one that does not rest, or with `hurry`
+   * Promises a free address of the own blocks that lies inside `area`: one that does not rest, or with `hurry`
    * the one that has rested longest. Undefined when there is none.
    */
-  take(prefix: Prefix, monotonicMs: number, hurry: boolean): IP | undefined {
+  take(area: Prefix, monotonicMs: number, hurry: boolean): IP | undefined {
     this.#wake(monotonicMs)
     return (
-      this.#takeFree(prefix, (address) => !this.#isWished(address)) ??
-      this.#takeFree(prefix, () => true) ??
-      (hurry ? this.#longestRested(prefix) : undefined)
+      this.#takeFree(area, (address) => !this.#isWished(address)) ??
+      this.#takeFree(area, () => true) ??
+      (hurry ? this.#longestRested(area) : undefined)
     )
   }
 
-  #takeFree(prefix: Prefix, mayBe: (address: IP) => boolean): IP | undefined {
+  #takeFree(area: Prefix, mayBe: (address: IP) => boolean): IP | undefined {
     for (const block of this.#blocks.values()) {
       if (BigInt(block.taken + block.resting) >= block.usable) continue
-      if (!prefixContains(prefix, prefixAddress(block.prefix))) continue
-      const address = this.#nextFree(block, mayBe)
+      const part = common(area, block.prefix)
+      if (part === undefined) continue
+      const address = this.#nextFree(block, part, mayBe)
       if (address !== undefined) return address
     }
     return undefined
   }
 
-  #nextFree(block: BlockState, mayBe: (address: IP) => boolean): IP | undefined {
+  /** The next one of `part`, which is the block or lies in it. */
+  #nextFree(block: BlockState, part: Prefix, mayBe: (address: IP) => boolean): IP | undefined {
     const family = prefixFamily(block.prefix)
-    const size = block.last - block.first + 1n
+    const { first, last } = prefixRange(part)
+    const size = last - first + 1n
+    const begin = block.cursor >= first && block.cursor <= last ? block.cursor - first : 0n
     for (let step = 0n; step < size; step++) {
-      const number = block.first + ((block.cursor - block.first + step) % size)
+      const number = first + ((begin + step) % size)
       const address = ipFromNumber(number, family)
       if (this.#reserved.has(address) || address === block.host) continue
       if (this.#resting.has(address)) continue
@@ -176,9 +181,9 @@ export class AddressPool {
     return undefined
   }
 
-  #longestRested(prefix: Prefix): IP | undefined {
+  #longestRested(area: Prefix): IP | undefined {
     for (const address of this.#resting.keys()) {
-      if (!prefixContains(prefix, address) || this.blockOf(address) === undefined) continue
+      if (!prefixContains(area, address) || this.blockOf(address) === undefined) continue
       if (this.isHostAddress(address)) continue
       if (this.#kept.has(address) || this.holderOf(address) !== undefined) continue
       this.promise(address)

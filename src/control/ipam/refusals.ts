@@ -4,6 +4,7 @@ import { NetworkError } from '../../lib/errors.ts'
 import type { Network } from '../../model/network.ts'
 import type { IP } from '../../net/ip.ts'
 import { type Prefix, prefixContains } from '../../net/prefix.ts'
+import { prefixAroundArea } from './areas.ts'
 import { usableCount } from './layout.ts'
 import { gatewayOf } from './territory.ts'
 
@@ -26,12 +27,12 @@ export function isHosts(network: Network, address: IP, host: string): NetworkErr
 /** The store does not answer, and what this host owns is used up. */
 export function unreachable(
   network: Network,
-  prefixes: readonly Prefix[],
+  areas: readonly Prefix[],
   cause: NetworkError,
 ): NetworkError {
   return new NetworkError(
     'unavailable',
-    `Cannot allocate from ${prefixes.join(' and ')}: this host's blocks have no free address, and it cannot claim another: ${cause.message}`,
+    `Cannot allocate from ${areas.join(' and ')}: this host's blocks have no free address, and it cannot claim another: ${cause.message}`,
     { details: { network: network.name }, cause },
   )
 }
@@ -51,14 +52,16 @@ export function isReserved(network: Network, address: IP, name: string): Network
 /** Nothing is left: `inUse` are the addresses somebody has, `hosts` those that hosts have themselves. */
 export function exhausted(
   network: Network,
-  prefixes: readonly Prefix[],
+  areas: readonly Prefix[],
   inUse: ReadonlySet<IP>,
   hosts: readonly IP[],
 ): NetworkError {
-  const text = prefixes.join(' and ')
-  const inside = (address: IP): boolean =>
-    prefixes.some((prefix) => prefixContains(prefix, address))
-  const all = prefixes.reduce((sum, p) => sum + usableCount(p, gatewayOf(network, p)), 0n)
+  const text = areas.join(' and ')
+  const inside = (address: IP): boolean => areas.some((area) => prefixContains(area, address))
+  const all = areas.reduce((sum, area) => {
+    const prefix = prefixAroundArea(network, area)
+    return sum + usableCount(prefix, gatewayOf(network, prefix), area)
+  }, 0n)
   const total = all - BigInt(hosts.filter(inside).length)
   const used = [...inUse].filter(inside).length
   const message =

@@ -14,6 +14,7 @@ import type { IP } from '../../net/ip.ts'
 import { type Prefix, prefixAddress, prefixContains } from '../../net/prefix.ts'
 import type { Journal, JournalRecord } from '../../store/journal/journal.ts'
 import type { Replica, ReplicaChange } from '../../store/replica/replica.ts'
+import { prefixAroundArea } from './areas.ts'
 import type { Terrain } from './candidates.ts'
 import { type Holding, Holdings } from './holdings.ts'
 import { coveringBlocks } from './layout.ts'
@@ -164,11 +165,12 @@ export class Territory implements AsyncDisposable {
     )
   }
 
-  /** What is claimed of one prefix, by anybody. */
-  terrain(network: Network, prefix: Prefix): Terrain {
+  /** What is claimed of the prefix around an area, by anybody. */
+  terrain(network: Network, area: Prefix): Terrain {
     const holding = this.holding(network.id)
+    const prefix = prefixAroundArea(network, area)
     return {
-      prefix,
+      ...{ prefix, area },
       gateway: gatewayOf(network, prefix),
       blocks: [...holding.blocks, ...holding.foreignBlocks.keys()],
       claims: [...holding.addresses.keys(), ...holding.foreignAddresses.keys()],
