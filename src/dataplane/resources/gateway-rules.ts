@@ -12,7 +12,13 @@ import { isNetworkError } from '../../lib/errors.ts'
 import { familyOf } from '../../net/ip.ts'
 import { prefixFamily } from '../../net/prefix.ts'
 import type { Resource } from '../resource.ts'
-import { connectionMarkOf, indexChains, type MapName, type SetName } from './ruleset-text.ts'
+import {
+  connectionMarkOf,
+  indexChains,
+  indexOfChain,
+  type MapName,
+  type SetName,
+} from './ruleset-text.ts'
 import {
   type ElementLine,
   elementCommands,
@@ -54,6 +60,30 @@ export function gatewayRules(kernel: Kernel): Resource<GatewayRules, Have> {
     else standing.set(device, want)
   }
 
+  /** Chains of indexes that nobody has any more. */
+  const strayChains = () => {
+    const used = new Set([...standing.values()].flatMap((lines) => indexIn(lines) ?? []))
+    return kernel.nft
+      .chains()
+      .filter(({ family, table }) => family === 'inet' && table === MARK.table)
+      .filter(({ name }) => {
+        const index = indexOfChain(name)
+        return index !== undefined && !used.has(index)
+      })
+  }
+
+  /** Those to which a published port still leads stay for now. */
+  const removeStrayChains = (): void => {
+    for (const { name } of strayChains()) {
+      const chain = `chain inet ${MARK.table} ${name}`
+      try {
+        kernel.nft.run(`flush ${chain}\ndelete ${chain}\n`)
+      } catch (error) {
+        if (!isNetworkError(error, 'kernel')) throw error
+      }
+    }
+  }
+
   /** Once more with what is really there, when what was believed to be there was not. */
   const changeSurely = (device: string, want: ReadonlySet<ElementLine>, before: string): void => {
     try {
@@ -82,20 +112,33 @@ export function gatewayRules(kernel: Kernel): Resource<GatewayRules, Have> {
     },
     list(wanted) {
       standing = read()
-      return Array.from(standing, ([device, lines]): Have => {
+      const found = Array.from(standing, ([device, lines]): Have => {
         const want = wanted.find((each) => each.device === device)
         const complete = want === undefined || isComplete(want)
         return { ...(want ?? nothing(device)), lines, complete }
       })
+      if (standing.has(NOBODY) || strayChains().length === 0) return found
+      return [...found, { ...nothing(NOBODY), lines: new Set(), complete: true }]
     },
     put(want) {
       const chains = chainsFor(want.index, want.packetMarkMask)
       changeSurely(want.device, linesOf(want), chainCommands(chains))
+      removeStrayChains()
     },
     remove({ device }) {
       changeSurely(device, new Set(), '')
+      removeStrayChains()
     },
   }
+}
+
+/** The index of the gateway that these lines are of; undefined when it has none. */
+function indexIn(lines: ReadonlySet<ElementLine>): number | undefined {
+  for (const line of lines) {
+    const index = /^outputs .* goto to_(\d+)$/.exec(line)?.[1]
+    if (index !== undefined) return Number(index)
+  }
+  return undefined
 }
 
 function nothing(device: string): GatewayRules {

@@ -310,9 +310,10 @@ function arpBelt({ table, endpointGroup }: Ruleset): readonly string[] {
   ]
 }
 
-/** True for the chains of `indexChains()`. */
-export function isIndexChain(name: string): boolean {
-  return /^(zone|from|route|to)_\d+$/.test(name)
+/** The index that a chain of `indexChains()` is for; undefined for all others. */
+export function indexOfChain(name: string): number | undefined {
+  const index = /^(?:zone|from|route|to)_(\d+)$/.exec(name)?.[1]
+  return index === undefined ? undefined : Number(index)
 }
 
 /** The chains of one index: name, and rules in nft's language. */

@@ -7,7 +7,7 @@ import type { Ruleset } from '../../hoststate/state.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Resource } from '../resource.ts'
-import { isIndexChain, rulesetText } from './ruleset-text.ts'
+import { indexOfChain, rulesetText } from './ruleset-text.ts'
 
 interface Have extends Ruleset {
   /** How the table reads: only compared with how it read when it was put. */
@@ -73,7 +73,7 @@ function same(a: Ruleset, b: Ruleset): boolean {
 /** Without numbers that the kernel chooses or counts, and without the chains that come and go. */
 function withoutWhatMoves(listed: Listed): unknown[] {
   const ours = listed.filter(
-    ({ chain, rule }) => !isIndexChain(nameOf(chain) ?? chainOf(rule) ?? ''),
+    ({ chain, rule }) => indexOfChain(nameOf(chain) ?? chainOf(rule) ?? '') === undefined,
   )
   return ours.map(plain)
 }
