@@ -28,7 +28,10 @@ enum config_flag { CONFIG_CROSS_FAMILY_STRIP = 1, CONFIG_DIRECT = 2 };
 
 enum endpoint_flag { ENDPOINT_HOST = 1 /* the host itself: `ifindex` is the network's gateway device */ };
 
-enum network_flag { NETWORK_OPEN_METADATA = 1 /* the cloud's metadata addresses may be asked */ };
+enum network_flag {
+	NETWORK_OPEN_METADATA = 1, /* the cloud's metadata addresses may be asked */
+	NETWORK_INTERNAL = 2, /* its gateway device is for questions to the resolver alone */
+};
 
 struct endpoint_key {
 	__u32 vni;
@@ -100,6 +103,8 @@ struct config {
 	__u32 mark_passed; /* what the host's table let pass carries this */
 	__u32 mark_unchecked; /* what has yet to pass it */
 	__u32 mark_mask; /* all bits of the packet mark that are ours */
+	struct address resolver4; /* of names, zero for none */
+	struct address resolver6;
 };
 
 struct drop_key {

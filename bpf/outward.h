@@ -2,7 +2,8 @@
 /*
  * A container's packet to an address that no endpoint has: the gateway's own, which answers echo, and the
  * outside go to the host's stack by the gateway device; an absent neighbour, an address that is closed, and
- * everything in a network without gateway is told to be unreachable.
+ * everything in a network without gateway is told to be unreachable. The resolver of names is reached from
+ * every network, at one port.
  */
 #ifndef CARRICK_OUTWARD_H
 #define CARRICK_OUTWARD_H
@@ -29,6 +30,37 @@ static __always_inline bool address_own_place(const struct address *a, bool ipv4
 		return !(a->word[0] | a->word[1]);
 	return !(a->word[3] & bpf_htonl(0xff000000)) || address_loopback(a, true) ||
 	       (a->word[3] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000);
+}
+
+/* RFC 1035 §4.2 */
+#define DNS_PORT 53
+
+/* True for TCP and UDP, whole, to the port where names are asked for. */
+static __always_inline bool asks_for_name(struct __sk_buff *skb, bool ipv4)
+{
+	__u32 header = sizeof(struct ipv6hdr);
+	__u8 protocol;
+	__be16 port;
+
+	if (ipv4) {
+		struct iphdr ip;
+
+		if (bpf_skb_load_bytes(skb, IP_AT, &ip, sizeof(ip)) ||
+		    (ip.frag_off & bpf_htons(0x3fff)))
+			return false;
+		header = ip.ihl * 4;
+		protocol = ip.protocol;
+	} else if (bpf_skb_load_bytes(skb, IP_AT + 6, &protocol, 1)) {
+		return false;
+	}
+	return (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP) &&
+	       !bpf_skb_load_bytes(skb, IP_AT + header + 2, &port, 2) &&
+	       port == bpf_htons(DNS_PORT);
+}
+
+static __always_inline bool is_resolver(const struct address *a, const struct config *facts, bool ipv4)
+{
+	return address_equal(a, ipv4 ? &facts->resolver4 : &facts->resolver6) && !address_zero(a);
 }
 
 static __noinline int leave(struct __sk_buff *skb, struct device *device, struct address *destination)
@@ -59,11 +91,17 @@ static __noinline int leave(struct __sk_buff *skb, struct device *device, struct
 		return bpf_redirect(error.ifindex, 0);
 	}
 	error.reason = DROP_NO_ROUTE;
-	if (!at_gateway && in_prefixes(network, destination)) {
+	if (is_resolver(destination, facts, ipv4) && network->gateway_ifindex) {
+		if (asks_for_name(skb, ipv4))
+			return enter_host(skb, network, facts, error.vni);
+		error.reason = DROP_CLOSED;
+		error.code4 = 13; /* administratively prohibited */
+		error.code6 = 1;
+	} else if (!at_gateway && in_prefixes(network, destination)) {
 		error.reason = DROP_NO_ENDPOINT;
 		error.code4 = 1;
 		error.code6 = 3;
-	} else if (network->gateway_ifindex) {
+	} else if (network->gateway_ifindex && !(network->flags & NETWORK_INTERNAL)) {
 		bool metadata = address_metadata(destination, ipv4);
 
 		if (metadata && !(network->flags & NETWORK_OPEN_METADATA)) {

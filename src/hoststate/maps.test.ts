@@ -137,6 +137,7 @@ const bare = {
   gateway6: undefined,
   gateway: undefined,
   openMetadata: false,
+  internal: false,
 }
 expectRoundTrip(maps.networks, [
   bare,
@@ -147,7 +148,9 @@ expectRoundTrip(maps.networks, [
     gateway6: ip('fd80::1'),
     gateway: { ifindex: 31, mark: 0xff000000 },
     openMetadata: true,
+    internal: false,
   },
+  { ...bare, gateway: { ifindex: 31, mark: 0x01000000 }, internal: true },
   { ...bare, prefixes: Array.from({ length: 16 }, (_, i) => prefix(`10.${i}.0.0/16`)) },
 ])
 expectRoundTrip(gateways, [
@@ -183,6 +186,8 @@ const facts = {
   crossFamilyStrip: true,
   direct: false,
   packetMarkMask: DEFAULT_MARK_MASK,
+  resolver4: undefined,
+  resolver6: undefined,
 }
 expectRoundTrip(maps.config, [
   facts,
@@ -193,6 +198,8 @@ expectRoundTrip(maps.config, [
     crossFamilyStrip: false,
     direct: true,
     packetMarkMask: 0x3ff00,
+    resolver4: ip('169.254.77.53'),
+    resolver6: ip('fd3b:ca44:1c53::53'),
   },
 ])
 

@@ -25,7 +25,7 @@ import {
 } from './structs.ts'
 
 /** Number of the layouts below; pins stand under a directory that carries it (R34). */
-export const MAPS_SCHEMA = 2
+export const MAPS_SCHEMA = 3
 
 /** UDP port of VXLAN. RFC 7348 §5 */
 export const VXLAN_PORT = 4789
@@ -95,6 +95,8 @@ export interface NetworkEntry {
   readonly gateway: { readonly ifindex: number; readonly mark: number } | undefined
   /** True when 169.254.169.254 and fd00:ec2::254 may be asked. */
   readonly openMetadata: boolean
+  /** True when `gateway` is for questions to the resolver alone. */
+  readonly internal: boolean
 }
 
 /** Another host as seen from here; endpoints point to it by index. */
@@ -143,10 +145,13 @@ export interface ConfigEntry {
   readonly direct: boolean
   /** Our bits of the packet mark; see `packetMarks()`. */
   readonly packetMarkMask: number
+  /** Where containers of every network ask for names, at port 53. */
+  readonly resolver4: IP | undefined
+  readonly resolver6: IP | undefined
 }
 
 const ENDPOINT_FLAG = { HOST: 1 } as const
-const NETWORK_FLAG = { OPEN_METADATA: 1 } as const
+const NETWORK_FLAG = { OPEN_METADATA: 1, INTERNAL: 2 } as const
 const CONFIG_FLAG = { CROSS_FAMILY_STRIP: 1, DIRECT: 2 } as const
 const HOST_FLAG = { VALID: 1, IPV6: 2, ON_LINK: 4, NEXT_HOP_IPV6: 8, NEXT_HOP_MAC: 16 } as const
 
@@ -222,7 +227,7 @@ export const networks: MapLayout<NetworkEntry> = {
   value: NETWORK,
   maxEntries: 1 << 16,
   keyOf: ({ vni }) => u32(vni),
-  valueOf: ({ prefixes, gateway4, gateway6, gateway, openMetadata }) => {
+  valueOf: ({ prefixes, gateway4, gateway6, gateway, openMetadata, internal }) => {
     if (prefixes.length > MAX_PREFIXES) throw new Error(`more than ${MAX_PREFIXES} prefixes`)
     const value = new Fields(NETWORK)
       .setAddress('gateway4', gateway4)
@@ -230,7 +235,10 @@ export const networks: MapLayout<NetworkEntry> = {
       .setNumber('prefix_count', prefixes.length)
       .setNumber('gateway_ifindex', gateway?.ifindex ?? 0)
       .setNumber('mark', gateway?.mark ?? 0)
-      .setNumber('flags', openMetadata ? NETWORK_FLAG.OPEN_METADATA : 0)
+      .setNumber(
+        'flags',
+        (openMetadata ? NETWORK_FLAG.OPEN_METADATA : 0) | (internal ? NETWORK_FLAG.INTERNAL : 0),
+      )
     for (const [i, prefix] of prefixes.entries()) {
       const address = prefixAddress(prefix)
       const at = NETWORK.fields.prefixes.at + i * 32
@@ -253,6 +261,7 @@ export const networks: MapLayout<NetworkEntry> = {
       gateway6: v.address('gateway6'),
       gateway: ifindex === 0 ? undefined : { ifindex, mark: v.number('mark') },
       openMetadata: (v.number('flags') & NETWORK_FLAG.OPEN_METADATA) !== 0,
+      internal: (v.number('flags') & NETWORK_FLAG.INTERNAL) !== 0,
     }
   },
 }
@@ -356,7 +365,9 @@ export const config: MapLayout<ConfigEntry> = {
       )
       .setNumber('mark_passed', marks.passed)
       .setNumber('mark_unchecked', marks.unchecked)
-      .setNumber('mark_mask', marks.mask).bytes
+      .setNumber('mark_mask', marks.mask)
+      .setAddress('resolver4', c.resolver4)
+      .setAddress('resolver6', c.resolver6).bytes
   },
   entryOf: (_key, value) => {
     const v = new Fields(CONFIG, value)
@@ -371,6 +382,8 @@ export const config: MapLayout<ConfigEntry> = {
       crossFamilyStrip: (v.number('flags') & CONFIG_FLAG.CROSS_FAMILY_STRIP) !== 0,
       direct: (v.number('flags') & CONFIG_FLAG.DIRECT) !== 0,
       packetMarkMask: v.number('mark_mask'),
+      resolver4: v.address('resolver4'),
+      resolver6: v.address('resolver6'),
     }
   },
 }

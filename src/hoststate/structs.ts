@@ -98,7 +98,7 @@ export const DIRECT_PREFIX_KEY = {
 
 export const CONFIG = {
   struct: 'config',
-  size: 60,
+  size: 92,
   fields: {
     local4: { kind: 'address', at: 0 },
     local6: { kind: 'address', at: 16 },
@@ -109,6 +109,8 @@ export const CONFIG = {
     mark_passed: { kind: 'u32', at: 48 },
     mark_unchecked: { kind: 'u32', at: 52 },
     mark_mask: { kind: 'u32', at: 56 },
+    resolver4: { kind: 'address', at: 60 },
+    resolver6: { kind: 'address', at: 76 },
   },
 } as const satisfies Layout
 

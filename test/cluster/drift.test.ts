@@ -1,6 +1,7 @@
 /** What an administrator's hand takes away comes back: at once where the kernel tells, else within a period. */
 
 import assert from 'node:assert/strict'
+import { MAPS_SCHEMA } from '../../src/hoststate/maps.ts'
 import { FABRIC_MAC } from '../../src/hoststate/state.ts'
 import type { Cluster, Container } from '../../src/lab/cluster.ts'
 import { mappedBytes } from '../../src/net/ip.ts'
@@ -10,7 +11,7 @@ import { addressOf, clusterTest, createNetwork, knows, shell, until } from './ha
 import { assertKernelIsModel } from './kernel-dump.ts'
 import { carries } from './traffic.ts'
 
-const PINS = '/sys/fs/bpf/carrick/v2'
+const PINS = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
 
 interface Loss {
   readonly what: string

@@ -5,6 +5,7 @@
  */
 
 import assert from 'node:assert/strict'
+import { MAPS_SCHEMA } from '../../src/hoststate/maps.ts'
 import { FABRIC_MAC, MARK } from '../../src/hoststate/state.ts'
 import type { Cluster } from '../../src/lab/cluster.ts'
 import { PROBE_VNI } from '../../src/model/probe-network.ts'
@@ -13,7 +14,7 @@ import { macFromBytes } from '../../src/net/mac.ts'
 import { shell } from './harness.ts'
 
 const BLOCK = 51_728
-const PINS = '/sys/fs/bpf/carrick/v2'
+const PINS = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
 /** Detached links are deleted by a thread of their own, a moment later. */
 const PATIENCE_MS = 5_000
 /** Rows of the array of hosts that a test could fill. */

@@ -89,6 +89,37 @@ describe('from a container', () => {
       }
     })
 
+    test(`IPv${family}: the resolver is reached from every network, at its port, and no further`, () => {
+      const destination = of(family, fx.RESOLVER)
+      const header = { source, destination }
+      const asks = (protocol: number, port: number) => {
+        const ports = new Uint8Array(20)
+        new DataView(ports.buffer).setUint16(0, 4000)
+        new DataView(ports.buffer).setUint16(2, port)
+        return frame(pk.ipPacket({ ...header, protocol }, ports))
+      }
+      try {
+        for (const internal of [false, true]) {
+          fabric.open({ internal })
+          for (const protocol of [6, 17]) {
+            expect(fabric.run('from_container', { bytes: asks(protocol, 53) }).mark).toBe(IN)
+            expect(send(asks(protocol, 53))).toBe('redirected')
+            expect(send(asks(protocol, 54))).toBe('closed, answered')
+          }
+          expect(send(asks(132, 53))).toBe('closed, answered')
+        }
+        expect(send(to(of(family, OUTSIDE)))).toBe('no-route, answered')
+        fabric.open({ gateway: undefined })
+        expect(send(asks(17, 53))).toBe('no-route, answered')
+        fabric.open({})
+        fabric.put(maps.config, { ...fx.CONFIG, resolver4: undefined, resolver6: undefined })
+        expect(send(asks(17, 53))).toBe(family === 4 ? 'no-route, answered' : 'redirected')
+      } finally {
+        fabric.open({})
+        fabric.put(maps.config, { ...fx.CONFIG, crossFamilyStrip: fabric.crossFamilyStrip })
+      }
+    })
+
     test(`IPv${family}: the metadata service is closed until it is opened`, () => {
       const destination = pk.ip(family === 4 ? '169.254.169.254' : 'fd00:ec2::254')
       expect(send(to(destination))).toBe('closed, answered')

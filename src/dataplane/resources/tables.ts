@@ -34,6 +34,7 @@ export function networkEntries({ datapath, devices }: Context): Resource<Network
           ? undefined
           : { ifindex: devices.of(gateway.device), mark: gateway.mark },
       openMetadata,
+      internal: false,
     }),
     wantedOf: ({ vni, prefixes, gateway4, gateway6, gateway, openMetadata }) => ({
       kind: 'network',
@@ -144,6 +145,8 @@ export function configs({ datapath, devices }: Context): Resource<DatapathConfig
       crossFamilyStrip: datapath.crossFamilyStrip,
       direct: want.direct,
       packetMarkMask: want.packetMarkMask,
+      resolver4: undefined,
+      resolver6: undefined,
     }),
     wantedOf: (entry) => ({
       kind: 'config',

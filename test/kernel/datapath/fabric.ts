@@ -39,6 +39,8 @@ export const GATEWAY = { ip4: ip('10.80.0.1'), ip6: ip('fd80::1') }
 export const ABSENT = { ip4: ip('10.80.9.9'), ip6: ip('fd80::9:9') }
 export const OUTSIDE = { ip4: ip('192.0.2.1'), ip6: ip('2001:db8::1') }
 
+export const RESOLVER = { ip4: ip('169.254.77.53'), ip6: ip('fd3b:ca44:1c53::53') }
+
 export const HERE = { ip4: ip('198.51.100.1'), ip6: ip('2001:db8:51::1') }
 export const HOST1 = ip('198.51.100.2')
 export const HOST2 = ip('2001:db8:51::2')
@@ -66,6 +68,8 @@ export const CONFIG: maps.ConfigEntry = {
   crossFamilyStrip: true,
   direct: false,
   packetMarkMask: DEFAULT_MARK_MASK,
+  resolver4: RESOLVER.ip4,
+  resolver6: RESOLVER.ip6,
 }
 
 /** The network, without a way to the host. */
@@ -76,6 +80,7 @@ export const NETWORK: maps.NetworkEntry = {
   gateway6: GATEWAY.ip6,
   gateway: undefined,
   openMetadata: false,
+  internal: false,
 }
 
 /** A loaded datapath with one network, two containers here and two elsewhere. */

@@ -123,6 +123,8 @@ export class Host implements Disposable {
       crossFamilyStrip: probeFeatures(bpf, this.object).crossFamilyStrip,
       direct,
       packetMarkMask: DEFAULT_MARK_MASK,
+      resolver4: undefined,
+      resolver6: undefined,
     })
     const prefixes = ['10.80.0.0/16', 'fd80::/48'].map((text) => {
       const prefix = parsePrefix(text)
@@ -131,7 +133,7 @@ export class Host implements Disposable {
       return prefix
     })
     const [gateway4, gateway6] = [ip('10.80.0.1'), ip('fd80::1')]
-    const closed = { gateway: undefined, openMetadata: false }
+    const closed = { gateway: undefined, openMetadata: false, internal: false }
     this.put(maps.networks, { vni: VNI, prefixes, gateway4, gateway6, ...closed })
   }
 
