@@ -1,0 +1,19 @@
+/** Of the use cases, those that the plug-in needs. */
+
+import type { Control } from '../../control/control.ts'
+import type { DockerControl } from '../../control/docker-control.ts'
+
+export type EngineControl = DockerControl &
+  Pick<
+    Control,
+    | 'createNetwork'
+    | 'listNetworks'
+    | 'getNetwork'
+    | 'removeNetwork'
+    | 'suggestPrefixes'
+    | 'reserve'
+    | 'listReservations'
+    | 'publish'
+    | 'unpublish'
+    | 'publicationsOf'
+  >

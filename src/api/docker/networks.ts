@@ -1,0 +1,334 @@
+/**
+ * The network driver's networks: which network of ours an engine's network is. Named by an option, else the one
+ * with the same subnets, else a new one. An engine says this once in a network's life, so it is noted for good.
+ */
+
+import { setTimeout as pause } from 'node:timers/promises'
+import { isNetworkError, NetworkError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { ENGINE_LABELS, type EngineNetwork, type EnginePool } from '../../model/engine-network.ts'
+import type { Network } from '../../model/network.ts'
+import { type IP, parseIP } from '../../net/ip.ts'
+import { type Prefix, parsePrefix, prefixLength } from '../../net/prefix.ts'
+import type { EngineControl } from './engine-control.ts'
+import type { Message, PoolData } from './messages.ts'
+import { type NetworkOptions, readNetworkOptions } from './options.ts'
+import { SPACES } from './pool-id.ts'
+import { gatewayIn, POOL_LABEL } from './pools.ts'
+
+export interface NetworksDeps {
+  readonly control: EngineControl
+  readonly hostId: string
+  readonly log: Log
+}
+
+/** On networks that an engine made: its id of the first. They go with the last engine that has them. */
+export const MADE_LABEL = 'com.docker.network.id'
+/** How long a network that another host is just making may take to be seen here. */
+const SEEN_MS = 2_000
+/** How long an engine waits for a network to be removed that nobody needs any more. */
+const REMOVE_MS = 2_000
+
+interface Wanted {
+  readonly id: string
+  readonly options: NetworkOptions
+  readonly internal: boolean
+  readonly pools: readonly EnginePool[]
+}
+
+export class EngineNetworks {
+  readonly #deps: NetworksDeps
+
+  constructor(deps: NetworksDeps) {
+    this.#deps = deps
+  }
+
+  /** The same again has the same answer; nothing is left of one that failed. */
+  async create(message: Message<'NetworkDriver.CreateNetwork'>): Promise<object> {
+    const { control } = this.#deps
+    const { NetworkID: id, Options } = message
+    const { chosen, internal } = Options
+    const wanted: Wanted = {
+      ...{ id, internal },
+      options: readNetworkOptions(chosen),
+      pools: this.#poolsOf([...message.IPv4Data, ...message.IPv6Data]),
+    }
+    const before = control.engineNetwork(id)
+    if (before !== undefined) {
+      if (isSame(before, wanted, chosen)) return {}
+      throw new NetworkError(
+        'conflict',
+        `Cannot create network ${id}: it is there with other settings`,
+      )
+    }
+    const { network, made } = await this.#networkFor(wanted)
+    try {
+      await this.#setAside(network, wanted.pools)
+      this.#refuseSecond(network, wanted)
+    } catch (error) {
+      if (made) await this.#removeUnused(network)
+      throw error
+    }
+    control.bindEngineNetwork({
+      ...{ id, networkId: network.id, internal, pools: wanted.pools },
+      options: chosen,
+      madeByUs: false,
+    })
+    for (const { space, prefix, poolId } of control.pendingPools()) {
+      if (space !== SPACES.local) continue
+      const used = wanted.pools.some((pool) => pool.prefix === prefix)
+      if (used) control.dropPendingPool(poolId)
+    }
+    return {}
+  }
+
+  /** Content when it is unknown. */
+  async delete({ NetworkID: id }: Message<'NetworkDriver.DeleteNetwork'>): Promise<object> {
+    const { control, log } = this.#deps
+    const bound = control.engineNetwork(id)
+    if (bound === undefined) return {}
+    const left = control
+      .listEngineEndpoints()
+      .filter(({ networkId }) => networkId === bound.networkId)
+    const pools = new Set(bound.pools.map(({ poolId }) => poolId))
+    const results = await Promise.allSettled(
+      left.map(async ({ labels, addresses }) => {
+        const engineId = labels[ENGINE_LABELS.endpoint]
+        if (engineId !== undefined) return control.unplug(engineId)
+        if (!pools.has(labels[ENGINE_LABELS.pool] ?? '')) return
+        for (const address of addresses) await control.releaseHeld(bound.networkId, address)
+      }),
+    )
+    for (const result of results) {
+      if (result.status === 'fulfilled') continue
+      log.warn('endpoint of a deleted network stays', { network: id, error: result.reason })
+    }
+    control.unbindEngineNetwork(id)
+    const network = control.listNetworks().find((each) => each.id === bound.networkId)
+    if (network !== undefined && !bound.madeByUs) await this.#removeUnused(network)
+    return {}
+  }
+
+  /** Of swarm's manager: the nodes get our network's id with the user's options. */
+  async allocate(message: Message<'NetworkDriver.AllocateNetwork'>): Promise<object> {
+    const { NetworkID: id, Options: chosen } = message
+    const wanted: Wanted = {
+      ...{ id, internal: false },
+      options: readNetworkOptions(chosen),
+      pools: this.#poolsOf([...message.IPv4Data, ...message.IPv6Data]),
+    }
+    const { network } = await this.#networkFor(wanted)
+    return { Options: { ...chosen, 'carrick.network': network.id } }
+  }
+
+  /** Content when it is unknown. */
+  async free({ NetworkID: id }: Message<'NetworkDriver.FreeNetwork'>): Promise<object> {
+    const network = this.#deps.control
+      .listNetworks()
+      .find(({ labels }) => labels[MADE_LABEL] === id)
+    if (network !== undefined) await this.#removeUnused(network)
+    return {}
+  }
+
+  /** Pools without addresses, which the null IPAM driver makes, are none. */
+  #poolsOf(given: readonly PoolData[]): readonly EnginePool[] {
+    const pending = this.#deps.control.pendingPools()
+    return given.flatMap(({ AddressSpace: space, Pool, Gateway, AuxAddresses }): EnginePool[] => {
+      const prefix = parsePrefix(Pool)
+      if (prefix === undefined) {
+        throw new NetworkError('invalid', `Cannot create a network: pool "${Pool}" is not a subnet`)
+      }
+      if (prefixLength(prefix) === 0) return []
+      const asked = pending.find((pool) => pool.space === space && pool.prefix === prefix)
+      const gateway = Gateway === '' ? undefined : readAddress(Gateway)
+      const aux = Object.entries(AuxAddresses).map(([name, text]) => [name, readAddress(text)])
+      return [
+        {
+          poolId: asked?.poolId ?? `${space}/${prefix}`,
+          prefix,
+          ...(asked?.range === undefined ? {} : { range: asked.range }),
+          ...(gateway === undefined ? {} : { gateway }),
+          aux: Object.fromEntries(aux),
+        },
+      ]
+    })
+  }
+
+  async #networkFor(wanted: Wanted): Promise<{ network: Network; made: boolean }> {
+    const { control } = this.#deps
+    const { options, pools } = wanted
+    if (options.network !== undefined) {
+      const network = control.getNetwork(options.network)
+      refuseUnlike(network, wanted)
+      return { network, made: false }
+    }
+    if (pools.length === 0) {
+      throw new NetworkError('invalid', 'Cannot create a network without a subnet', {
+        hint: 'docker network create -d carrick --ipam-driver carrick …, or -o carrick.network=NAME',
+      })
+    }
+    const known = this.#sameSubnets(wanted)
+    if (known !== undefined) return { network: known, made: false }
+    try {
+      return { network: await this.#make(wanted), made: true }
+    } catch (error) {
+      if (!isNetworkError(error, 'conflict')) throw error
+      // Another host may have made it at this moment.
+      const seen = await this.#soon(() => this.#sameSubnets(wanted), overlapsNetwork(error))
+      if (seen === undefined) throw error
+      return { network: seen, made: false }
+    }
+  }
+
+  /** The one network with exactly these subnets. */
+  #sameSubnets(wanted: Wanted): Network | undefined {
+    const prefixes = wanted.pools.map(({ prefix }) => prefix)
+    const same = this.#deps.control
+      .listNetworks()
+      .filter((each) => isSameSet(each.prefixes, prefixes))
+    const [network, other] = same
+    if (network === undefined) return undefined
+    if (other !== undefined) {
+      throw new NetworkError(
+        'conflict',
+        `Cannot tell which network has subnet ${prefixes.join(' and ')}: ${same.map(({ name }) => name).join(' and ')} do`,
+        { hint: `docker network create -o carrick.network=${network.name} …` },
+      )
+    }
+    refuseUnlike(network, wanted)
+    return network
+  }
+
+  async #soon<T>(find: () => T | undefined, likely: boolean): Promise<T | undefined> {
+    const deadline = performance.now() + (likely ? SEEN_MS : 0)
+    for (;;) {
+      const found = find()
+      if (found !== undefined || performance.now() >= deadline) return found
+      await pause(20)
+    }
+  }
+
+  #make({ id, options, internal, pools }: Wanted): Promise<Network> {
+    const { control } = this.#deps
+    const { carrier, mtuBytes, masquerade, open, force } = options
+    return control.createNetwork({
+      name: options.name ?? control.networkNameFor(`docker-${id.slice(0, 12)}`),
+      subnets: pools.map(({ prefix }) => prefix),
+      gateways: pools.flatMap(({ gateway }) => gateway ?? []),
+      ...(carrier === undefined ? {} : { carrier }),
+      ...(mtuBytes === undefined ? {} : { mtuBytes }),
+      ...(masquerade === undefined ? {} : { masquerade }),
+      ...(open === undefined ? {} : { open }),
+      internal,
+      force,
+      labels: { [MADE_LABEL]: id },
+    })
+  }
+
+  /** Auxiliary addresses are nobody's on any host: they are reserved for a name that no endpoint has. */
+  async #setAside(network: Network, pools: readonly EnginePool[]): Promise<void> {
+    const { control } = this.#deps
+    for (const { aux } of pools) {
+      for (const address of Object.values(aux)) {
+        const reserved = control
+          .listReservations(network.id)
+          .some(({ reservation }) => reservation.addresses.includes(address))
+        if (reserved) continue
+        const name = `aux-${address.replaceAll(/[.:]+/g, '-').replace(/-$/, '')}`
+        await control.reserve({ network: network.id, name, addresses: [address] })
+      }
+    }
+  }
+
+  /** An engine has a network of ours once, so that what it says of an endpoint is said of one network. */
+  #refuseSecond(network: Network, { id }: Wanted): void {
+    const { control, hostId } = this.#deps
+    const other = control
+      .listEngineNetworks({ network: network.id, host: hostId })
+      .find((each) => each.id !== id)
+    if (other === undefined) return
+    throw new NetworkError(
+      'conflict',
+      `Cannot create a network with subnet ${network.prefixes.join(' and ')}: it overlaps Docker network ${other.name ?? other.id.slice(0, 12)}, which is network ${network.name} already`,
+      { hint: 'docker network ls --filter driver=carrick' },
+    )
+  }
+
+  /** Removes what an engine made, when no engine that a user told to has it and no endpoint uses it. */
+  async #removeUnused(network: Network): Promise<void> {
+    const { control, log } = this.#deps
+    if (network.labels[MADE_LABEL] === undefined) return
+    const wanted = control
+      .listEngineNetworks({ network: network.id })
+      .some(({ madeByUs }) => !madeByUs)
+    if (wanted) return
+    const removal = control.removeNetwork(network.id).catch((error: unknown) => {
+      log.info('network of an engine stays', { network: network.name, error })
+    })
+    await Promise.race([removal, pause(REMOVE_MS, undefined, { ref: false })])
+  }
+}
+
+/** True when the network is on the engine just as it is wanted again. */
+function isSame(
+  before: EngineNetwork,
+  { internal, pools }: Wanted,
+  chosen: Readonly<Record<string, string>>,
+): boolean {
+  const [a, b] = [before.pools, pools].map((list) => list.map(({ prefix }) => prefix))
+  const keys = new Set([...Object.keys(before.options), ...Object.keys(chosen)])
+  return (
+    before.internal === internal &&
+    isSameSet(a ?? [], b ?? []) &&
+    [...keys].every((key) => before.options[key] === chosen[key])
+  )
+}
+
+/** Throws `conflict` when the network is not what the engine's network is wanted to be. */
+function refuseUnlike(network: Network, { options, internal, pools }: Wanted): void {
+  const problems: string[] = []
+  const { name } = network
+  if (network.labels[POOL_LABEL] !== undefined) {
+    problems.push(`it holds the addresses of a network of another driver`)
+  }
+  if (internal && !network.internal) problems.push('it is not internal')
+  for (const { prefix, gateway } of pools) {
+    const own = gatewayIn(network, prefix)
+    if (own === undefined) {
+      problems.push(`it has subnet ${network.prefixes.join(' and ')}, not ${prefix}`)
+    } else if (gateway !== undefined && gateway !== own) {
+      problems.push(`its gateway is ${own}, not ${gateway}`)
+    }
+  }
+  const { carrier, mtuBytes, masquerade } = options
+  if (carrier !== undefined && carrier !== network.carrier) {
+    problems.push(`its carrier is ${network.carrier}, not ${carrier}`)
+  }
+  if (mtuBytes !== undefined && mtuBytes !== network.mtuBytes) {
+    problems.push(`its MTU is ${network.mtuBytes ?? 'chosen by itself'}, not ${mtuBytes}`)
+  }
+  if (masquerade !== undefined && masquerade !== network.masquerade) {
+    problems.push(`its masquerade is ${network.masquerade}, not ${masquerade}`)
+  }
+  if (problems.length === 0) return
+  throw new NetworkError('conflict', `Cannot use network ${name}: ${problems.join(', and ')}`, {
+    details: { network: name },
+    hint: `carrick network get ${name}`,
+  })
+}
+
+function isSameSet(a: readonly Prefix[], b: readonly Prefix[]): boolean {
+  return a.length === b.length && a.every((each) => b.includes(each))
+}
+
+/** True when a network of ours is what stood in the way: it may be the very one. */
+function overlapsNetwork(error: NetworkError): boolean {
+  const { overlaps } = error.details
+  return Array.isArray(overlaps) && overlaps.some((each) => each?.network !== undefined)
+}
+
+function readAddress(text: string): IP {
+  const address = parseIP(text.split('/')[0] ?? '')
+  if (address !== undefined) return address
+  throw new NetworkError('invalid', `Cannot create a network: "${text}" is not an address`)
+}
