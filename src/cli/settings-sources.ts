@@ -147,6 +147,12 @@ function disagreements(settings: Settings): FieldError[] {
   if ((storeCert === undefined) !== (storeKey === undefined)) {
     wrong.push({ pointer: 'storeCert', message: 'it needs storeKey, and storeKey needs it' })
   }
+  const { dockerListen, dockerCa, dockerCert, dockerKey } = settings
+  for (const [pointer, value] of Object.entries({ dockerCa, dockerCert, dockerKey })) {
+    if ((value === undefined) === (dockerListen === undefined)) continue
+    const message = `dockerListen ${value === undefined ? 'needs it' : 'is not set'}`
+    wrong.push({ pointer, message })
+  }
   const families = underlayAddresses.map((ip) => ip.includes(':'))
   if (new Set(families).size !== families.length) {
     wrong.push({ pointer: 'underlayAddresses', message: 'at most one per family' })

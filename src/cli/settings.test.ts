@@ -37,6 +37,8 @@ test('without anything, the defaults of the conventions', () => {
     underlayAddresses: [],
     listen: { address: '', port: 7440 },
     joinListen: { address: '', port: 7441 },
+    dockerSocket: '/run/docker/plugins/carrick.sock',
+    dockerScope: 'local',
     vxlanPort: 4789,
     packetMarkMask: DEFAULT_MARK_MASK,
     probePeriodMs: 300_000,
@@ -110,6 +112,16 @@ for (const { name, input, wants } of [
     name: 'an unknown key, with the nearest known one',
     input: { files: [{ path: '/f', text: 'stateDri: /x' }] },
     wants: [/\/f: stateDri: there is no such setting, did you mean "stateDir"\?/],
+  },
+  {
+    name: 'a place for engines without certificates',
+    input: { flags: { dockerListen: ':7442', dockerCa: '/ca.pem' } },
+    wants: [/dockerCert: dockerListen needs it/, /dockerKey: dockerListen needs it/],
+  },
+  {
+    name: 'certificates for engines without a place',
+    input: { flags: { dockerCert: '/cert.pem' } },
+    wants: [/dockerCert: dockerListen is not set/],
   },
   {
     name: 'several wrong values at once, with their sources',

@@ -41,6 +41,10 @@ const listen = z.string().transform((text, context): Listen => {
   return z.NEVER
 })
 
+const fileOrNone = z
+  .string()
+  .refine((text) => text === '' || text.startsWith('/'), 'a path from / is needed, or nothing')
+
 const store = z.string().transform((text, context): StoreSetting => {
   const found = parseStore(text)
   if (found !== undefined) return found
@@ -84,6 +88,16 @@ export const Settings = z.strictObject({
     .describe('Device towards the other hosts (default: that of the default route)'),
   listen: listen.describe('Where the embedded store is served to hosts that joined'),
   joinListen: listen.describe('Where hosts with a token ask to join'),
+  dockerSocket: fileOrNone.describe('Where Docker finds the plug-in; empty: nowhere'),
+  dockerListen: listen
+    .optional()
+    .describe('Where Docker finds the plug-in over TLS, as a .json file in its directory tells'),
+  dockerCa: file.optional().describe('CA certificate of the engines that may call there, PEM'),
+  dockerCert: file.optional().describe('Certificate shown to engines there, PEM'),
+  dockerKey: file.optional().describe('Key of dockerCert, PEM'),
+  dockerScope: z
+    .enum(['local', 'global'])
+    .describe('Scope of networks: global for swarm, which takes it from a managed plug-in only'),
   vxlanPort: port.describe('UDP port of VXLAN, the same on all hosts'),
   probePeriodMs: durationMs.describe('How often the path to each host is probed'),
   packetMarkMask: markMask.describe(
@@ -125,6 +139,8 @@ export function defaultSettings(
     underlayAddresses: '',
     listen: ':7440',
     joinListen: ':7441',
+    dockerSocket: `${root}/run/docker/plugins/carrick.sock`,
+    dockerScope: 'local',
     vxlanPort: '4789',
     probePeriodMs: '5m',
     packetMarkMask: '0xffc00000',
