@@ -133,8 +133,6 @@ export interface Gateway {
   readonly addresses: readonly IP[]
   /** True where checksums left to the hardware arrive wrong: the host's kernel sums up itself. */
   readonly softwareChecksums: boolean
-  /** True where checksums left to the hardware arrive wrong: the host's kernel sums up itself. */
-  readonly softwareChecksums: boolean
 }
 
 /** Which network the host's stack sends into by a gateway device. */
