@@ -53,11 +53,6 @@ export class DeviceIndexes {
     return link.index
   }
 
-  /** The number that is remembered of this name. */
-  known(name: string): number | undefined {
-    return this.#indexes.get(name)
-  }
-
   /** Undefined when no device has the number. */
   nameOf(index: number): string | undefined {
     return this.#names.get(index) ?? this.#kernel.links.get(index)?.name

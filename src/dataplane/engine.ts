@@ -92,6 +92,7 @@ export class Engine {
         dying: (aside) => this.#dying.push(aside),
         stale: (flow) => this.#stale.push(flow),
         obstacles: (warnings) => events.obstacles(warnings),
+        remade: (device) => this.#remade(device),
       }),
       killAt(settings.failpoint),
     )
@@ -231,15 +232,7 @@ export class Engine {
   }
 
   #heardOfLink(link: Link): void {
-    if (this.#reconciler.wantedAt('gateway', link.name) !== undefined) {
-      // A gateway made anew has another number, under which the maps do not know it.
-      const { devices, kernel } = this.#context
-      const index = kernel.links.get(link.name)?.index
-      if (index === undefined || index !== devices.known(link.name)) {
-        this.#restore('gateway', link.name)
-      }
-      return
-    }
+    if (this.#reconciler.wantedAt('gateway', link.name) !== undefined) return
     const veth = this.#reconciler.wantedAt('veth', link.name)
     if (veth?.kind !== 'veth') {
       if (this.#carriesOurs(link.name)) {
@@ -298,6 +291,13 @@ export class Engine {
     const failures = this.#reconciler.reapply(kind, device)
     this.#events.repaired({ repaired: failures.length === 0 ? { [kind]: 1 } : {}, failures })
     this.#suspect([kind === 'veth' ? 'device' : 'gateway-entry'])
+  }
+
+  /** Once what made it anew is through, all that goes with the gateway is put under its new number. */
+  #remade(device: string): void {
+    setTimeout(() => {
+      if (!this.#stopped.signal.aborted) this.#restore('gateway', device)
+    })
   }
 
   #suspect(kinds: readonly Kind[]): void {

@@ -8,7 +8,7 @@ import { blocks } from './block.ts'
 import { forgettingFlows } from './endpoint-flows.ts'
 import { forwardings } from './forwarding.ts'
 import { gatewayRules } from './gateway-rules.ts'
-import { gateways } from './gateways.ts'
+import { type GatewayListeners, gateways } from './gateways.ts'
 import { hostRoutes, hostRules } from './host-routes.ts'
 import { interiors } from './interiors.ts'
 import { loopbackPorts, socketHooks } from './loopback-ports.ts'
@@ -29,7 +29,7 @@ import { veths } from './veths.ts'
 import { vxlanDevices } from './vxlan-device.ts'
 
 /** Who is told of what the resources leave to others. */
-export interface Listeners {
+export interface Listeners extends GatewayListeners {
   /** A pair that is left to the reaper. */
   dying(aside: Aside): void
   /** Connections that are to be forgotten. */
@@ -48,7 +48,7 @@ export function allResources(context: Context, listeners: Listeners): Resources 
     config: configs(context),
     block: blocks(context.kernel),
     program: programs(context),
-    gateway: gateways(context, (aside) => listeners.dying(aside)),
+    gateway: gateways(context, listeners),
     'gateway-entry': gatewayEntries(context),
     'gateway-rules': gatewayRules(context.kernel),
     'host-route': hostRoutes(context),

@@ -67,7 +67,7 @@ class Host implements Disposable {
       'host-rule': hostRules(kernel),
       forwarding: forwardings(context),
       block: blocks(kernel),
-      gateway: gateways(context, () => {}),
+      gateway: gateways(context, { dying() {}, remade() {} }),
       'gateway-rules': gatewayRules(kernel),
       'host-route': hostRoutes(context),
     }

@@ -46,12 +46,18 @@ interface Have extends Gateway {
   readonly sound: boolean
 }
 
-/** `onDying` is told of every pair that was marked. */
-export function gateways(
-  context: Context,
-  onDying: (aside: Aside) => void,
-): Resource<Gateway, Have> {
+/** Who is told of what becomes of gateways. */
+export interface GatewayListeners {
+  /** A pair was marked. */
+  dying(aside: Aside): void
+  /** A device was made in place of one that somebody removed: whoever knows it by number knows the old one. */
+  remade(device: string): void
+}
+
+export function gateways(context: Context, listeners: GatewayListeners): Resource<Gateway, Have> {
   const { kernel, devices } = context
+  /** The number under which each device was last seen. */
+  const numbers = new Map<string, number>()
 
   return {
     kind: 'gateway',
@@ -68,6 +74,9 @@ export function gateways(
       const link = standing(want.device)
       const index = link?.index ?? create(want)
       devices.set(want.device, index)
+      const before = numbers.get(want.device)
+      numbers.set(want.device, index)
+      if (before !== undefined && before !== index) listeners.remade(want.device)
       if (link !== undefined) correct(want, link)
       putSettings(settingsOf(want.device))
       putSettings(peerSettingsOf(want.peer))
@@ -90,9 +99,10 @@ export function gateways(
     remove(have) {
       const link = kernel.links.get(have.device)
       devices.forget(have.device)
+      numbers.delete(have.device)
       if (link === undefined || link.group !== MARK.gatewayGroup) return
       kernel.links.set(link.index, { group: MARK.dyingGroup })
-      onDying({ sandbox: { path: '', inode: 0 }, peer: { name: have.peer, mac: have.mac } })
+      listeners.dying({ sandbox: { path: '', inode: 0 }, peer: { name: have.peer, mac: have.mac } })
     },
   }
 
@@ -166,6 +176,7 @@ export function gateways(
 
   function haveOf(link: Link): Have {
     devices.set(link.name, link.index)
+    if (!numbers.has(link.name)) numbers.set(link.name, link.index)
     const mac = link.mac === undefined ? undefined : parseMac(link.mac)
     if (mac === undefined) throw new Error(`device ${link.name} has no MAC address`)
     const peer = link.peer === undefined ? undefined : kernel.links.get(link.peer)
