@@ -51,6 +51,8 @@ const MOST_AT_ONCE = 4
 /** What is new is looked at within this time: hosts that start together do not ask together. */
 const SOON_MS = 1_500
 const AGAIN_MS = 1_000
+/** The runtime's timers know no longer ones than of some weeks. */
+const LONGEST_PAUSE_MS = 3_600_000
 const FIRST_SILENCE_MS = 4_000
 /** A question waits for its answer: this long at first, then some times what an answer took. */
 const PATIENCE_MS = { first: 1_000, least: 200, most: 1_500, factor: 4 } as const
@@ -218,7 +220,8 @@ export class Paths {
     const waiting = [...this.#ways.values()].filter(({ running }) => !running)
     const dueMs = Math.min(...waiting.map((way) => way.dueMs))
     if (!Number.isFinite(dueMs)) return
-    this.#timer = setTimeout(() => this.#begin(), Math.max(0, dueMs - this.#nowMs()))
+    const pauseMs = Math.min(Math.max(0, dueMs - this.#nowMs()), LONGEST_PAUSE_MS)
+    this.#timer = setTimeout(() => this.#begin(), pauseMs)
   }
 
   #begin(): void {

@@ -47,11 +47,6 @@ export class Post implements Disposable {
     this.#options = options
   }
 
-  /** Is there a socket at this address? */
-  has(address: IP): boolean {
-    return this.#boxes.has(address)
-  }
-
   /** Opens a socket at the address; throws `unavailable` when it is not there. Content when there is one. */
   async open(address: IP): Promise<void> {
     if (this.#boxes.has(address)) return
