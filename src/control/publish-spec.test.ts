@@ -105,6 +105,15 @@ for (const { name, wishes, fields, internal, v4 } of [
     fields: ['/publish/1: [::1]:9002/tcp is wanted twice: once as 9000-9002/tcp'],
   },
   {
+    name: 'every address of each family, one of them once more',
+    wishes: [
+      { hostAddress: '0.0.0.0', hostPort: 8080, containerPort: 80 },
+      { hostAddress: '::', hostPort: 8080, containerPort: 80 },
+      '[2001:db8::1]:8080:81',
+    ],
+    fields: ['/publish/2: [2001:db8::1]:8080/tcp is wanted twice: once as [::]:8080/tcp'],
+  },
+  {
     name: 'an address of a family that the endpoint lacks',
     v4: true,
     wishes: ['[2001:db8::1]:80:80', '192.0.2.5:80:80'],

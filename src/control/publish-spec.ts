@@ -63,6 +63,11 @@ export function readPort(text: string): PortRead {
     if ('problem' in range) return wrong(`"${text}" cannot be published: ${range.problem}`)
   }
   if ('problem' in host || 'problem' in container) throw new Error('a wrong range was let through')
+  if (parts.address === '0.0.0.0' || parts.address === '::') {
+    return wrong(
+      `${parts.address} is no address of a host: leave it out to publish on every address`,
+    )
+  }
   if (host.first !== 0 && host.count !== container.count) {
     return wrong(
       `"${text}" has ${host.count} of the host's ports for ${container.count} of the container's: give as many of both`,
@@ -134,9 +139,6 @@ function checkWish(wish: PortWish): PortRead {
   const address = hostAddress === undefined ? undefined : parseIP(hostAddress)
   if (hostAddress !== undefined && address === undefined) {
     return wrong(`"${hostAddress}" is not an address`)
-  }
-  if (address === '0.0.0.0' || address === '::') {
-    return wrong(`${address} is no address of a host: leave it out to publish on every address`)
   }
   return {
     ok: true,

@@ -10,6 +10,8 @@ for (const { address, addresses, elsewhere, internal, want } of [
   { addresses: ['10.80.0.9'], want: 'any machine, only over IPv4' },
   { addresses: ['fd80::9'], want: 'any machine, only over IPv6' },
   { addresses: both, elsewhere: 'h2', want: 'any machine' },
+  { address: '0.0.0.0', addresses: both, want: 'any machine, only over IPv4' },
+  { address: '::', addresses: both, want: 'any machine, only over IPv6' },
   { address: '127.0.0.1', addresses: both, want: 'this host only' },
   { address: '127.9.9.9', addresses: both, want: 'this host only' },
   { address: '::1', addresses: both, elsewhere: 'h2', want: 'host h2 only' },

@@ -21,6 +21,7 @@ export function reachText({ hostAddress, addresses, elsewhere, internal }: Reach
   if (families.size === 0) return 'nobody: the endpoint is gone'
   if (hostAddress === undefined) return `any machine${onlyOver(families)}`
   if (!families.has(familyOf(hostAddress))) return 'nobody: the endpoint has no such address'
+  if (isEvery(hostAddress)) return `any machine${onlyOver(new Set([familyOf(hostAddress)]))}`
   if (isLoopback(hostAddress)) {
     return elsewhere === undefined ? 'this host only' : `host ${elsewhere} only`
   }
@@ -31,6 +32,11 @@ export function reachText({ hostAddress, addresses, elsewhere, internal }: Reach
 function onlyOver(families: ReadonlySet<Family>): string {
   if (families.size > 1) return ''
   return `, only over IPv${[...families].join()}`
+}
+
+/** Every address of one family. */
+function isEvery(address: IP): boolean {
+  return address === '0.0.0.0' || address === '::'
 }
 
 /** 127.0.0.0/8 and ::1. RFC 1122 §3.2.1.3, RFC 4291 §2.5.3 */

@@ -168,7 +168,7 @@ export class HostPorts implements Disposable {
   }
 
   #checkAddress(address: IP | undefined): void {
-    if (address === undefined) return
+    if (address === undefined || isEvery(address)) return
     const { routes, addresses } = this.#kernel
     if (routes.lookup(address)?.type === 'local') return
     const own = addresses.list().map((each) => each.address)

@@ -17,7 +17,7 @@ export interface Publication {
   readonly hostId: string
   readonly endpointId: string
   readonly protocol: TransportProtocol
-  /** Absent: every address of the host, both families. */
+  /** Absent: every address of the host, both families; `0.0.0.0` or `::`: every one of that family. */
   readonly hostAddress?: IP
   /** First of `count` ports of the host, 1 ... HIGHEST_PORT; chosen when the user left it open. */
   readonly hostPort: number
@@ -38,9 +38,17 @@ export interface HostPortRange {
 /** True when something that arrives at the host could belong to either. */
 export function hostPortsOverlap(a: HostPortRange, b: HostPortRange): boolean {
   if (a.protocol !== b.protocol) return false
-  const together =
-    a.hostAddress === undefined || b.hostAddress === undefined || a.hostAddress === b.hostAddress
-  return together && a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
+  return (
+    addressesMeet(a.hostAddress, b.hostAddress) &&
+    a.hostPort < b.hostPort + b.count &&
+    b.hostPort < a.hostPort + a.count
+  )
+}
+
+function addressesMeet(a: string | undefined, b: string | undefined): boolean {
+  if (a === undefined || b === undefined || a === b) return true
+  if (a.includes(':') !== b.includes(':')) return false
+  return [a, b].some((each) => each === '0.0.0.0' || each === '::')
 }
 
 /** As people write them: `8080/tcp`, `127.0.0.1:5353/udp`, `[2001:db8::1]:9000-9002/tcp`. */
