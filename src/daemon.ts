@@ -272,6 +272,7 @@ async function runParts(
   const control = cleanup.use(
     createControl({
       ...base,
+      run,
       replica,
       ports: { sandboxes, hostPorts, settler: loop },
       reports: {

@@ -217,7 +217,12 @@ function checkAddresses(
   return addresses
 }
 
-function addressProblem(network: Network, address: IP, others: readonly IP[]): string | undefined {
+/** Why an endpoint of the network cannot have the address beside `others`; undefined when it can. */
+export function addressProblem(
+  network: Network,
+  address: IP,
+  others: readonly IP[],
+): string | undefined {
   const prefix = prefixOf(network, address)
   if (prefix === undefined) {
     return `${address} is not in the network, which has ${network.prefixes.join(' and ')}`

@@ -9,7 +9,6 @@ import { NetworkError } from '../lib/errors.ts'
 import { newId, type Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import type { Endpoint, Sandbox } from '../model/endpoint.ts'
-import type { Network } from '../model/network.ts'
 import type { Publication } from '../model/publication.ts'
 import type { IP } from '../net/ip.ts'
 import { macForAddress } from '../net/mac.ts'
@@ -26,11 +25,11 @@ import {
 import type { AttachAllSpec, AttachedEndpoint, AttachSpec, Ports } from './control.ts'
 import { endpointKey } from './endpoints.ts'
 import type { Ipam } from './ipam/ipam.ts'
-import { prefixOf } from './ipam/territory.ts'
 import type { NameIndex } from './name-index.ts'
 import type { Networks } from './networks.ts'
 import type { OwnIndex, Place } from './own-index.ts'
 import { type Publications, putOf, type TakenPorts } from './publications.ts'
+import { refuseLost } from './refuse-lost.ts'
 import { untilSettled } from './settled.ts'
 
 export interface AttacherDeps {
@@ -180,7 +179,7 @@ export class Attacher {
       given.push({ id, addresses })
     }
     for (const [i, { network }] of parts.entries()) {
-      this.#refuseLost(network, given[i]?.addresses ?? [])
+      refuseLost(this.#deps, network, given[i]?.addresses ?? [], 'attach to')
     }
     this.#refuseCompanions(parts, work.sandbox, work.attempted)
     const endpoints = this.#records(work, given)
@@ -241,29 +240,6 @@ export class Attacher {
     if (!checked.parts.some(({ defaultRoute }) => defaultRoute)) return []
     const standing = [...this.#deps.own.inSandbox(sandbox.inode)]
     return standing.map((endpoint) => ({ ...endpoint, order: endpoint.order + 1 }))
-  }
-
-  /** Throws when a network or an address went away while the addresses were looked for. */
-  #refuseLost(network: Network, addresses: readonly IP[]): void {
-    const { networks, replica, ipam } = this.#deps
-    const now = networks.isOpen(network) ? replica.network(network.id) : undefined
-    if (now === undefined) {
-      throw new NetworkError(
-        'not-found',
-        `Cannot attach to network ${network.name}: it was removed`,
-      )
-    }
-    const lost = addresses.find(
-      (address) => !ipam.owns(now, address) || prefixOf(now, address) === undefined,
-    )
-    if (lost === undefined) return
-    throw new NetworkError(
-      'conflict',
-      `Cannot attach: ${lost} was taken from this host meanwhile`,
-      {
-        details: { network: network.name, address: lost },
-      },
-    )
   }
 
   /** Throws when a network cannot be in the sandbox beside those that are there. */

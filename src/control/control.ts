@@ -5,6 +5,7 @@
  */
 
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import type { DockerSide } from '../model/engine-network.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
 import type { PathReport } from '../model/path.ts'
@@ -29,6 +30,8 @@ export interface NetworkSpec {
   /** Default: nothing. */
   readonly open?: readonly Opening[]
   readonly labels?: Readonly<Record<string, string>>
+  /** Present: it is to appear on the engines of all members. */
+  readonly docker?: DockerSide
   /** Create it though its subnets overlap routes, underlays or other networks; default false. */
   readonly force?: boolean
   /** Who asks: recorded when something was forced. */
@@ -87,7 +90,7 @@ export interface AttachAllSpec extends AttachTarget {
 export interface PortWish {
   /** `tcp`, `udp` or `sctp`; default `tcp`. */
   readonly protocol?: string
-  /** Default: every address of the host, both families. */
+  /** Default: every address of the host, both families; `0.0.0.0` or `::`: those of one family. */
   readonly hostAddress?: string
   /** First port of the host; 0, which is the default, chooses free ones. */
   readonly hostPort?: number

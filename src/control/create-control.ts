@@ -11,7 +11,10 @@ import type { Store } from '../store/store.ts'
 import { createAddressControl } from './address-control.ts'
 import { Attacher } from './attacher.ts'
 import type { Control, DropCount, Ports, StatusView, Token } from './control.ts'
+import { createDockerControl } from './create-docker-control.ts'
+import type { DockerControl } from './docker-control.ts'
 import { Endpoints } from './endpoints.ts'
+import { EngineIndex } from './engine-index.ts'
 import { Fence } from './fence.ts'
 import { Hosts } from './hosts.ts'
 import { IPAM_DEFAULTS, Ipam, type IpamSettings } from './ipam/ipam.ts'
@@ -55,6 +58,8 @@ export interface ControlDeps {
   readonly random: Random
   readonly log: Log
   readonly hostId: string
+  /** Names this run of the daemon, as the dataplane was told it. */
+  readonly run: string
   /** Why this host's state is not to be trusted with addresses, as lease and publisher say; or undefined. */
   readonly distrust?: () => string | undefined
   /** Resolves when the store was compared with the journal once (the publisher's `ready`). */
@@ -70,7 +75,7 @@ const SETTLE_MS = 10_000
 /** How long the hosts have to apply one step of a network's change. */
 const APPLY_MS = 8_000
 
-export function createControl(deps: ControlDeps): Control & AsyncDisposable {
+export function createControl(deps: ControlDeps): Control & DockerControl & AsyncDisposable {
   const { store, journal, replica, ports, reports, clock, random, hostId } = deps
   const log = deps.log.child('control')
   const closing = new AbortController()
@@ -102,6 +107,14 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
     ...{ clock, random, log, hostId, settleMs },
     signal: closing.signal,
     remove: (endpoint) => endpoints.remove(endpoint),
+  })
+  const index = new EngineIndex(journal, hostId)
+  const docker = createDockerControl({
+    ...{ store, journal, replica, ports, ipam, networks, names, own, index },
+    ...{ clock, random, log, hostId, settleMs, run: deps.run },
+    signal: closing.signal,
+    detach: (id) => endpoints.detach(id),
+    hostOf: (reference) => hosts.get(reference).host.id,
   })
 
   const networkOf = (reference: string | undefined) =>
@@ -139,6 +152,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
       ...{ store, replica, networks, clock, random, log, signal: closing.signal },
       find: (networkId, name) => names.find(networkId, name),
     }),
+    ...docker,
     createNetwork: (spec) => networks.create(spec),
     changeNetwork: (reference, patch, options) => networkChanges.change(reference, patch, options),
     listNetworks: () => networks.list(),
@@ -183,6 +197,7 @@ export function createControl(deps: ControlDeps): Control & AsyncDisposable {
       await publications[Symbol.asyncDispose]()
       overlaps[Symbol.dispose]()
       own[Symbol.dispose]()
+      index[Symbol.dispose]()
       await ipam[Symbol.asyncDispose]()
     },
   }

@@ -3,7 +3,7 @@
 import { Agent, type AgentOptions, type Scene } from '../agent/scene.ts'
 import { NetworkError } from '../lib/errors.ts'
 import type { ObjectFailure } from '../model/host.ts'
-import type { AttachSpec, Control, Ports } from './control.ts'
+import type { AttachSpec, Ports } from './control.ts'
 import { type ControlDeps, createControl, type RawDrop } from './create-control.ts'
 
 /** Waits for `work` while time passes on the scene's clock, at most a minute of it. */
@@ -92,7 +92,7 @@ export interface MemberOptions extends AgentOptions {
 export class Member {
   readonly scene: Scene
   readonly agent: Agent
-  readonly control: Control & AsyncDisposable
+  readonly control: ReturnType<typeof createControl>
   readonly ports: FakePorts
   drops: readonly RawDrop[] = []
   #sandboxes = 0
@@ -105,6 +105,7 @@ export class Member {
     const { clock, random, log } = scene
     this.control = createControl({
       ...{ store, journal, replica, clock, random, log, hostId, ports: this.ports },
+      run: `run-${random(4).join('-')}`,
       caughtUp: publisher.ready,
       distrust: () => lease.distrust() ?? publisher.distrust(),
       reports: {

@@ -1,6 +1,7 @@
 /** What a network may be: checks what the user typed and says what would be right. Pure. */
 
 import { type FieldError, NetworkError } from '../lib/errors.ts'
+import type { DockerSide } from '../model/engine-network.ts'
 import { isName, labelProblem } from '../model/names.ts'
 import { CARRIERS, type Carrier, OPENINGS, type Opening } from '../model/network.ts'
 import { type IP, parseIP } from '../net/ip.ts'
@@ -25,6 +26,7 @@ export interface CheckedNetwork {
   readonly masquerade: boolean
   readonly open: readonly Opening[]
   readonly labels: Readonly<Record<string, string>>
+  readonly docker?: DockerSide
 }
 
 /** IANA special-purpose registries (RFC 6890): what containers cannot have as their addresses. */
@@ -65,7 +67,7 @@ export function checkNetwork(
   if (first !== undefined || carrier === undefined) {
     throw new NetworkError('invalid', `Cannot ${attempted}: ${first?.message}`, { fields })
   }
-  const { name, mtuBytes, internal = false, masquerade = true, labels = {} } = spec
+  const { name, mtuBytes, internal = false, masquerade = true, labels = {}, docker } = spec
   return {
     name,
     prefixes,
@@ -76,6 +78,7 @@ export function checkNetwork(
     open,
     labels,
     ...(mtuBytes === undefined ? {} : { mtuBytes }),
+    ...(docker === undefined ? {} : { docker }),
   }
 }
 

@@ -17,6 +17,7 @@ import { hostPortsText } from '../model/publication.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Compare, KeyRange, KeyValue, Operation, Store } from '../store/store.ts'
 import type { NetworkSpec } from './control.ts'
+import { checkDocker } from './docker-side.ts'
 import { absent, unchanged } from './ipam/claims.ts'
 import { ipamKeys } from './ipam/ipam-keys.ts'
 import { retiredKeys } from './ipam/retired.ts'
@@ -116,10 +117,11 @@ export class Networks {
       force,
     )
     refuseUnable(`create network "${checked.name}"`, checked.carrier, replica.hosts())
+    if (checked.docker !== undefined) checkDocker(checked, checked.docker, replica.networks())
     const vni = this.#nextVni(counters[0])
     const now = clock.wallMs()
     const { name, prefixes, gateways, carrier, mtuBytes, labels } = checked
-    const { internal, masquerade, open } = checked
+    const { internal, masquerade, open, docker } = checked
     const network: Network = {
       schema: 1,
       id: newId(now, random),
@@ -133,6 +135,7 @@ export class Networks {
       masquerade,
       open,
       ...(forced === undefined ? {} : { forced }),
+      ...(docker === undefined ? {} : { docker }),
       labels,
       createdAt: timestamp(now),
     }
@@ -234,6 +237,7 @@ function removal(network: Network): { compare: Compare[]; success: Operation[] }
     drop({ key: keys.network(network.id) }),
     drop({ key: keys.networkName(network.name) }),
     drop({ prefix: keys.publications(network.id) }),
+    drop({ prefix: keys.engineNetworks(network.id) }),
     drop({ prefix: keys.blocks(network.id) }),
     drop({ prefix: keys.addresses(network.id) }),
     drop({ prefix: keys.reservations(network.id) }),

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import { NetworkError } from '../lib/errors.ts'
-import type { Endpoint } from '../model/endpoint.ts'
+import { type Endpoint, NO_SANDBOX } from '../model/endpoint.ts'
 import { parseKey, ROOT } from '../model/keys.ts'
 import type { Journal, JournalRecord } from '../store/journal/journal.ts'
 
@@ -148,12 +148,14 @@ export class OwnIndex implements Disposable {
   #add(endpoint: Endpoint): void {
     const { id, number, device, sandbox, ifname, networkId } = endpoint
     this.#endpoints.set(id, endpoint)
+    this.#perNetwork.set(networkId, this.countIn(networkId) + 1)
+    if (endpoint.attachment === 'held') return
     this.#byNumber.set(number, id)
     this.#devices.add(device)
+    if (sandbox.inode === NO_SANDBOX.inode) return
     this.#places.set(`${sandbox.inode} ${ifname}`, id)
     const neighbours = this.#bySandbox.get(sandbox.inode) ?? new Set<string>()
     this.#bySandbox.set(sandbox.inode, neighbours.add(id))
-    this.#perNetwork.set(networkId, this.countIn(networkId) + 1)
   }
 
   #remove({ id, number, device, sandbox, ifname, networkId }: Endpoint): void {

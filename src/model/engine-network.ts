@@ -52,6 +52,8 @@ export const ENGINE_LABELS = {
   endpoint: 'carrick/docker-endpoint',
   /** Id of the pool that a held address was asked of. */
   pool: 'carrick/docker-pool',
+  /** Name of an auxiliary address: it is held for nobody, and no endpoint takes it over. */
+  aux: 'carrick/docker-aux',
   container: 'carrick/docker-container',
   image: 'carrick/docker-image',
   /** Names that resolve to the endpoint, separated by commas. */

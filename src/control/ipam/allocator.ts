@@ -368,7 +368,9 @@ export class Allocator {
     const host = foreign === undefined ? undefined : (replica.host(foreign)?.name ?? foreign)
     const who =
       endpoint !== undefined
-        ? `endpoint ${endpoint.name ?? endpoint.id}`
+        ? endpoint.attachment === 'held'
+          ? 'a container engine'
+          : `endpoint ${endpoint.name ?? endpoint.id}`
         : host !== undefined
           ? `an endpoint of host ${host}`
           : (holder ?? '')
