@@ -8,13 +8,13 @@ import { type Clock, timestamp } from '../lib/clock.ts'
 import { isNetworkError, messageOf, NetworkError } from '../lib/errors.ts'
 import type { Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
+import { Wakeup } from '../lib/wakeup.ts'
 import type { Alive } from '../model/host.ts'
 import { keys } from '../model/keys.ts'
 import type { Journal } from '../store/journal/journal.ts'
 import { backoffMs } from '../store/replica/backoff.ts'
 import { RecordReader } from '../store/replica/records.ts'
 import type { Compare, KeyValue, Store } from '../store/store.ts'
-import { Wakeup } from './wakeup.ts'
 
 const TTL_SECONDS = 15
 const KEEP_ALIVE_MS = 5_000

@@ -12,6 +12,7 @@ import type { Clock } from '../lib/clock.ts'
 import { isNetworkError, messageOf, NetworkError } from '../lib/errors.ts'
 import type { Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
+import { Wakeup } from '../lib/wakeup.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import type { Host, HostFacts, HostStatus } from '../model/host.ts'
 import { HOST_RECORD_ROOTS, keys, parseHostRecordKey, ROOT } from '../model/keys.ts'
@@ -32,7 +33,6 @@ import {
   type OwnRecord,
   ownRecordOf,
 } from './published.ts'
-import { Wakeup } from './wakeup.ts'
 
 /** Sequence up to which publishing was ever tried from this journal: the store cannot honestly have more. */
 const INTENT = 'publisher.intent'

@@ -1,6 +1,6 @@
 /** A bell: work that waits for something to do, or for some time to pass, whichever comes first. */
 
-import type { Clock } from '../lib/clock.ts'
+import type { Clock } from './clock.ts'
 
 export class Wakeup {
   #rung = Promise.withResolvers<void>()
