@@ -97,7 +97,7 @@ export class Planner {
     return planNetwork(network, {
       hostId: self().id,
       host: (hostId) => replica.host(hostId),
-      blocks: replica.blocks(id),
+      blocks: [...replica.blocks(id)],
       index: this.#indexes().get(id),
       mtuBytes: networkMtuBytes(network, self()),
       packetMarkMask,

@@ -24,7 +24,7 @@ export interface NetworkPlace {
   readonly hostId: string
   readonly host: (id: string) => Host | undefined
   /** Blocks of the network, everybody's. */
-  readonly blocks: Iterable<Block>
+  readonly blocks: readonly Block[]
   /** As `gatewayIndexes()` has it; undefined: the network has no gateway here. */
   readonly index: number | undefined
   readonly mtuBytes: number
@@ -142,7 +142,7 @@ function planRules(
 /** Where the addresses are that other hosts have for themselves. */
 function planOtherHosts(network: Network, place: NetworkPlace): readonly Wanted[] {
   if (network.internal || !acceptsRemote(network)) return []
-  return [...place.blocks].flatMap((block): Wanted[] => {
+  return place.blocks.flatMap((block): Wanted[] => {
     if (block.hostId === place.hostId) return []
     const [address, host] = [hostAddressOf(network, block.prefix), place.host(block.hostId)]
     if (address === undefined || host === undefined) return []
@@ -153,7 +153,7 @@ function planOtherHosts(network: Network, place: NetworkPlace): readonly Wanted[
 
 /** This host's own addresses, the one of its highest block first. */
 function ownAddresses(network: Network, { hostId, blocks }: NetworkPlace): readonly IP[] {
-  return [...blocks]
+  return blocks
     .filter((block) => block.hostId === hostId)
     .flatMap((block) => hostAddressOf(network, block.prefix) ?? [])
     .sort((a, b) => familyOf(a) - familyOf(b) || (ipToNumber(a) > ipToNumber(b) ? -1 : 1))
