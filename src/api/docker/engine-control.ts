@@ -11,8 +11,6 @@ export type EngineControl = DockerControl &
     | 'getNetwork'
     | 'removeNetwork'
     | 'suggestPrefixes'
-    | 'reserve'
-    | 'listReservations'
     | 'publish'
     | 'unpublish'
     | 'publicationsOf'

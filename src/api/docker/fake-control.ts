@@ -99,16 +99,6 @@ export class FakeControl implements EngineControl {
       .filter((one) => !this.networks.some(({ prefixes }) => prefixes.includes(one)))
       .slice(0, count)
 
-  reserve: EngineControl['reserve'] = async (spec) => {
-    const { id: networkId, name: network } = this.getNetwork(spec.network)
-    const addresses = spec.addresses.map((text) => sure(parseIP(text), text))
-    const { name } = spec
-    const reservation = { schema: 1, networkId, name, addresses, createdAt: CREATED_AT } as const
-    return { reservation, network }
-  }
-
-  listReservations: EngineControl['listReservations'] = () => []
-
   publish: EngineControl['publish'] = async (endpointId, wish) => {
     this.#enter('publish')
     if (typeof wish === 'string') throw new Error('a wish is told in fields')
@@ -169,7 +159,7 @@ export class FakeControl implements EngineControl {
     })
   }
 
-  listEngineEndpoints: EngineControl['listEngineEndpoints'] = () => this.endpoints
+  listEngineEndpoints: EngineControl['listEngineEndpoints'] = () => [...this.endpoints]
 
   plug: EngineControl['plug'] = async (spec: PlugSpec) => {
     this.#enter('plug')

@@ -63,8 +63,9 @@ export class EngineNetworks {
     }
     const { network, made } = await this.#networkFor(wanted)
     try {
-      await this.#setAside(network, wanted.pools)
       this.#refuseSecond(network, wanted)
+      await this.#setAside(network, wanted.pools)
+      this.#refuseSecond(network, wanted) // nothing comes between this and the note
     } catch (error) {
       if (made) await this.#removeUnused(network)
       throw error
@@ -91,11 +92,13 @@ export class EngineNetworks {
       .listEngineEndpoints()
       .filter(({ networkId }) => networkId === bound.networkId)
     const pools = new Set(bound.pools.map(({ poolId }) => poolId))
+    const aside = new Set(bound.pools.flatMap(({ aux }) => Object.values(aux)))
     const results = await Promise.allSettled(
       left.map(async ({ labels, addresses }) => {
         const engineId = labels[ENGINE_LABELS.endpoint]
         if (engineId !== undefined) return control.unplug(engineId)
-        if (!pools.has(labels[ENGINE_LABELS.pool] ?? '')) return
+        const ours = addresses.some((address) => aside.has(address))
+        if (!ours && !pools.has(labels[ENGINE_LABELS.pool] ?? '')) return
         for (const address of addresses) await control.releaseHeld(bound.networkId, address)
       }),
     )
@@ -225,18 +228,19 @@ export class EngineNetworks {
     })
   }
 
-  /** Auxiliary addresses are nobody's on any host: they are reserved for a name that no endpoint has. */
+  /** Auxiliary addresses are nobody's, on no host; several engines may set the same ones aside. */
   async #setAside(network: Network, pools: readonly EnginePool[]): Promise<void> {
     const { control } = this.#deps
-    for (const { aux } of pools) {
-      for (const address of Object.values(aux)) {
-        const reserved = control
-          .listReservations(network.id)
-          .some(({ reservation }) => reservation.addresses.includes(address))
-        if (reserved) continue
-        const name = `aux-${address.replaceAll(/[.:]+/g, '-').replace(/-$/, '')}`
-        await control.reserve({ network: network.id, name, addresses: [address] })
+    const held: IP[] = []
+    try {
+      for (const [name, address] of pools.flatMap(({ aux }) => Object.entries(aux))) {
+        const labels = { [ENGINE_LABELS.aux]: name }
+        await control.holdAddress({ network: network.id, address, labels })
+        held.push(address)
       }
+    } catch (error) {
+      for (const address of held) await control.releaseHeld(network.id, address)
+      throw error
     }
   }
 
