@@ -29,6 +29,8 @@ import { HostPorts } from './dataplane/host-ports.ts'
 import { Sandboxes } from './dataplane/sandboxes.ts'
 import { startDataplane } from './dataplane/threads.ts'
 import { readUnderlay } from './dataplane/underlay.ts'
+import { DockerDoor } from './docker-door.ts'
+import { documentChanges } from './documents.ts'
 import { openKernel } from './kernel/real.ts'
 import { openUdp } from './kernel/udp.ts'
 import { systemClock } from './lib/clock.ts'
@@ -268,7 +270,8 @@ async function runParts(
   underlay.onChange(() => void moved().catch(fail))
   dataplane.onUnderlay((found) => underlay.follow(found))
 
-  // The use cases, and the door through which they are asked.
+  // The use cases, and the doors through which they are asked.
+  const dockerDoor = new DockerDoor({ settings, hostId, clock, log })
   const control = cleanup.use(
     createControl({
       ...base,
@@ -285,6 +288,7 @@ async function runParts(
         warnings: () => [
           ...dataplane.warnings,
           ...underlay.warnings,
+          ...dockerDoor.warnings,
           ...pathWarnings(paths.reports, (id) => replica.host(id)?.name ?? id),
         ],
         paths: () => paths.reports,
@@ -344,28 +348,13 @@ async function runParts(
     version: VERSION,
     ready: () => replica.complete,
     caller: (pid) => callerOf(settings.socket, pid),
-    subscribe: (listener) =>
-      replica.subscribe((changes) => {
-        for (const change of changes) {
-          switch (change.kind) {
-            case 'publication': // the document of its endpoint shows it too
-              listener({ kind: 'endpoint', id: change.endpointId })
-              listener({ kind: change.kind, id: change.id })
-              break
-            case 'network':
-            case 'endpoint':
-            case 'host':
-              listener({ kind: change.kind, id: change.id })
-              break
-            default: // no documents of their own
-          }
-        }
-      }),
+    subscribe: documentChanges(replica),
     ...(shared.kind === 'embedded' ? { join: joinElsewhere } : {}),
   })
   paths.start()
   await loop.start()
   await using _serving = door.serve(api)
+  await using _engines = await dockerDoor.open(control)
   log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
   await ended.promise
   log.info('daemon stopping', { reason: signal.reason instanceof Joined ? 'joined' : 'signal' })
