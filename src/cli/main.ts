@@ -9,6 +9,7 @@ import { VERSION } from '../lib/version.ts'
 import { addClusterCommands } from './cluster.ts'
 import { addGlobalOptions, explain } from './command.ts'
 import type { RunDaemon } from './daemon-command.ts'
+import { addDockerCommands } from './docker.ts'
 import { addEndpointCommands } from './endpoints.ts'
 import { describeError, EXIT_WRONG_USE, ExitWith, exitCodeOf } from './exit.ts'
 import { addHostCommands } from './hosts.ts'
@@ -69,6 +70,7 @@ export async function createProgram(
   addPublishCommands(program, io)
   addReserveCommands(program, io)
   addIpamCommands(program, io)
+  addDockerCommands(program, io)
   addHostCommands(program, io)
   addClusterCommands(program, io)
   addLabCommands(program, io)
