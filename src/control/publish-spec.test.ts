@@ -42,6 +42,11 @@ for (const { text, want } of [
     text: '9000-9002:9000-9002',
     want: { ...every, hostPort: 9000, containerPort: 9000, count: 3 },
   },
+  {
+    text: '0.0.0.0:80:80',
+    want: { ...every, hostAddress: '0.0.0.0', hostPort: 80, containerPort: 80 },
+  },
+  { text: '[::]:80', want: { ...every, hostAddress: '::', hostPort: 0, containerPort: 80 } },
   { text: '0:80-82', want: { ...every, hostPort: 0, containerPort: 80, count: 3 } },
   { text: '80-82', want: { ...every, hostPort: 0, containerPort: 80, count: 3 } },
   { text: '65535:65535', want: { ...every, hostPort: 65535, containerPort: 65535 } },
@@ -69,8 +74,6 @@ for (const { text, want } of [
   { text: '2001:db8::1:8080:80', want: /IPv6 address in brackets/ },
   { text: 'web:8080:80', want: /"web" is not an address/ },
   { text: '300.0.2.5:8080:80', want: /"300.0.2.5" is not an address/ },
-  { text: '0.0.0.0:8080:80', want: /leave it out/ },
-  { text: '[::]:8080:80', want: /leave it out/ },
   { text: 'http:80', want: /"http" is neither a port nor a range/ },
   { text: '-80:80', want: /"-80" is neither/ },
   { text: '80:', want: /"" is neither/ },
@@ -112,6 +115,25 @@ for (const { name, wishes, fields, internal, v4 } of [
       '[2001:db8::1]:8080:81',
     ],
     fields: ['/publish/2: [2001:db8::1]:8080/tcp is wanted twice: once as [::]:8080/tcp'],
+  },
+  {
+    name: 'every address of each family, as text',
+    wishes: ['0.0.0.0:80:80', '[::]:80:80', '0.0.0.0:80:80/udp'],
+    fields: [],
+  },
+  {
+    name: 'every address of a family beside every address, and beside one',
+    wishes: ['0.0.0.0:80:80', '80:81', '127.0.0.1:80:81', '[::1]:80:81'],
+    fields: [
+      '/publish/1: 80/tcp is wanted twice: once as 0.0.0.0:80/tcp',
+      '/publish/2: 127.0.0.1:80/tcp is wanted twice: once as 0.0.0.0:80/tcp',
+    ],
+  },
+  {
+    name: 'every address of a family that the endpoint lacks',
+    v4: true,
+    wishes: ['[::]:80:80', '0.0.0.0:80:80'],
+    fields: ['/publish/0: :: is an IPv6 address, and the endpoint has IPv4 only'],
   },
   {
     name: 'an address of a family that the endpoint lacks',

@@ -13,7 +13,7 @@ import type { PortWish } from './control.ts'
 
 export interface CheckedPort {
   readonly protocol: TransportProtocol
-  /** Undefined: every address of the host. */
+  /** Undefined: every address of the host; `0.0.0.0` or `::`: every one of that family. */
   readonly hostAddress: IP | undefined
   /** First port of the host; 0: any that is free. */
   readonly hostPort: number
@@ -63,11 +63,6 @@ export function readPort(text: string): PortRead {
     if ('problem' in range) return wrong(`"${text}" cannot be published: ${range.problem}`)
   }
   if ('problem' in host || 'problem' in container) throw new Error('a wrong range was let through')
-  if (parts.address === '0.0.0.0' || parts.address === '::') {
-    return wrong(
-      `${parts.address} is no address of a host: leave it out to publish on every address`,
-    )
-  }
   if (host.first !== 0 && host.count !== container.count) {
     return wrong(
       `"${text}" has ${host.count} of the host's ports for ${container.count} of the container's: give as many of both`,

@@ -8,6 +8,7 @@ import { errnoOf } from '../kernel/errno.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { PortSocket } from '../kernel/ports.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
+import { addressesMeet } from '../model/publication.ts'
 import { familyOf, type IP } from '../net/ip.ts'
 import type { TransportProtocol } from '../net/protocol.ts'
 import { findHolder } from './socket-holder.ts'
@@ -134,7 +135,8 @@ export class HostPorts implements Disposable {
 
   #note(note: Note): PortSocket {
     for (const each of this.#notes) {
-      if (each.protocol === note.protocol && each.port === note.port && overlap(each, note)) {
+      const same = each.protocol === note.protocol && each.port === note.port
+      if (same && addressesMeet(each.address, note.address)) {
         throw this.#conflict(note, process.pid, 'carrick', undefined)
       }
     }
@@ -143,11 +145,10 @@ export class HostPorts implements Disposable {
   }
 
   #taken(note: Note, cause: unknown): NetworkError {
-    const entries = this.#kernel.ports
-      .listAt(note.protocol, note.port)
-      .filter((each) =>
-        overlap({ address: isEvery(each.address) ? undefined : each.address }, note),
-      )
+    const entries = this.#kernel.ports.listAt(note.protocol, note.port).filter((each) =>
+      // A socket on `::` may have both families.
+      addressesMeet(each.address === '::' ? undefined : each.address, note.address),
+    )
     const holder = findHolder(entries.map(({ inode }) => inode))
     return this.#conflict(note, holder?.pid, holder?.program, cause)
   }
@@ -178,13 +179,6 @@ export class HostPorts implements Disposable {
       { details: { address, addresses: own } },
     )
   }
-}
-
-function overlap(
-  a: { readonly address: IP | undefined },
-  b: { readonly address: IP | undefined },
-): boolean {
-  return a.address === undefined || b.address === undefined || a.address === b.address
 }
 
 function isEvery(address: IP): boolean {

@@ -45,7 +45,8 @@ export function hostPortsOverlap(a: HostPortRange, b: HostPortRange): boolean {
   )
 }
 
-function addressesMeet(a: string | undefined, b: string | undefined): boolean {
+/** True when both could mean one address of a host; undefined means every one. */
+export function addressesMeet(a: string | undefined, b: string | undefined): boolean {
   if (a === undefined || b === undefined || a === b) return true
   if (a.includes(':') !== b.includes(':')) return false
   return [a, b].some((each) => each === '0.0.0.0' || each === '::')

@@ -93,6 +93,27 @@ test('an address holds its own port only', () => {
   two.release()
 })
 
+for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
+  test(`every address of one family holds its ${protocol} port, and leaves the other family alone`, () => {
+    const { ports } = host()
+    const hold = (address?: string) =>
+      ports.reserve({
+        ...{ protocol, port: 80, count: 1 },
+        ...(address === undefined ? {} : { address: ip(address) }),
+      })
+    const four = hold('0.0.0.0')
+    for (const address of [undefined, '0.0.0.0', '127.0.0.1', '192.0.2.1']) {
+      assert.throws(() => hold(address), { code: 'conflict' }, address)
+    }
+    const six = hold('::')
+    assert.throws(() => hold('::1'), { code: 'conflict' })
+    four.release()
+    hold('192.0.2.1').release()
+    six.release()
+    hold().release()
+  })
+}
+
 test('an address that the host does not have is refused with those that it has', () => {
   const { ports } = host()
   assert.throws(
