@@ -154,7 +154,8 @@ function executableOf(option: unknown): string {
       `Cannot start "${executable}" by a unit: a path from / is needed`,
     )
   }
-  if (option === undefined && basename(executable) === 'bun') {
+  // The runtime shows a built program's parts in a file system of its own.
+  if (option === undefined && !import.meta.dirname.startsWith('/$bunfs/')) {
     throw new NetworkError(
       'invalid',
       'Cannot tell which program the units shall start: this one runs from its sources',
