@@ -1,8 +1,11 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
-import { publication, publicationKey } from '../store/replica/fixtures.ts'
+import { silentLog } from '../lib/log.ts'
+import { NO_SANDBOX } from '../model/endpoint.ts'
+import { keys } from '../model/keys.ts'
+import { endpoint, publication, publicationKey, published } from '../store/replica/fixtures.ts'
 import { RecordReader } from '../store/replica/records.ts'
-import { adoptPublications } from './adopt.ts'
+import { adoptEndpoints, adoptEngineNetworks, adoptPublications } from './adopt.ts'
 
 const [kept, lost, gone, newer, dead, changed] = [1, 2, 3, 4, 5, 6].map((n) =>
   publication('n1', 'h1', n),
@@ -49,3 +52,60 @@ for (const { name, local, store, added = [], want } of [
     assert.deepEqual(told, want)
   })
 }
+
+test('what an engine attached is adopted where it is found; what is held, by the store’s word', () => {
+  const found = new Map(
+    [1, 2].map((n) => {
+      const sandbox = { path: `/proc/${n}/ns/net`, inode: n }
+      return [published('n1', 'h1', n).mac, { sandbox, ifname: 'eth7' }] as const
+    }),
+  )
+  const engine = { attachment: 'engine', ifname: 'cke1' } as const
+  const held = { attachment: 'held', ifname: '' } as const
+  const adopted = adoptEndpoints(
+    {
+      unknown: [
+        { ...published('n1', 'h1', 1), ...engine },
+        { ...published('n1', 'h1', 3), ...engine },
+        { ...published('n1', 'h1', 4), ...held },
+      ],
+      missing: [
+        { ...endpoint('n1', 'h1', 2), ...engine },
+        { ...endpoint('n1', 'h1', 5), ...held },
+      ],
+    },
+    {
+      find: () => found,
+      takenNumbers: new Set([1, 2]),
+      deviceNameOf: (id) => `ck-${id}`,
+      log: silentLog,
+    },
+  )
+  assert.deepEqual(
+    adopted.map(({ id, ifname, device, number, sandbox }) => [id, ifname, device, number, sandbox]),
+    [
+      ['ep-h1-1', 'cke1', 'ck-ep-h1-1', 3, NO_SANDBOX],
+      ['ep-h1-4', '', '', 0, NO_SANDBOX],
+      ['ep-h1-2', 'cke1', 'ck2', 2, NO_SANDBOX],
+    ],
+  )
+})
+
+test('networks on engines are as the store has them, but for what was noted since', () => {
+  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((id) => keys.engineNetwork('n1', 'h1', id))
+  assert.ok(a && b && c && d)
+  const changes = adoptEngineNetworks({
+    journal: [a, b, c].map((key) => ({ key, value: 'old', sequence: 1 })),
+    store: new Map([
+      [a, 'new'],
+      [d, 'lost'],
+      [keys.publication('n1', 'h1', 'x'), 'other'],
+    ]),
+    newer: new Set([c]),
+  })
+  assert.deepEqual(changes, [
+    { kind: 'put', key: a, value: 'new' },
+    { kind: 'put', key: d, value: 'lost' },
+    { kind: 'delete', key: b },
+  ])
+})

@@ -6,7 +6,7 @@
 
 import type { FoundSandbox } from '../dataplane/find-sandboxes.ts'
 import type { Log } from '../lib/log.ts'
-import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import { type Endpoint, NO_SANDBOX, type PublishedEndpoint } from '../model/endpoint.ts'
 import { parseHostRecordKey } from '../model/keys.ts'
 import type { Mac } from '../net/mac.ts'
 import type { JournalChange, JournalRecord } from '../store/journal/journal.ts'
@@ -51,7 +51,7 @@ export function adoptionOf(
 }
 
 export interface PublicationsOptions {
-  /** The journal's publications. */
+  /** The journal's records of the kind. */
   readonly journal: readonly JournalRecord[]
   readonly store: ReadonlyMap<string, string>
   /** Keys changed or removed after the disk was put back: there the journal is right. */
@@ -80,6 +80,26 @@ export function adoptPublications(options: PublicationsOptions): readonly Journa
   return changes
 }
 
+/** What to change in the journal so that networks on engines are as the store has them. */
+export function adoptEngineNetworks({
+  journal,
+  store,
+  newer,
+}: Pick<PublicationsOptions, 'journal' | 'store' | 'newer'>): readonly JournalChange[] {
+  const local = new Map(journal.map(({ key, value }) => [key, value]))
+  const changes: JournalChange[] = []
+  for (const [key, value] of store) {
+    const isOne = parseHostRecordKey(key)?.kind === 'engine-network'
+    if (isOne && !newer.has(key) && local.get(key) !== value) {
+      changes.push({ kind: 'put', key, value })
+    }
+  }
+  for (const key of local.keys()) {
+    if (!store.has(key) && !newer.has(key)) changes.push({ kind: 'delete', key })
+  }
+  return changes
+}
+
 export interface AdoptOptions {
   readonly find: (macs: ReadonlySet<Mac>) => ReadonlyMap<Mac, FoundSandbox>
   /** Numbers that other endpoints of this host have. */
@@ -96,6 +116,12 @@ export function adoptEndpoints(found: Adoption, options: AdoptOptions): readonly
   const taken = new Set(options.takenNumbers)
   const adopted: Endpoint[] = []
   for (const endpoint of questioned) {
+    // Nothing in the kernel tells of an address that is only held: the store's word counts.
+    if (endpoint.attachment === 'held') {
+      if ('device' in endpoint) continue
+      adopted.push({ ...endpoint, sandbox: NO_SANDBOX, device: '', number: 0 })
+      continue
+    }
     const place = sandboxes.get(endpoint.mac)
     const fields = { endpoint: endpoint.id, address: endpoint.addresses[0], mac: endpoint.mac }
     if (place === undefined) {
@@ -103,15 +129,18 @@ export function adoptEndpoints(found: Adoption, options: AdoptOptions): readonly
       continue
     }
     options.log.warn('endpoint of an old disk adopted', { ...fields, netns: place.sandbox.path })
+    // Where an engine put its end is the engine's business.
+    const { sandbox, ifname } =
+      endpoint.attachment === 'engine' ? { sandbox: NO_SANDBOX, ifname: endpoint.ifname } : place
     if ('device' in endpoint) {
-      adopted.push({ ...endpoint, sandbox: place.sandbox })
+      adopted.push({ ...endpoint, sandbox })
       continue
     }
     let number = 1
     while (taken.has(number)) number++
     taken.add(number)
     const device = options.deviceNameOf(endpoint.id)
-    adopted.push({ ...endpoint, sandbox: place.sandbox, ifname: place.ifname, device, number })
+    adopted.push({ ...endpoint, sandbox, ifname, device, number })
   }
   return adopted
 }

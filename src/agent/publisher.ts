@@ -20,7 +20,7 @@ import type { Journal, JournalRecord } from '../store/journal/journal.ts'
 import { backoffMs } from '../store/replica/backoff.ts'
 import { RecordReader, sameRecord } from '../store/replica/records.ts'
 import type { Compare, KeyRange, Operation, Store, TransactionResult } from '../store/store.ts'
-import { type Adoption, adoptionOf, adoptPublications } from './adopt.ts'
+import { type Adoption, adoptEngineNetworks, adoptionOf, adoptPublications } from './adopt.ts'
 import { ownHost } from './identity.ts'
 import type { HostLease } from './lease.ts'
 import { Notes } from './notes.ts'
@@ -246,10 +246,10 @@ class Worker implements Publisher {
     const lost = found.missing.map(endpointKey).filter((key) => !keptKeys.has(key))
     const living = new Set([...records.map(({ key }) => key), ...keptKeys])
     for (const key of lost) living.delete(key)
+    const newer = new Set(journal.changedSince(intent).map(({ key }) => key))
     const publications = adoptPublications({
       journal: journal.list(`${ROOT}publications/`),
-      store: part.records,
-      newer: new Set(journal.changedSince(intent).map(({ key }) => key)),
+      ...{ store: part.records, newer },
       living: new Set(Array.from(living, (key) => parseHostRecordKey(key)?.id ?? '')),
       reader: this.#reader,
     })
@@ -260,6 +260,10 @@ class Worker implements Publisher {
         ),
         ...lost.map((key) => ({ kind: 'delete', key }) as const),
         ...publications,
+        ...adoptEngineNetworks({
+          journal: journal.list(`${ROOT}engine-networks/`),
+          ...{ store: part.records, newer },
+        }),
       ],
       publishedSequence + 1,
     )
