@@ -110,6 +110,14 @@ static __always_inline int receive_vxlan(struct __sk_buff *skb, struct config *f
 	return deliver(skb, data, endpoint, facts);
 }
 
+/* True for a source that no member can have, where the host's stack decides who of them may come in. */
+static __noinline bool from_outside(__u32 vni, struct address *source)
+{
+	struct network *network = bpf_map_lookup_elem(&networks, &vni);
+
+	return network && network->gateway_ifindex && !in_prefixes(network, source);
+}
+
 /* A bare packet; its network is the one whose prefix has the destination. `data` is linear to the header. */
 static __always_inline int receive_direct(struct __sk_buff *skb, void *data, struct config *facts,
 					  bool ipv4)
@@ -131,6 +139,8 @@ static __always_inline int receive_direct(struct __sk_buff *skb, void *data, str
 	if (!endpoint)
 		return drop_unknown(skb, *vni, IP_AT);
 	host = owner_of(*vni, &source);
+	if (!host && from_outside(*vni, &source))
+		return TC_ACT_UNSPEC;
 	/* Behind a router all hosts have its MAC; on a link each has its own (R31). */
 	if (!host || ((host->flags & HOST_ON_LINK) && (host->flags & HOST_NEXT_HOP_MAC) &&
 		      !mac_equal(data + 6, host->mac)))
