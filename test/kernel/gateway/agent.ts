@@ -7,24 +7,24 @@ import { createInterface } from 'node:readline'
 import { openDatapath } from '../../../src/dataplane/datapath.ts'
 import { Engine } from '../../../src/dataplane/engine.ts'
 import { putAside, reap } from '../../../src/dataplane/put-aside.ts'
-import type { ObjectChange } from '../../../src/dataplane/reconcile.ts'
 import { readUnderlay } from '../../../src/dataplane/underlay.ts'
-
-export type AgentRequest =
-  | { readonly kind: 'resync' | 'apply'; readonly changes: readonly ObjectChange[] }
-  | { readonly kind: 'audit' | 'drops' }
+import { type AgentRequest, RUN } from './agent-request.ts'
 
 const [bpfDirectory = '', runDirectory = ''] = process.argv.slice(2)
 const datapath = openDatapath(bpfDirectory)
 const settings = {
-  run: 'test',
+  run: RUN,
   bpfDirectory,
   runDirectory,
   auditPeriodMs: 600_000,
   underlay: { wish: {}, first: readUnderlay(datapath.kernel, {}) },
 }
+const repairs: Record<string, number> = {}
 const engine = new Engine(datapath, settings, {
-  repaired: () => {},
+  repaired: ({ repaired }) => {
+    for (const [kind, count] of Object.entries(repaired))
+      repairs[kind] = (repairs[kind] ?? 0) + count
+  },
   left: () => reap(datapath.kernel),
   obstacles: () => {},
   facts: () => {},
@@ -43,14 +43,14 @@ function answer(request: AgentRequest): unknown {
       return failures
     }
     case 'audit':
-      return engine.audit([
-        'ruleset',
-        'gateway',
-        'gateway-rules',
-        'host-route',
-        'host-rule',
-        'forwarding',
-      ])
+      return engine.audit(
+        request.kinds ?? [
+          ...(['ruleset', 'gateway', 'gateway-rules', 'host-route', 'host-rule'] as const),
+          'forwarding',
+        ],
+      )
+    case 'repairs':
+      return repairs
     case 'drops':
       return engine.drops()
     default:

@@ -9,14 +9,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DropCounter } from '../../../src/dataplane/dataplane.ts'
 import type { Failure, ObjectChange, Repair } from '../../../src/dataplane/reconcile.ts'
+import type { Kind } from '../../../src/hoststate/state.ts'
 import type { Block } from '../../../src/model/block.ts'
 import type { Endpoint } from '../../../src/model/endpoint.ts'
 import type { Network } from '../../../src/model/network.ts'
 import type { Publication } from '../../../src/model/publication.ts'
 import { planObjects, type Snapshot } from '../../../src/plan/plan.ts'
-import { endpointOf, hostOf, snapshotOf } from '../../../src/plan/testing.ts'
+import { endpointOf, engineEndpointOf, hostOf, snapshotOf } from '../../../src/plan/testing.ts'
 import { Namespace } from '../datapath/wire.ts'
-import type { AgentRequest } from './agent.ts'
+import { type AgentRequest, RUN } from './agent-request.ts'
 
 const DEADLINE_MS = 10_000
 
@@ -56,6 +57,8 @@ export class Scene implements AsyncDisposable {
   readonly outside = new Namespace()
   readonly self = hostOf(1, HOST[4], HOST[6])
   readonly containers: Container[] = []
+  /** Those of an engine; a test may change them. */
+  readonly plugged: Container[] = []
   readonly #directory = mkdtempSync(join(tmpdir(), `ckt-gateway-${process.pid}-`))
   readonly #pins = join(this.#directory, 'bpf')
   readonly #waiting: ((line: string) => void)[] = []
@@ -110,6 +113,14 @@ export class Scene implements AsyncDisposable {
     return made
   }
 
+  /** Adds an endpoint of an engine, and the namespace of the container that is to get its end. */
+  plug(name: string, network: Network, addresses: readonly string[]): Container {
+    const record = engineEndpointOf(name, network, this.self, addresses)
+    const made = { ns: new Namespace(), endpoint: { ...record, run: RUN } }
+    this.plugged.push(made)
+    return made
+  }
+
   /** Makes the kernel agree with these networks and blocks, and all containers made so far. */
   async update(
     networks: readonly Network[],
@@ -158,8 +169,13 @@ export class Scene implements AsyncDisposable {
     await gone
   }
 
-  audit(): Promise<Repair> {
-    return this.#ask({ kind: 'audit' })
+  audit(kinds?: readonly Kind[]): Promise<Repair> {
+    return this.#ask({ kind: 'audit', ...(kinds === undefined ? {} : { kinds }) })
+  }
+
+  /** What the dataplane repaired by itself, by kind. */
+  repairs(): Promise<Readonly<Record<string, number>>> {
+    return this.#ask({ kind: 'repairs' })
   }
 
   /** Packets that the programs dropped, by reason. */
@@ -172,7 +188,7 @@ export class Scene implements AsyncDisposable {
   }
 
   #snapshot(): Snapshot {
-    const endpoints = this.containers.map(({ endpoint }) => endpoint)
+    const endpoints = [...this.containers, ...this.plugged].map(({ endpoint }) => endpoint)
     return snapshotOf(
       this.self,
       this.#networks,
@@ -218,7 +234,7 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill()
-    for (const { ns } of this.containers) ns[Symbol.dispose]()
+    for (const { ns } of [...this.containers, ...this.plugged]) ns[Symbol.dispose]()
     this.host[Symbol.dispose]()
     this.outside[Symbol.dispose]()
     execFileSync('umount', [this.#pins])
