@@ -10,6 +10,7 @@ export type EngineControl = DockerControl &
     | 'listNetworks'
     | 'getNetwork'
     | 'removeNetwork'
+    | 'listEndpoints'
     | 'suggestPrefixes'
     | 'publish'
     | 'unpublish'

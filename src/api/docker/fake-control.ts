@@ -91,6 +91,11 @@ export class FakeControl implements EngineControl {
     drop(this.networks, (each) => each.id === id)
   }
 
+  listEndpoints: EngineControl['listEndpoints'] = ({ network } = {}) =>
+    this.endpoints.filter(
+      ({ networkId }) => network === undefined || networkId === this.getNetwork(network).id,
+    )
+
   suggestPrefixes: EngineControl['suggestPrefixes'] = ({ family = 4, count = 1 }) =>
     Array.from({ length: 120 }, (_, i) => {
       const text = family === 4 ? `10.64.${i}.0/24` : `fd00:${(i + 1).toString(16)}::/64`

@@ -11,6 +11,7 @@ import type { Network } from '../../model/network.ts'
 import { type IP, parseIP } from '../../net/ip.ts'
 import { type Prefix, parsePrefix, prefixLength } from '../../net/prefix.ts'
 import type { EngineControl } from './engine-control.ts'
+import { Lanes } from './lanes.ts'
 import type { Message, PoolData } from './messages.ts'
 import { type NetworkOptions, readNetworkOptions } from './options.ts'
 import { SPACES } from './pool-id.ts'
@@ -28,6 +29,7 @@ export const MADE_LABEL = 'com.docker.network.id'
 const SEEN_MS = 2_000
 /** How long an engine waits for a network to be removed that nobody needs any more. */
 const REMOVE_MS = 2_000
+const RETRY_MS = 20
 
 interface Wanted {
   readonly id: string
@@ -38,6 +40,8 @@ interface Wanted {
 
 export class EngineNetworks {
   readonly #deps: NetworksDeps
+  /** One at a time: each asks whether the set of networks has changed meanwhile. */
+  readonly #making = new Lanes()
 
   constructor(deps: NetworksDeps) {
     this.#deps = deps
@@ -173,7 +177,8 @@ export class EngineNetworks {
     const known = this.#sameSubnets(wanted)
     if (known !== undefined) return { network: known, made: false }
     try {
-      return { network: await this.#make(wanted), made: true }
+      const network = await this.#making.run('', () => this.#make(wanted))
+      return { network, made: true }
     } catch (error) {
       if (!isNetworkError(error, 'conflict')) throw error
       // Another host may have made it at this moment.
@@ -258,18 +263,29 @@ export class EngineNetworks {
     )
   }
 
-  /** Removes what an engine made, when no engine that a user told to has it and no endpoint uses it. */
+  /**
+   * Removes what an engine made, when no engine that a user told to has it and no endpoint uses it. What has
+   * just gone may still stand in the shared store.
+   */
   async #removeUnused(network: Network): Promise<void> {
     const { control, log } = this.#deps
     if (network.labels[MADE_LABEL] === undefined) return
-    const wanted = control
-      .listEngineNetworks({ network: network.id })
-      .some(({ madeByUs }) => !madeByUs)
-    if (wanted) return
-    const removal = control.removeNetwork(network.id).catch((error: unknown) => {
-      log.info('network of an engine stays', { network: network.name, error })
-    })
-    await Promise.race([removal, pause(REMOVE_MS, undefined, { ref: false })])
+    const isUsed = (): boolean =>
+      control.listEngineNetworks({ network: network.id }).some(({ madeByUs }) => !madeByUs) ||
+      control.listEndpoints({ network: network.id }).length > 0
+    const deadline = performance.now() + REMOVE_MS
+    while (!isUsed()) {
+      try {
+        const late = pause(REMOVE_MS, undefined, { ref: false })
+        return await Promise.race([control.removeNetwork(network.id), late])
+      } catch (error) {
+        if (isNetworkError(error, 'not-found')) return
+        if (!isNetworkError(error, 'conflict') || performance.now() > deadline) {
+          return log.info('network of an engine stays', { network: network.name, error })
+        }
+        await pause(RETRY_MS)
+      }
+    }
   }
 }
 
