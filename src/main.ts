@@ -4,8 +4,10 @@
  */
 
 import { runCliHere } from './cli/main.ts'
+import { beginModestly } from './lib/runtime.ts'
 
 const code = await runCliHere(process.argv.slice(2), async (settings, options) => {
+  beginModestly()
   const [{ runDaemon }, { createLog }] = await Promise.all([
     import('./daemon.ts'),
     import('./lib/log-pino.ts'),

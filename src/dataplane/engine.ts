@@ -30,11 +30,11 @@ import { UnderlayWatch } from './underlay-watch.ts'
 /** Notices come in flocks: one repair answers all of a flock. */
 const FLOCK_MS = 50
 /** The kernel tells nobody of a path MTU that it learned: whether it may have is asked this often. */
-const PATH_PERIOD_MS = 500
+const PATH_PERIOD_MS = 1_000
 /** Kinds of which there are many: compared a few at a time, spread over the period between two audits. */
 const SPREAD_KINDS: readonly Kind[] = ['interior', 'endpoint']
 const STEPS_PER_PERIOD = 10
-const LONGEST_STEP_MS = 1_000
+const LONGEST_STEP_MS = 5_000
 
 /** Kinds that are compared at once. */
 const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => !SPREAD_KINDS.includes(kind))
