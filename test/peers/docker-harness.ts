@@ -28,16 +28,18 @@ export function sharedEngines(
 ): (name: string, body: (stage: Stage) => Promise<void>) => void {
   const withCluster = sharedCluster(shape)
   const engines: DockerEngine[] = []
+  const before: string[] = []
   return (name, body) =>
     withCluster(name, async (cluster) => {
       const problem = engineProblem()
       if (problem !== undefined) throw new Error(problem)
       for (const host of cluster.lab.hosts.slice(engines.length)) {
-        engines.push(await DockerEngine.start(cluster.lab, host.name))
+        const engine = await DockerEngine.start(cluster.lab, host.name)
+        engines.push(engine)
+        before.push(await trace(cluster, engine))
       }
       const [docker] = engines
       if (docker === undefined) throw new Error('no engine')
-      const before = await Promise.all(engines.map((engine) => trace(cluster, engine)))
       try {
         await body({ cluster, docker, engines })
       } catch (error) {

@@ -54,16 +54,9 @@ export function createDockerApi(deps: DockerApiDeps): PluginApi {
         : `address ${PoolID} ${Address}`
 
   const methods: Readonly<Record<string, Method>> = {
-    'Plugin.Activate': constant({ Implements: ['NetworkDriver', 'IpamDriver'] }),
-    'NetworkDriver.GetCapabilities': constant({ Scope: scope, ConnectivityScope: 'global' }),
-    'IpamDriver.GetCapabilities': constant({
-      RequiresMACAddress: false,
-      RequiresRequestReplay: false,
-    }),
-    'IpamDriver.GetDefaultAddressSpaces': constant({
-      LocalDefaultAddressSpace: SPACES.local,
-      GlobalDefaultAddressSpace: SPACES.global,
-    }),
+    ...Object.fromEntries(
+      Object.entries(introductions(scope)).map(([name, answer]) => [name, constant(answer)]),
+    ),
     ...method('NetworkDriver.GwAllocCheck', () => ({ SkipIPv4: false, SkipIPv6: false })),
     ...method('NetworkDriver.AllocateNetwork', (message) => networks.allocate(message), ofNetwork),
     ...method('NetworkDriver.FreeNetwork', (message) => networks.free(message), ofNetwork),
@@ -115,6 +108,31 @@ export function createDockerApi(deps: DockerApiDeps): PluginApi {
     call: (name, body) => {
       const found = Object.hasOwn(methods, name) ? methods[name] : undefined
       return found === undefined ? undefined : call(name, found, body)
+    },
+  }
+}
+
+/**
+ * Answers while what is behind the door is not there yet. An engine is told who we are, since it asks that once
+ * and never again when the answer was an error; the rest is refused with `reason`.
+ */
+export function createExcuses(scope: DockerApiDeps['scope'], reason: NetworkError): PluginApi {
+  const known = introductions(scope)
+  return {
+    call: async (name) =>
+      Object.hasOwn(known, name) ? { ...known[name] } : failureOf(reason, name),
+  }
+}
+
+/** What an engine asks first, and what is the same whatever is there. */
+function introductions(scope: DockerApiDeps['scope']): Readonly<Record<string, object>> {
+  return {
+    'Plugin.Activate': { Implements: ['NetworkDriver', 'IpamDriver'] },
+    'NetworkDriver.GetCapabilities': { Scope: scope, ConnectivityScope: 'global' },
+    'IpamDriver.GetCapabilities': { RequiresMACAddress: false, RequiresRequestReplay: false },
+    'IpamDriver.GetDefaultAddressSpaces': {
+      LocalDefaultAddressSpace: SPACES.local,
+      GlobalDefaultAddressSpace: SPACES.global,
     },
   }
 }

@@ -33,12 +33,13 @@ export class EngineEndpoints {
     const network = this.#control.getNetwork(bound.networkId)
     const addresses = [Interface.Address, Interface.AddressIPv6].flatMap(readAddress)
     const mac = Interface.MacAddress === '' ? undefined : Interface.MacAddress
+    const areas = bound.pools.map(({ range, prefix }) => range ?? prefix)
     const { endpoint } = await this.#control.plug({
       network: network.id,
       addresses,
       // Without an IPAM driver nobody has chosen any.
       ...(addresses.length > 0 ? {} : { choose: familiesOf(network) }),
-      within: bound.pools.map(({ range, prefix }) => range ?? prefix),
+      ...(areas.length === 0 ? {} : { within: areas }),
       ...(mac === undefined ? {} : { mac }),
       ...(name === undefined ? {} : { name }),
       labels: { ...labels, [ENGINE_LABELS.endpoint]: EndpointID },

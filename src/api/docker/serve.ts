@@ -27,6 +27,8 @@ export interface ServeDockerOptions {
   readonly log: Log
   /** Path of the unix socket; absent: none. */
   readonly path?: string
+  /** A descriptor that listens already; it is closed at the end, whoever waits there goes on waiting. */
+  readonly inherited?: number
   readonly tls?: TlsPlace
 }
 
@@ -44,11 +46,12 @@ const GRACE_MS = 2_000
  * be listened on.
  */
 export async function serveDocker(options: ServeDockerOptions): Promise<DockerServer> {
-  const { api, log, path, tls } = options
+  const { api, log, path, inherited, tls } = options
   await using started = new AsyncDisposableStack()
   const http = started.adopt(createHttpServer(api, log), (server) => server.closeAllConnections())
   const calls = new Calls(http)
-  if (path !== undefined) started.use(await listenAt(path, calls))
+  if (inherited !== undefined) started.use(await listenOn(inherited, calls))
+  else if (path !== undefined) started.use(await listenAt(path, calls))
   const secure = tls === undefined ? undefined : started.use(await listenSecurely(tls, calls))
   const stack = started.move()
   return {
@@ -111,6 +114,16 @@ async function listenAt(path: string, calls: Calls): Promise<AsyncDisposable> {
   return {
     async [Symbol.asyncDispose]() {
       if (file.isThere()) file.remove()
+      server.close()
+    },
+  }
+}
+
+async function listenOn(fd: number, calls: Calls): Promise<AsyncDisposable> {
+  const server = createServer((socket) => calls.take(socket))
+  await listening(server, 'the socket that was handed over', () => server.listen({ fd }))
+  return {
+    async [Symbol.asyncDispose]() {
       server.close()
     },
   }
