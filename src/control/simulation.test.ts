@@ -1,5 +1,6 @@
 import { test } from 'bun:test'
 import fc from 'fast-check'
+import { prefix } from '../net/testing.ts'
 import { World } from './world.ts'
 
 const NETWORKS = new Map([
@@ -18,6 +19,17 @@ const operation = fc.oneof(
       network,
       wanted: fc.option(fc.integer({ min: 2, max: 30 }), { freq: 3 }),
       name: fc.option(fc.constantFrom('web', 'db'), { freq: 2 }),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('plug' as const),
+      host,
+      network,
+      wanted: fc.option(fc.integer({ min: 2, max: 30 }), { freq: 3 }),
+      within: fc.option(fc.constantFrom('10.9.0.8/29', '10.9.0.12/31', '10.9.0.0/27')),
+      only: fc.boolean(),
     }),
   },
   {
@@ -94,6 +106,12 @@ async function take(world: World, step: Step): Promise<void> {
       const wanted = step.wanted === null ? [] : [`10.9.0.${step.wanted}`]
       return world.attach(world.place(step.host), step.network, wanted, step.name ?? undefined)
     }
+    case 'plug':
+      return world.plug(world.place(step.host), step.network, {
+        ...(step.wanted === null ? {} : { address: `10.9.0.${step.wanted}` }),
+        ...(step.within === null ? {} : { within: prefix(step.within) }),
+        only: step.only,
+      })
     case 'reserve':
       return world.reserve(
         world.place(step.host),

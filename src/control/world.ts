@@ -10,13 +10,15 @@ import { Scene } from '../agent/scene.ts'
 import { NetworkError } from '../lib/errors.ts'
 import type { AddressClaim, Block } from '../model/block.ts'
 import type { Endpoint } from '../model/endpoint.ts'
+import { ENGINE_LABELS } from '../model/engine-network.ts'
 import { keys, ROOT } from '../model/keys.ts'
 import type { Reservation } from '../model/reservation.ts'
-import { prefixContains, prefixesOverlap } from '../net/prefix.ts'
+import { type Prefix, prefixContains, prefixesOverlap } from '../net/prefix.ts'
 import type { MemorySnapshot } from '../store/memory.ts'
 import type { Store } from '../store/store.ts'
 import { drive, Member } from './member.ts'
 import { slowDown } from './slow-store.ts'
+import { nameOf, owns, readAll } from './world-records.ts'
 
 export interface Place {
   readonly state: string
@@ -135,6 +137,32 @@ export class World {
     const netns = `/run/netns/${++this.#sandboxes}`
     const spec = { addresses, netns, ...(name === undefined ? {} : { name }) }
     const done = await this.#attempt(() => place.member.attach(network, spec))
+    if (done !== undefined) place.running.set(done.endpoint.id, done.endpoint)
+  }
+
+  /** As an engine does: an address is held, then an endpoint plugged with it, or not. */
+  async plug(
+    place: Place,
+    network: string,
+    { address, within, only }: { address?: string; within?: Prefix; only: boolean },
+  ): Promise<void> {
+    const { control, agent } = place.member
+    const engineId = `engine-${++this.#sandboxes}`
+    const wish = { ...(address === undefined ? {} : { address }), ...(within && { within }) }
+    const labels = { [ENGINE_LABELS.pool]: engineId }
+    const held = await this.#attempt(() => control.holdAddress({ network, labels, ...wish }))
+    const holder = held && agent.replica.ownEndpoint(held.endpointId)
+    if (held === undefined || holder === undefined) return
+    place.running.set(holder.id, holder)
+    if (only) return
+    const done = await this.#attempt(() =>
+      control.plug({
+        ...{ network, addresses: [held.address] },
+        labels: { [ENGINE_LABELS.endpoint]: engineId },
+      }),
+    )
+    await this.#attempt(() => control.releaseHeld(network, held.address))
+    if (agent.replica.ownEndpoint(holder.id) === undefined) place.running.delete(holder.id)
     if (done !== undefined) place.running.set(done.endpoint.id, done.endpoint)
   }
 
@@ -365,17 +393,4 @@ export class World {
     const check = await this.#attempt(async () => member?.control.checkIpam({ repair: false }))
     assert.deepEqual(check?.findings ?? [], [])
   }
-}
-
-function nameOf({ networkId, hostId, id, addresses }: Endpoint): string {
-  return `${networkId} ${hostId} ${id} ${addresses.join(' ')}`
-}
-
-function owns(record: Block | AddressClaim, networkId: string, hostId: string): boolean {
-  return record.networkId === networkId && record.hostId === hostId
-}
-
-async function readAll<T>(store: Store, prefix: string): Promise<readonly T[]> {
-  const { items } = await store.range({ prefix })
-  return items.map(({ value }): T => JSON.parse(value))
 }
