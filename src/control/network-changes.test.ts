@@ -2,6 +2,7 @@ import { afterEach, beforeEach, test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { Scene } from '../agent/scene.ts'
 import { NetworkError } from '../lib/errors.ts'
+import { ENGINE_LABELS } from '../model/engine-network.ts'
 import type { Network } from '../model/network.ts'
 import type { NetworkSpec } from './control.ts'
 import { drive, Member } from './member.ts'
@@ -235,6 +236,17 @@ test('an MTU that does not fit between hosts is told', async () => {
   await create(a, { carrier: 'vxlan' })
   const { notes } = await change(a, { mtuBytes: 9000 })
   assert.match(notes.join(), /9000 is more than a can carry/)
+})
+
+test('that containers of engines keep the MTU they have is told', async () => {
+  const a = await start('a')
+  await create(a, { carrier: 'local' })
+  const labels = { [ENGINE_LABELS.endpoint]: 'e1' }
+  const plug = { network: 'blue', addresses: [], choose: [4] as const, labels }
+  await drive(scene, a.control.plug(plug))
+  const { notes } = await change(a, { mtuBytes: 1300 })
+  assert.match(notes.join(), /one container .* keep the MTU they have until it is started/)
+  assert.deepEqual((await change(a, { labels: { a: 'b' } })).notes, [])
 })
 
 test('the carrier changes in steps that every host confirms', async () => {

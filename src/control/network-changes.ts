@@ -18,7 +18,14 @@ import type { ChangeOptions, NetworkChange } from './control.ts'
 import { absent, unchanged } from './ipam/claims.ts'
 import type { Ipam } from './ipam/ipam.ts'
 import { retiredKey } from './ipam/retired.ts'
-import { leftNotes, mtuNote, refuseInhabited, refuseKept, refuseUnable } from './network-limits.ts'
+import {
+  engineNote,
+  leftNotes,
+  mtuNote,
+  refuseInhabited,
+  refuseKept,
+  refuseUnable,
+} from './network-limits.ts'
 import { type NetworkPatch, type PatchedNetwork, patchNetwork } from './network-patch.ts'
 import { FLAT_GUARD, type Networks, readTogether } from './networks.ts'
 import { isFlat, refuseFlat, refuseOverlaps } from './overlap.ts'
@@ -70,9 +77,10 @@ export class NetworkChanges {
     const { network, modRevision } = await this.#read(id)
     await untilReplica(replica, clock, this.#deps.applyMs, () => replica.revision >= modRevision)
     log.info('network changed', { network: network.name, carrier: network.carrier })
-    const note = mtuNote(network, replica.hosts())
+    const resized = patch.mtuBytes === undefined ? undefined : engineNote(replica.endpointsOf(id))
+    const sizes = [mtuNote(network, replica.hosts()), resized].flatMap((note) => note ?? [])
     const left = leftNotes(before, network, replica)
-    return { network, notes: [...missing, ...left, ...(note === undefined ? [] : [note])] }
+    return { network, notes: [...missing, ...left, ...sizes] }
   }
 
   /** Everything but the carrier, and the carrier's first step; gives what was, and the carrier wished for. */

@@ -1,6 +1,7 @@
 /** What keeps a network from being changed, and what its owner should know of it. Pure: throws, or says. */
 
 import { NetworkError } from '../lib/errors.ts'
+import type { PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Carrier, Network } from '../model/network.ts'
 import { familyOf, type IP } from '../net/ip.ts'
@@ -129,4 +130,12 @@ export function mtuNote(network: Network, hosts: Iterable<Host>): string | undef
   }
   if (tight.length === 0) return undefined
   return `an MTU of ${mtuBytes} is more than ${tight.sort().join(', ')} can carry to other hosts: ${fits} would fit, larger packets are refused with the size that does`
+}
+
+/** Says which containers keep the size they have: the engine that started them has the ends of their pairs. */
+export function engineNote(endpoints: Iterable<PublishedEndpoint>): string | undefined {
+  const count = [...endpoints].filter(({ attachment }) => attachment === 'engine').length
+  if (count === 0) return undefined
+  const [who, they] = count === 1 ? ['one container', 'it is'] : [`${count} containers`, 'they are']
+  return `${who} of container engines keep the MTU they have until ${they} started again`
 }
