@@ -30,6 +30,7 @@ import { Sandboxes } from './dataplane/sandboxes.ts'
 import { startDataplane } from './dataplane/threads.ts'
 import { readUnderlay } from './dataplane/underlay.ts'
 import { DockerDoor } from './docker-door.ts'
+import { type DockerWatch, watchDocker } from './docker-watch.ts'
 import { documentChanges } from './documents.ts'
 import { openKernel } from './kernel/real.ts'
 import { openUdp } from './kernel/udp.ts'
@@ -354,7 +355,11 @@ async function runParts(
   paths.start()
   await loop.start()
   await using _serving = door.serve(api)
-  await using _engines = await dockerDoor.open(control)
+  await using _engines = await dockerDoor.open(control, hostId)
+  await using watch = watchDocker({ settings, control, replica, journal, clock, log })
+  watched = watch
+  using _alive = service.watch(() => dataplane.apply([]))
+  service.ready(`Answering as host ${registered.name}, store ${shared.address}`)
   log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
   await ended.promise
   log.info('daemon stopping', { reason: signal.reason instanceof Joined ? 'joined' : 'signal' })
@@ -362,8 +367,10 @@ async function runParts(
   /** Gives up this host's own, empty cluster for the one at `address`. */
   async function joinElsewhere(request: { address: string; token: string }): Promise<{
     hostId: string
+  let watched: DockerWatch | undefined
     hostName: string
     store: string
+    docker: () => watched?.view,
   }> {
     const used = [...replica.networks()].length > 0 || [...replica.hosts()].length > 1
     if (used) {

@@ -1,7 +1,7 @@
 /** `carrick docker install|uninstall`: how this host's engine and Carrick are brought together. */
 
 import type { Command } from 'commander'
-import { explain, onRun } from './command.ts'
+import { addOutputOptions, explain, onRun } from './command.ts'
 import type { Io } from './io.ts'
 
 export function addDockerCommands(program: Command, io: Io): void {
@@ -12,6 +12,16 @@ export function addDockerCommands(program: Command, io: Io): void {
     ['network create', 'status'],
   )
 
+  onRun(
+    explain(
+      addOutputOptions(docker.command('status')),
+      'Show this host’s engine, the networks on it, what it forgot, and what is not wired.',
+      ['carrick docker status', 'carrick docker status -o json'],
+      ['docker install', 'status'],
+    ),
+    io,
+    async (context) => (await import('./docker-status.ts')).showStatus(context),
+  )
   onRun(
     explain(
       addWiringOptions(docker.command('install')).option(

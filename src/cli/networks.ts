@@ -80,6 +80,13 @@ export function addNetworkCommands(program: Command, io: Io): void {
   )
 }
 
+/** How the network is to appear on engines, if at all. */
+function dockerWish({ options }: Context): object | undefined {
+  const name = options['dockerName']
+  if (options['docker'] !== true && name === undefined) return undefined
+  return name === undefined ? {} : { name }
+}
+
 /** Who wanted a network in spite of what it overlaps: a line for people, below the table. */
 async function tellForced({ output, io }: Context, networks: readonly Network[]): Promise<void> {
   if (output.quiet || (output.format !== 'table' && output.format !== 'wide')) return
@@ -105,6 +112,8 @@ function addCreate(network: Command, io: Io): void {
     .option('--internal', 'no gateway: nothing goes out, nothing comes in')
     .option('--no-masquerade', "let the world outside see the containers' addresses")
     .option('--open <what>', `open what is closed to containers: ${OPENINGS.join(', ')}`, collect)
+    .option('--docker', 'let it appear on the Docker engines of all hosts')
+    .option('--docker-name <name>', 'its name there (default: the same)')
     .option('--label <key=value>', 'label, repeatable', collectLabel)
     .option('--force', 'in spite of routes and networks it overlaps; who did is written down')
   onRun(
@@ -114,6 +123,7 @@ function addCreate(network: Command, io: Io): void {
       [
         'carrick network create blue --subnet 10.80.0.0/16 --subnet fd80::/48',
         'carrick network create lab --subnet 10.81.0.0/24 --carrier local --label tier=test',
+        'carrick network create green --subnet 10.82.0.0/16 --docker',
       ],
       ['attach', 'network ls', 'ipam suggest'],
     ),
@@ -130,6 +140,7 @@ function addCreate(network: Command, io: Io): void {
           internal,
           masquerade: masquerade === false ? false : undefined,
           open,
+          docker: dockerWish(context),
         },
       }
       const force = context.options['force'] === true ? 'true' : undefined

@@ -38,6 +38,7 @@ test('without anything, the defaults of the conventions', () => {
     listen: { address: '', port: 7440 },
     joinListen: { address: '', port: 7441 },
     dockerSocket: '/run/docker/plugins/carrick.sock',
+    dockerEngine: '/var/run/docker.sock',
     dockerScope: 'local',
     vxlanPort: 4789,
     packetMarkMask: DEFAULT_MARK_MASK,

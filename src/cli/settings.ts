@@ -65,6 +65,13 @@ const addresses = z.preprocess(
   ),
 )
 
+const engine = z.string().transform((text, context): string => {
+  if (text === '' || text.startsWith('unix:///')) return text.replace('unix://', '')
+  const message = 'unix:///PATH is needed, or nothing'
+  context.issues.push({ code: 'custom', message, input: text })
+  return z.NEVER
+})
+
 export const Settings = z.strictObject({
   stateDir: file.describe('Keys, certificates, store and journal'),
   runDir: file.describe('Sockets and handles that last until the next boot'),
@@ -88,6 +95,7 @@ export const Settings = z.strictObject({
     .describe('Device towards the other hosts (default: that of the default route)'),
   listen: listen.describe('Where the embedded store is served to hosts that joined'),
   joinListen: listen.describe('Where hosts with a token ask to join'),
+  dockerEngine: engine.describe('API of this host’s Docker engine; empty: it is not followed'),
   dockerSocket: fileOrNone.describe('Where Docker finds the plug-in; empty: nowhere'),
   dockerListen: listen
     .optional()
@@ -155,6 +163,7 @@ export function parseListen(text: string): Listen | undefined {
   const match = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/i.exec(text)
   const number = Number(match?.[3])
   if (match === null || number < 1 || number > 65_535) return undefined
+    dockerEngine: `unix://${root}/var/run/docker.sock`,
   if (match[1] !== undefined && parseIP(match[1].toLowerCase()) === undefined) return undefined
   return { address: match[1] ?? match[2] ?? '', port: number }
 }

@@ -30,6 +30,7 @@ export const networkShape: Shape<Network> = {
 
 /** One word for people: how a network's containers get to the world outside. */
 function outsideOf({ internal, masquerade }: Network['spec']): string {
+    { key: 'docker', values: ({ spec }) => optional(spec.docker?.name), wide: true },
   if (internal) return 'none'
   return masquerade ? 'masqueraded' : 'routed'
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { z } from 'zod'
 import type { Control } from '../../control/control.ts'
+import type { DockerView } from '../../control/docker-view.ts'
 import type { Caller } from '../../control/overlap.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Operation, OperationId, Operations } from './contract.ts'
@@ -29,6 +30,8 @@ export interface HandlerDeps {
   readonly caller?: (pid: number | undefined) => Caller
   /** Joins another host's cluster; absent where the store is set in the configuration. */
   readonly join?: (request: JoinRequest) => Promise<JoinResult>
+  /** What this host's container engine has; undefined while the daemon starts. */
+  readonly docker?: () => DockerView | undefined
   /** Needed for `?watch=true`. */
   readonly subscribe?: Subscribe
 }

@@ -5,6 +5,7 @@
 
 import { z } from 'zod'
 import { addressOperations } from './address-contract.ts'
+import { Docker } from './docker-schemas.ts'
 import * as schema from './schemas.ts'
 
 export interface Operation {
@@ -232,6 +233,13 @@ export const operations = {
     summary: 'How far this host is, and what it could not do',
     query: z.strictObject(settle),
     success: { status: 200, schema: schema.Status },
+  },
+  getDocker: {
+    method: 'GET',
+    path: '/v1/docker',
+    summary: 'The container engine of this host, and what of it is wired',
+    query: nothing,
+    success: { status: 200, schema: Docker },
   },
   listDrops: {
     method: 'GET',

@@ -3,6 +3,7 @@
 import { addressHandlers } from './addresses.ts'
 import type { HandlerDeps, Handlers } from './call.ts'
 import { clusterHandlers } from './cluster.ts'
+import { dockerHandlers } from './docker.ts'
 import { endpointHandlers } from './endpoints.ts'
 import { hostHandlers } from './hosts.ts'
 import { networkHandlers } from './networks.ts'
@@ -16,5 +17,6 @@ export function createHandlers(deps: HandlerDeps): Handlers {
     ...hostHandlers(deps),
     ...clusterHandlers(deps),
     ...addressHandlers(deps),
+    ...dockerHandlers(deps),
   }
 }

@@ -1,9 +1,13 @@
 /** Networks over REST. */
 
+import type { z } from 'zod'
 import type { Control } from '../../control/control.ts'
-import { isNetworkError } from '../../lib/errors.ts'
+import { isNetworkError, NetworkError } from '../../lib/errors.ts'
+import type { DockerSide } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
+import { parsePrefix } from '../../net/prefix.ts'
 import { defined, etagOf, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
+import type { dockerWish } from './docker-schemas.ts'
 import { listOrWatch } from './list-or-watch.ts'
 import { networkView } from './views.ts'
 
@@ -25,8 +29,10 @@ export function networkHandlers({
 
     async createNetwork({ body: { metadata, spec }, query, pid }) {
       const force = query.force === 'true'
+      const { docker, ...wanted } = spec
       const network = await control.createNetwork({
-        ...{ ...defined(metadata), ...defined(spec), force },
+        ...{ ...defined(metadata), ...defined(wanted), force },
+        ...(docker === undefined ? {} : { docker: sideOf(docker, metadata.name) }),
         ...(force ? { by: caller?.(pid) ?? {} } : {}),
       })
       await settle(control, query)
@@ -57,6 +63,22 @@ export function networkHandlers({
       return undefined
     },
   }
+}
+
+/** Throws `invalid` for a range that is none. */
+function sideOf(docker: z.output<typeof dockerWish>, networkName: string): DockerSide {
+  const { name = networkName, options = {}, labels = {}, ranges = [] } = docker
+  const prefixes = ranges.map((text, i) => {
+    const range = parsePrefix(text)
+    if (range !== undefined) return range
+    const fields = [{ pointer: `/docker/ranges/${i}`, message: `"${text}" is not a range` }]
+    throw new NetworkError(
+      'invalid',
+      `Cannot create network "${networkName}": "${text}" is not a range of addresses`,
+      { fields },
+    )
+  })
+  return { name, options, labels, ranges: prefixes }
 }
 
 /** The network with this id, or undefined. */

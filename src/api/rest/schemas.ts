@@ -11,6 +11,7 @@ import { PATH_CARRIERS, PATH_PROBLEMS } from '../../model/path.ts'
 import { PROTOCOLS } from '../../model/publication.ts'
 import { forced } from './address-schemas.ts'
 
+import { dockerSide, dockerWish } from './docker-schemas.ts'
 const text = z.string().max(255)
 const timestamp = z
   .string()
@@ -54,6 +55,9 @@ export const CreateNetwork = z
       masquerade: z.boolean().optional().meta({ description: 'Default true' }),
       open: z.array(z.enum(OPENINGS)).max(OPENINGS.length).optional(),
     }),
+      docker: dockerWish
+        .optional()
+        .meta({ description: 'Present: it appears on the Docker engines of all members' }),
   })
   .meta({ id: 'CreateNetwork' })
 
@@ -99,6 +103,7 @@ export const Network = z
       masquerade: z.boolean(),
       open: z.array(z.enum(OPENINGS)).readonly(),
     }),
+      docker: dockerSide.optional(),
     status: z.strictObject({
       vni: z.int(),
       forced: forced.optional().meta({ description: 'Who wanted it in spite of what it overlaps' }),

@@ -25,6 +25,7 @@ export function networkView(network: Network, notes: readonly string[] = []): wi
       internal: network.internal,
       masquerade: network.masquerade,
       open: network.open,
+      ...(network.docker === undefined ? {} : { docker: network.docker }),
     },
     status: {
       vni: network.vni,

@@ -1,0 +1,151 @@
+/** Does what the network plan says, on the engine and in the cluster. Every step may be done twice. */
+
+import { isNetworkError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Network } from '../../model/network.ts'
+import type { EngineApi } from './engine-api.ts'
+import type { FollowerControl } from './engine-control.ts'
+import { isTakenUp, type NetworkAction, orderOf } from './network-plan.ts'
+
+export interface ApplierDeps {
+  readonly api: EngineApi
+  readonly control: FollowerControl
+  readonly log: Log
+  /** Name under which the engine knows this program as a driver. */
+  readonly driver: string
+}
+
+/** Of networks that a user gave no name of ours: the driver is told ids only. */
+const NAMELESS = /^docker-[0-9a-z]{12}(-[0-9a-f]{4})?$/
+
+export class Applier {
+  readonly #deps: ApplierDeps
+  /** Ids of networks of ours that a user took off this engine, and that nobody has decided about. */
+  readonly takenAway = new Set<string>()
+  /** Engine's ids of networks that are being removed here: no user did that. */
+  readonly removing = new Set<string>()
+  /** Ids of networks of ours that are being made on the engine: one that fails is taken back, by no user. */
+  readonly creating = new Set<string>()
+  /** What could not be done, by the network's id or the engine's id of it. */
+  readonly failures = new Map<string, string>()
+
+  constructor(deps: ApplierDeps) {
+    this.#deps = deps
+  }
+
+  /** True when all was done; what was not is to be planned again. */
+  async apply(actions: readonly NetworkAction[]): Promise<boolean> {
+    this.failures.clear()
+    for (const action of actions) {
+      try {
+        await this.#do(action)
+      } catch (error) {
+        if (!isNetworkError(error)) throw error
+        this.failures.set(subjectOf(action), error.message)
+        this.#deps.log.warn('engine network not as wanted', {
+          action: action.kind,
+          network: nameOf(action),
+          error: error.message,
+        })
+      }
+    }
+    return this.failures.size === 0
+  }
+
+  async #do(action: NetworkAction): Promise<void> {
+    const { api, control, log, driver } = this.#deps
+    switch (action.kind) {
+      case 'share': {
+        const { network, docker } = action
+        await control.setNetworkDocker(network.id, docker)
+        if (NAMELESS.test(network.name)) {
+          await control.renameNetwork(network.id, control.networkNameFor(docker.name))
+        }
+        log.info('network of the engine goes to all engines', { network: docker.name })
+        return
+      }
+      case 'note':
+        control.bindEngineNetwork(action.record)
+        return
+      case 'forget':
+        this.removing.add(action.engineId)
+        control.unbindEngineNetwork(action.engineId)
+        this.removing.delete(action.engineId)
+        return
+      case 'give-up':
+        return this.#giveUp(action.network)
+      case 'create': {
+        const { network, docker } = action
+        this.creating.add(network.id)
+        try {
+          await api.createNetwork(orderOf(network, docker, driver))
+        } finally {
+          this.creating.delete(network.id)
+        }
+        log.info('network made on the engine', { network: docker.name })
+        return
+      }
+      case 'remove': {
+        this.removing.add(action.engineId)
+        try {
+          await api.removeNetwork(action.engineId)
+          control.unbindEngineNetwork(action.engineId)
+        } finally {
+          this.removing.delete(action.engineId)
+        }
+        log.info('network removed from the engine', { network: action.name })
+        return
+      }
+    }
+  }
+
+  /** A user removed it here: while endpoints use it anywhere it comes back, else it goes everywhere. */
+  async #giveUp(network: Network): Promise<void> {
+    const { control, log } = this.#deps
+    const { id, name, docker } = network
+    this.takenAway.add(id)
+    const hosts = new Set(control.listEndpoints({ network: id }).map(({ hostId }) => hostId))
+    if (hosts.size === 0) {
+      try {
+        if (docker !== undefined && isTakenUp(docker)) await control.setNetworkDocker(id, undefined)
+        else await control.removeNetwork(id)
+      } catch (error) {
+        if (!isNetworkError(error, 'not-found')) throw error
+      }
+      log.info('network removed from all engines', { network: docker?.name ?? name })
+    } else {
+      const names = new Map(control.listHosts().map(({ host }) => [host.id, host.name]))
+      const where = [...hosts].map((host) => names.get(host) ?? host).sort()
+      log.warn('network comes back to the engine: endpoints use it', {
+        network: docker?.name ?? name,
+        hosts: where.join(','),
+      })
+    }
+    this.takenAway.delete(id)
+  }
+}
+
+function subjectOf(action: NetworkAction): string {
+  switch (action.kind) {
+    case 'note':
+      return action.record.networkId
+    case 'forget':
+    case 'remove':
+      return action.engineId
+    default:
+      return action.network.id
+  }
+}
+
+function nameOf(action: NetworkAction): string {
+  switch (action.kind) {
+    case 'note':
+      return action.record.name ?? action.record.id
+    case 'remove':
+      return action.name
+    case 'forget':
+      return action.engineId
+    default:
+      return action.network.docker?.name ?? action.network.name
+  }
+}
