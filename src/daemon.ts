@@ -355,11 +355,9 @@ async function runParts(
   paths.start()
   await loop.start()
   await using _serving = door.serve(api)
-  await using _engines = await dockerDoor.open(control, hostId)
+  await using _engines = await dockerDoor.open(control)
   await using watch = watchDocker({ settings, control, replica, journal, clock, log })
   watched = watch
-  using _alive = service.watch(() => dataplane.apply([]))
-  service.ready(`Answering as host ${registered.name}, store ${shared.address}`)
   log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
   await ended.promise
   log.info('daemon stopping', { reason: signal.reason instanceof Joined ? 'joined' : 'signal' })
