@@ -15,6 +15,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('delete' as const), key }),
   fc.record({ do: fc.constant('many' as const), from: fc.nat(200), length: fc.nat(400) }),
   fc.record({ do: fc.constant('fewer' as const), from: fc.nat(200) }),
+  fc.record({ do: fc.constant('clear' as const) }),
 )
 
 test('after any history it holds what a Map holds', () => {
@@ -31,6 +32,7 @@ test('after any history it holds what a Map holds', () => {
       for (const each of steps) {
         if (each.do === 'set') set(each.key, each.value)
         if (each.do === 'delete') remove(each.key)
+        if (each.do === 'clear') for (const map of [packed, plain]) map.clear()
         for (let i = 0; i < 100; i++) {
           if (each.do === 'many') set(`many-${each.from + i}`, 'y'.repeat(each.length))
           if (each.do === 'fewer') remove(`many-${each.from + i}`)

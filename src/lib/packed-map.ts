@@ -189,6 +189,13 @@ export class PackedMap {
     return true
   }
 
+  clear(): void {
+    this.#pages.clear()
+    this.#seats = new Uint32Array(FEWEST_SEATS)
+    this.#used = 0
+    this.#size = 0
+  }
+
   /** In no order. What is added, changed or removed meanwhile may be seen or not. */
   *keys(): Generator<string> {
     for (const { page, at } of this.#rows()) yield page.key(at)
