@@ -41,6 +41,7 @@ import type { Log } from './lib/log.ts'
 import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
 import { PROBE_PORT } from './model/probe-network.ts'
+import { startNameService } from './name-service.ts'
 import { readMembership, setStateAside, writeMembership } from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
 import { openSharedStore } from './store/shared.ts'
@@ -260,6 +261,7 @@ async function runParts(
     signal,
     auditPeriodMs: settings.reconcilePeriodMs,
     packetMarkMask: settings.packetMarkMask,
+    resolvers: settings.resolverAddresses,
   })
   journal.subscribe(() => killAt(failpoint)('commit'))
 
@@ -354,6 +356,7 @@ async function runParts(
   })
   paths.start()
   await loop.start()
+  cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
   await using _engines = await dockerDoor.open(control)
   await using watch = watchDocker({ settings, control, replica, journal, clock, log })

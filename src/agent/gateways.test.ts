@@ -71,7 +71,7 @@ const endpointChange = ({ id, networkId, hostId }: Endpoint): ReplicaChange => (
 
 test('a network has a gateway here from the first block or endpoint to the last', () => {
   const shown = new Shown()
-  const gateways = new Gateways(shown.replica)
+  const gateways = new Gateways(shown.replica, false)
   expect([...gateways.indexes]).toEqual([])
   const web = endpointOf('web', blue, one, ['10.80.0.7'])
   shown.eps.set(web.id, web)
@@ -90,7 +90,7 @@ test('a network has a gateway here from the first block or endpoint to the last'
 
 test('a network that comes into use is new for those whose prefix it shares, and for no other', () => {
   const shown = new Shown()
-  const gateways = new Gateways(shown.replica)
+  const gateways = new Gateways(shown.replica, false)
   shown.blockList = [blockOf(twin, one, '10.80.0.0/26'), blockOf(red, one, '10.81.0.0/26')]
   expect([...gateways.changed({ kind: 'all' })].sort()).toEqual([red.id, twin.id])
   expect(gateways.indexes.get(twin.id)).toBe(0)
@@ -121,7 +121,12 @@ test('the first attach into a network brings its gateway along, in one step', as
   let sequence = 0
   const loop = new Loop({
     ...{ replica: shown.replica, dataplane, self: () => one, underlayDevices: () => ['eth0'] },
-    ...{ paths: () => NO_LIMITS, packetMarkMask: DEFAULT_MARK_MASK, sequence: () => sequence },
+    ...{
+      paths: () => NO_LIMITS,
+      packetMarkMask: DEFAULT_MARK_MASK,
+      resolvers: [],
+      sequence: () => sequence,
+    },
     ...{ now: () => new Date(0), log, signal: stop.signal, auditPeriodMs: 1_000_000 },
   })
   await loop.start()

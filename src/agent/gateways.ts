@@ -6,21 +6,31 @@
 import type { Network } from '../model/network.ts'
 import { wantsGateway } from '../plan/gateway.ts'
 import { gatewayIndexes } from '../plan/gateway-index.ts'
+import { resolverPorts } from '../plan/resolver.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 
 export class Gateways {
   readonly #replica: Replica
   readonly #used = new Set<string>()
+  readonly #namesServed: boolean
   #indexes: ReadonlyMap<string, number> = new Map()
+  #ports: ReadonlyMap<string, number> = new Map()
 
-  constructor(replica: Replica) {
+  /** `namesServed`: internal networks have a gateway too, by which their containers ask for names. */
+  constructor(replica: Replica, namesServed: boolean) {
     this.#replica = replica
+    this.#namesServed = namesServed
     this.#lookAtAll()
   }
 
   /** By network id; networks without a gateway here are absent. */
   get indexes(): ReadonlyMap<string, number> {
     return this.#indexes
+  }
+
+  /** Where the network's containers ask for names, by network id. */
+  get resolverPorts(): ReadonlyMap<string, number> {
+    return this.#ports
   }
 
   /** Takes the change over and gives the networks whose place on this host is another than before. */
@@ -70,11 +80,15 @@ export class Gateways {
   #number(): readonly string[] {
     const networks = [...this.#used].flatMap((id): readonly Network[] => {
       const network = this.#replica.network(id)
-      return network !== undefined && wantsGateway(network) ? [network] : []
+      return network !== undefined && wantsGateway(network, this.#namesServed) ? [network] : []
     })
-    const before = this.#indexes
+    const [before, portsBefore] = [this.#indexes, this.#ports]
     this.#indexes = gatewayIndexes(networks)
+    this.#ports = resolverPorts(networks)
     const ids = new Set([...before.keys(), ...this.#indexes.keys()])
-    return [...ids].filter((id) => before.get(id) !== this.#indexes.get(id))
+    return [...ids].filter(
+      (id) =>
+        before.get(id) !== this.#indexes.get(id) || portsBefore.get(id) !== this.#ports.get(id),
+    )
   }
 }

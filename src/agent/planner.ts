@@ -3,6 +3,7 @@
 import type { ObjectChange } from '../dataplane/reconcile.ts'
 import type { ObjectKey, Wanted } from '../hoststate/state.ts'
 import type { Host } from '../model/host.ts'
+import type { IP } from '../net/ip.ts'
 import { type PathLimits, sumsInSoftware } from '../plan/paths.ts'
 import {
   networkMtuBytes,
@@ -15,7 +16,9 @@ import {
 } from '../plan/plan.ts'
 import { planProbes } from '../plan/probes.ts'
 import { planPublication } from '../plan/publication.ts'
+import { resolverOf } from '../plan/resolver.ts'
 import type { Replica } from '../store/replica/replica.ts'
+import type { Gateways } from './gateways.ts'
 
 export interface PlannerOptions {
   readonly replica: Replica
@@ -26,21 +29,23 @@ export interface PlannerOptions {
   readonly paths: () => PathLimits
   /** Our bits of the packet mark. */
   readonly packetMarkMask: number
+  /** Where names are asked for, at most one per family; empty: they are not served. */
+  readonly resolvers: readonly IP[]
 }
 
 export class Planner {
   readonly #options: PlannerOptions
-  readonly #indexes: () => ReadonlyMap<string, number>
+  readonly #gateways: Pick<Gateways, 'indexes' | 'resolverPorts'>
 
-  /** `indexes`: of the networks that have a gateway here, by network id. */
-  constructor(options: PlannerOptions, indexes: () => ReadonlyMap<string, number>) {
+  /** `gateways`: read anew at every call. */
+  constructor(options: PlannerOptions, gateways: Pick<Gateways, 'indexes' | 'resolverPorts'>) {
     this.#options = options
-    this.#indexes = indexes
+    this.#gateways = gateways
   }
 
   /** Every object, one after the other. */
   *everything(): Generator<ObjectChange> {
-    const { replica, self, underlayDevices, paths, packetMarkMask } = this.#options
+    const { replica, self, underlayDevices, paths, packetMarkMask, resolvers } = this.#options
     const snapshot = {
       self: self(),
       underlayDevices: underlayDevices(),
@@ -55,6 +60,7 @@ export class Planner {
       paths: paths(),
       blocks: new Map(Array.from(replica.networks(), ({ id }) => [id, [...replica.blocks(id)]])),
       packetMarkMask,
+      resolvers,
     }
     for (const [object, wanted] of planObjects(snapshot)) yield { object, wanted }
   }
@@ -66,13 +72,13 @@ export class Planner {
   }
 
   #plan(object: ObjectKey, limits: PathLimits): readonly Wanted[] {
-    const { replica, self, underlayDevices, packetMarkMask } = this.#options
+    const { replica, self, underlayDevices, packetMarkMask, resolvers } = this.#options
     const [kind = '', id = ''] = object.split('/')
     switch (kind) {
       case 'base':
-        return planBase(self(), underlayDevices(), replica.networks(), packetMarkMask)
+        return planBase(self(), underlayDevices(), replica.networks(), packetMarkMask, resolvers)
       case 'gateways':
-        return planGateways(byId(replica.networks()), this.#indexes())
+        return planGateways(byId(replica.networks()), this.#gateways.indexes)
       case 'probes':
         return planProbes(self(), replica.hosts(), replica.networks(), packetMarkMask)
       case 'network':
@@ -91,33 +97,34 @@ export class Planner {
   }
 
   #planNetwork(id: string, limits: PathLimits): readonly Wanted[] {
-    const { replica, self, packetMarkMask } = this.#options
+    const { replica, self, packetMarkMask, resolvers } = this.#options
     const network = replica.network(id)
     if (network === undefined) return []
     return planNetwork(network, {
       hostId: self().id,
       host: (hostId) => replica.host(hostId),
       blocks: [...replica.blocks(id)],
-      index: this.#indexes().get(id),
+      index: this.#gateways.indexes.get(id),
       mtuBytes: networkMtuBytes(network, self()),
       packetMarkMask,
+      ...resolverOf(resolvers, this.#gateways.resolverPorts.get(id)),
       softwareChecksums: sumsInSoftware(network, limits, self(), replica.host),
     })
   }
 
   #planEndpoint(id: string, limits: PathLimits): readonly Wanted[] {
-    const { replica, self } = this.#options
+    const { replica, self, resolvers } = this.#options
     const endpoint = replica.endpoint(id)
     if (endpoint === undefined) return []
     const [network, host] = [replica.network(endpoint.networkId), replica.host(endpoint.hostId)]
     const sums = network !== undefined && sumsInSoftware(network, limits, self(), replica.host)
-    return planEndpoint(endpoint, network, host, self(), sums)
+    return planEndpoint(endpoint, network, host, self(), sums, resolvers)
   }
 
   #planPublication(id: string): readonly Wanted[] {
     const { replica, packetMarkMask } = this.#options
     const publication = replica.publication(id)
-    const index = this.#indexes().get(publication?.networkId ?? '')
+    const index = this.#gateways.indexes.get(publication?.networkId ?? '')
     if (publication === undefined || index === undefined) return []
     return planPublication(
       publication,

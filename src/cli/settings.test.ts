@@ -2,6 +2,7 @@ import { test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { DEFAULT_MARK_MASK } from '../hoststate/marks.ts'
 import { isNetworkError } from '../lib/errors.ts'
+import { ip } from '../net/testing.ts'
 import { parseListen, SETTING_NAMES } from './settings.ts'
 import {
   environmentOf,
@@ -37,12 +38,15 @@ test('without anything, the defaults of the conventions', () => {
     underlayAddresses: [],
     listen: { address: '', port: 7440 },
     joinListen: { address: '', port: 7441 },
-    dockerSocket: '/run/docker/plugins/carrick.sock',
     dockerEngine: '/var/run/docker.sock',
+    dockerSocket: '/run/docker/plugins/carrick.sock',
     dockerScope: 'local',
     vxlanPort: 4789,
     packetMarkMask: DEFAULT_MARK_MASK,
     probePeriodMs: 300_000,
+    resolverAddresses: [ip('169.254.77.53'), ip('fd3b:ca44:1c53::53')],
+    resolverServers: [],
+    resolverDomain: 'carrick',
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',
     reconcilePeriodMs: 600_000,

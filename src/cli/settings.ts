@@ -7,7 +7,7 @@
 import { z } from 'zod'
 import { parseDuration } from '../lib/units.ts'
 import { isName } from '../model/names.ts'
-import { type IP, parseIP } from '../net/ip.ts'
+import { familyOf, type IP, parseIP } from '../net/ip.ts'
 import { isMarkMask } from '../net/mark-mask.ts'
 
 /** Where to listen: an address, or `''` for every address of the host. */
@@ -111,6 +111,22 @@ export const Settings = z.strictObject({
   packetMarkMask: markMask.describe(
     'Ten contiguous bits of the packet mark that nobody else on this host uses',
   ),
+  resolverAddresses: addresses
+    .refine(
+      (all) => new Set(all.map(familyOf)).size === all.length,
+      'at most one address per family is needed',
+    )
+    .describe('Where containers ask for names, the same on all hosts; empty: names are not served'),
+  resolverServers: addresses.describe(
+    'Resolvers asked for all other names (default: those of /etc/resolv.conf)',
+  ),
+  resolverDomain: z
+    .string()
+    .refine(
+      (text) => text === '' || text.split('.').every(isName),
+      'lower case letters, digits, inner dashes and dots are needed',
+    )
+    .describe('Domain behind which every name is ours; empty: there is none'),
   bpfDir: file.describe('Pinned BPF maps and programs; not shifted by --root'),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).meta({
     description: 'Least important messages to log',
@@ -147,11 +163,15 @@ export function defaultSettings(
     underlayAddresses: '',
     listen: ':7440',
     joinListen: ':7441',
+    dockerEngine: `unix://${root}/var/run/docker.sock`,
     dockerSocket: `${root}/run/docker/plugins/carrick.sock`,
     dockerScope: 'local',
     vxlanPort: '4789',
     probePeriodMs: '5m',
     packetMarkMask: '0xffc00000',
+    resolverAddresses: '169.254.77.53,fd3b:ca44:1c53::53',
+    resolverServers: '',
+    resolverDomain: 'carrick',
     bpfDir: '/sys/fs/bpf/carrick',
     logLevel: 'info',
     reconcilePeriodMs: '10m',
@@ -163,7 +183,6 @@ export function parseListen(text: string): Listen | undefined {
   const match = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/i.exec(text)
   const number = Number(match?.[3])
   if (match === null || number < 1 || number > 65_535) return undefined
-    dockerEngine: `unix://${root}/var/run/docker.sock`,
   if (match[1] !== undefined && parseIP(match[1].toLowerCase()) === undefined) return undefined
   return { address: match[1] ?? match[2] ?? '', port: number }
 }

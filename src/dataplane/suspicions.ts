@@ -16,6 +16,8 @@ export const TABLE_KINDS: readonly Kind[] = [
   'publication',
 ]
 
+const RESOLVER_ENDS: readonly string[] = [MARK.resolverDevice, MARK.resolverPeer]
+
 /** `wantedAt` tells what is wanted; `nameOf` the name of a device by its number. */
 export function gatewaySuspects(
   notice: Notice,
@@ -25,12 +27,14 @@ export function gatewaySuspects(
   switch (notice.kind) {
     case 'link': {
       const { link } = notice
+      if (RESOLVER_ENDS.includes(link.name)) return ['resolver-device']
       if (!isOurs(link)) return ['forwarding']
       const ofGateway = link.group === MARK.gatewayGroup || link.group === MARK.gatewayPeerGroup
       return ofGateway || wantedAt('gateway', link.name) !== undefined ? ['gateway'] : []
     }
     case 'address': {
       const name = nameOf(notice.address.device) ?? ''
+      if (name === MARK.resolverDevice) return ['resolver-device']
       if (wantedAt('gateway', name) !== undefined) return ['gateway', 'host-route']
       return name.startsWith(MARK.devicePrefix) ? [] : ['forwarding']
     }

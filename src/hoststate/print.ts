@@ -20,13 +20,15 @@ export function printWanted(wanted: Wanted): string {
     case 'block':
       return `block ${wanted.block} ${wanted.direction} anchored by ${wanted.anchor}`
     case 'ruleset':
-      return `table ${wanted.table}: drop from group ${wanted.endpointGroup}, marks ${hex(wanted.packetMarkMask)}, vxlan port ${wanted.vxlanPort}`
+      return `table ${wanted.table}: drop from group ${wanted.endpointGroup}, marks ${hex(wanted.packetMarkMask)}, vxlan port ${wanted.vxlanPort}${wanted.resolver === undefined ? '' : `, names at ${wanted.resolver.addresses.join(' ')} to port ${wanted.resolver.port} but from ${wanted.resolver.closed.join(' ')}`}`
     case 'gateway':
       return `gateway ${wanted.device} peer ${wanted.peer} ${wanted.mac} mtu ${wanted.mtuBytes} alias "${wanted.alias}" ${wanted.addresses.join(' ')}${wanted.softwareChecksums ? ' checksums in software' : ''}`
     case 'gateway-entry':
       return `gateway ${wanted.device} leads into network ${wanted.vni} by ${wanted.carrier} mtu ${wanted.mtuBytes}`
     case 'gateway-rules':
-      return `rules of ${wanted.device}: index ${wanted.index}, addresses ${wanted.addresses.join(' ')}, hairpin ${wanted.hairpin.join(' ')}, inside ${wanted.prefixes.join(' ')}${wanted.routed.length === 0 ? '' : `, routed ${wanted.routed.join(' ')}`}`
+      return `rules of ${wanted.device}: index ${wanted.index}, addresses ${wanted.addresses.join(' ')}, hairpin ${wanted.hairpin.join(' ')}, inside ${wanted.prefixes.join(' ')}${wanted.routed.length === 0 ? '' : `, routed ${wanted.routed.join(' ')}`}${wanted.resolver === undefined ? '' : `, names at ${wanted.resolver.addresses.join(' ')} to port ${wanted.resolver.port}`}${wanted.internal === undefined ? '' : ', nothing else'}`
+    case 'resolver-device':
+      return `resolver ${wanted.device} peer ${wanted.peer} ${wanted.addresses.join(' ')}`
     case 'host-route':
       return `route ${wanted.prefix} dev ${wanted.device} table ${wanted.table}${wanted.source === undefined ? '' : ` src ${wanted.source}`}`
     case 'host-rule':
@@ -34,9 +36,9 @@ export function printWanted(wanted: Wanted): string {
     case 'forwarding':
       return `forwarding ${wanted.families.map((family) => (family === 4 ? 'inet' : 'inet6')).join(' ')}${wanted.reflectMarks ? ', marks reflected' : ''}`
     case 'config':
-      return `config fabric ${wanted.fabricMac} vxlan ${wanted.vxlanDevice} port ${wanted.vxlanPort}${wanted.addresses.map((address) => ` local ${address}`).join('')}${wanted.direct ? ' direct' : ''} marks ${hex(wanted.packetMarkMask)}`
+      return `config fabric ${wanted.fabricMac} vxlan ${wanted.vxlanDevice} port ${wanted.vxlanPort}${wanted.addresses.map((address) => ` local ${address}`).join('')}${wanted.direct ? ' direct' : ''} marks ${hex(wanted.packetMarkMask)}${wanted.resolvers.map((address) => ` resolver ${address}`).join('')}`
     case 'network':
-      return `network ${wanted.vni} ${wanted.prefixes.map((prefix, i) => `${prefix}${wanted.gateways[i] === undefined ? '' : ` gateway ${wanted.gateways[i]}`}`).join(' ')}${wanted.gateway === undefined ? '' : ` dev ${wanted.gateway.device} mark ${hex(wanted.gateway.mark)}`}${wanted.openMetadata ? ' metadata' : ''}`
+      return `network ${wanted.vni} ${wanted.prefixes.map((prefix, i) => `${prefix}${wanted.gateways[i] === undefined ? '' : ` gateway ${wanted.gateways[i]}`}`).join(' ')}${wanted.gateway === undefined ? '' : ` dev ${wanted.gateway.device} mark ${hex(wanted.gateway.mark)}`}${wanted.openMetadata ? ' metadata' : ''}${wanted.internal && wanted.gateway !== undefined ? ' for names alone' : ''}`
     case 'direct-prefix':
       return `direct ${wanted.prefix} network ${wanted.vni}`
     case 'peer':

@@ -14,6 +14,7 @@ import {
   type PortForward,
   type SocketHooks,
 } from './ports.ts'
+import type { ResolverDevice, Ruleset } from './ruleset.ts'
 
 /** How a network's packets reach other hosts, as the datapath tells them apart. */
 export type Carrier = 'auto' | 'vxlan' | 'direct' | 'local'
@@ -35,6 +36,9 @@ export const MARK = {
   /** A pair that does nothing but keep the shared blocks alive when no other device is in them. */
   anchorDevice: 'ckan0',
   anchorPeer: 'ckan0p',
+  /** A pair whose first end has the addresses of the resolver. */
+  resolverDevice: 'ckdns0',
+  resolverPeer: 'ckdns0p',
   /** The gateway of the network in which hosts probe their paths. */
   probeDevice: 'ckprobe',
   probePeer: 'ckprobeh',
@@ -89,19 +93,6 @@ export interface Program {
   readonly program: 'from_container' | 'from_underlay' | 'from_vxlan_device' | 'to_network'
 }
 
-/**
- * Our table without its elements: the belt (R7), by which packets of endpoint devices never reach the host's
- * own stack, and what may pass between networks and the outside.
- */
-export interface Ruleset {
-  readonly kind: 'ruleset'
-  readonly table: string
-  readonly endpointGroup: number
-  /** Our bits of the packet mark; see `packetMarks()`. */
-  readonly packetMarkMask: number
-  readonly vxlanPort: number
-}
-
 /** What holds for every packet on this host. */
 export interface DatapathConfig {
   readonly kind: 'config'
@@ -114,6 +105,8 @@ export interface DatapathConfig {
   readonly direct: boolean
   /** Our bits of the packet mark; see `packetMarks()`. */
   readonly packetMarkMask: number
+  /** Where containers of every network may ask for names, at most one per family. */
+  readonly resolvers: readonly IP[]
 }
 
 /**
@@ -159,6 +152,10 @@ export interface GatewayRules {
   readonly prefixes: readonly Prefix[]
   /** Those whose addresses are known outside: neither translated nor closed. */
   readonly routed: readonly Prefix[]
+  /** Where the network's containers are answered when they ask for names. */
+  readonly resolver?: { readonly addresses: readonly IP[]; readonly port: number }
+  /** Nothing but questions for names, and their answers, may pass. */
+  readonly internal?: true
 }
 
 /** A route of the host itself into a network. */
@@ -202,6 +199,8 @@ export interface NetworkEntry {
   /** The way to the host's own stack; absent: there is none. */
   readonly gateway?: { readonly device: string; readonly mark: number }
   readonly openMetadata: boolean
+  /** `gateway` is for questions to the resolver alone. */
+  readonly internal: boolean
 }
 
 /** The prefix of a network whose packets come in without an outer header. */
@@ -308,6 +307,7 @@ export type Wanted =
   | Peer
   | PortForward
   | Program
+  | ResolverDevice
   | Ruleset
   | SocketHooks
   | Veth
@@ -321,6 +321,7 @@ export const KIND_ORDER: readonly Kind[] = [
   'passage',
   'host-rule',
   'forwarding',
+  'resolver-device',
   'vxlan-device',
   'config',
   'block',
@@ -373,6 +374,7 @@ export function keyOf(wanted: Wanted): string {
     case 'gateway':
     case 'gateway-entry':
     case 'gateway-rules':
+    case 'resolver-device':
       return wanted.device
     case 'host-route':
       return `${wanted.prefix} ${wanted.table} ${wanted.device}`

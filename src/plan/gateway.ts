@@ -31,6 +31,8 @@ export interface NetworkPlace {
   readonly packetMarkMask: number
   /** As `sumsInSoftware()` has it. */
   readonly softwareChecksums: boolean
+  /** Where its containers ask for names, and the port of theirs; absent: they are not answered. */
+  readonly resolver?: { readonly addresses: readonly IP[]; readonly port: number }
 }
 
 /** Name of the gateway's device: of the VNI, which never belongs to another network. linux/if.h IFNAMSIZ */
@@ -38,9 +40,12 @@ export function gatewayDevice({ vni }: Pick<Network, 'vni'>): string {
   return `${MARK.devicePrefix}g${vni}`
 }
 
-/** True when a network has a gateway on the hosts where it is in use. */
-export function wantsGateway({ internal }: Network): boolean {
-  return !internal
+/**
+ * True when a network has a gateway on the hosts where it is in use: an internal one only where names are
+ * served, and for that alone.
+ */
+export function wantsGateway({ internal }: Network, namesServed: boolean): boolean {
+  return !internal || namesServed
 }
 
 /** The gateway as the datapath's entry for the network tells it; undefined when there is none. */
@@ -61,10 +66,11 @@ export function planGateway(network: Network, place: NetworkPlace): readonly Wan
 
 function planOwn(network: Network, place: NetworkPlace, index: number): readonly Wanted[] {
   const { vni, prefixes, gateways, carrier } = network
-  const { mtuBytes, packetMarkMask } = place
+  const { mtuBytes, packetMarkMask, resolver } = place
   const device = gatewayDevice(network)
-  const own = ownAddresses(network, place)
-  const addresses = [...own, ...gateways]
+  const own = network.internal ? [] : ownAddresses(network, place)
+  const shared = network.internal ? [] : gateways
+  const addresses = [...own, ...shared]
   const families = [...new Set(prefixes.map(prefixFamily))]
   return [
     {
@@ -84,13 +90,15 @@ function planOwn(network: Network, place: NetworkPlace, index: number): readonly
       index,
       packetMarkMask,
       addresses,
-      hairpin: families.flatMap((family) => sourceFor(family, own, gateways) ?? []),
+      hairpin: families.flatMap((family) => sourceFor(family, own, shared) ?? []),
       prefixes,
-      routed: prefixes.filter((prefix) => !isTranslated(network, prefix)),
+      routed: network.internal ? [] : prefixes.filter((prefix) => !isTranslated(network, prefix)),
+      ...(resolver === undefined ? {} : { resolver }),
+      ...(network.internal ? { internal: true } : {}),
     },
-    ...planRoutes(network, device, index, own),
-    ...(index === 0 ? [] : families.flatMap((family) => planRules(family, device, index, place))),
-    ...[...own, ...furtherGateways(gateways)].map(
+    ...planRoutes(network, device, index, own, shared),
+    ...(index === 0 ? [] : families.flatMap((family) => planRules(family, network, index, place))),
+    ...[...own, ...furtherGateways(shared)].map(
       (address): Wanted => ({
         kind: 'endpoint',
         vni,
@@ -105,10 +113,11 @@ function planOwn(network: Network, place: NetworkPlace, index: number): readonly
 
 /** Each prefix leads into the gateway; the source is of the same prefix if this host has one there. */
 function planRoutes(
-  { prefixes, gateways }: Network,
+  { prefixes }: Network,
   device: string,
   index: number,
   own: readonly IP[],
+  gateways: readonly IP[],
 ): readonly Wanted[] {
   return prefixes.map((prefix): Wanted => {
     const inside = own.filter((address) => prefixContains(prefix, address))
@@ -126,17 +135,15 @@ function planRoutes(
 /** Marked packets, and sockets bound to the device, ask the network's own table. */
 function planRules(
   family: Family,
-  device: string,
+  network: Network,
   index: number,
   { packetMarkMask }: NetworkPlace,
 ): readonly Wanted[] {
   const marks = packetMarks(packetMarkMask)
   const table = MARK.routeTableBase + index
   const rule = { kind: 'host-rule', family, priority: MARK.rulePriority, table } as const
-  return [
-    { ...rule, mark: marks.ofIndex(index), mask: marks.indexMask },
-    { ...rule, outputDevice: device },
-  ]
+  const marked = { ...rule, mark: marks.ofIndex(index), mask: marks.indexMask }
+  return network.internal ? [marked] : [marked, { ...rule, outputDevice: gatewayDevice(network) }]
 }
 
 /** Where the addresses are that other hosts have for themselves. */

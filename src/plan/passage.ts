@@ -5,16 +5,16 @@ import type { PassageHook } from '../hoststate/ports.ts'
 import type { Wanted } from '../hoststate/state.ts'
 import type { Network } from '../model/network.ts'
 import { acceptsRemote } from './carriers/carrier.ts'
-import { wantsGateway } from './gateway.ts'
 
-/** Forwarded packets of networks with a way out; VXLAN of those that reach other hosts. */
+/** Forwarded packets of networks with a way out; VXLAN of those that reach other hosts; questions for names. */
 export function planPassage(
   networks: readonly Network[],
   packetMarkMask: number,
+  namesServed: boolean,
 ): readonly Wanted[] {
   const hooks: PassageHook[] = []
-  if (networks.some(wantsGateway)) hooks.push('forward')
-  if (networks.some(acceptsRemote)) hooks.push('input')
+  if (networks.some(({ internal }) => !internal)) hooks.push('forward')
+  if (networks.some((each) => namesServed || acceptsRemote(each))) hooks.push('input')
   return hooks.length === 0
     ? []
     : [{ kind: 'passage', mark: packetMarks(packetMarkMask).passed, hooks }]

@@ -114,6 +114,19 @@ const cases: Readonly<Record<string, Snapshot>> = {
     ],
     [one, two],
   ),
+  'names that are asked for in networks with equal prefixes and in an internal one': {
+    ...snapshotOf(
+      one,
+      [blue, { ...red, vni: 106 }, quiet],
+      [
+        endpointOf('web', blue, one, ['10.80.255.1', 'fd80::ff01']),
+        endpointOf('twin', red, one, ['10.80.255.1']),
+        endpointOf('shy', quiet, one, ['10.95.0.2']),
+      ],
+      [one],
+    ),
+    resolvers: [ip('169.254.77.53'), ip('fd3b:ca44:1c53::53')],
+  },
   'endpoints of networks and hosts that are gone ask for nothing': snapshotOf(
     one,
     [],

@@ -12,7 +12,7 @@ import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
 import type { Network } from '../model/network.ts'
 import type { Publication } from '../model/publication.ts'
-import { type Family, familyOf } from '../net/ip.ts'
+import { type Family, familyOf, type IP } from '../net/ip.ts'
 import { prefixFamily } from '../net/prefix.ts'
 import { planEngine } from './attachments/engine.ts'
 import { planVeth } from './attachments/veth.ts'
@@ -23,6 +23,7 @@ import { planPassage } from './passage.ts'
 import { type PathLimit, type PathLimits, sumsInSoftware } from './paths.ts'
 import { planProbes } from './probes.ts'
 import { planPublication } from './publication.ts'
+import { planResolver, resolverDoors, resolverOf, resolverPorts } from './resolver.ts'
 
 /** Endpoints as the plan reads them; there may be tens of thousands, which nobody need hold at once. */
 export interface KnownEndpoints {
@@ -46,6 +47,8 @@ export interface Snapshot {
   /** By network id. */
   readonly blocks: ReadonlyMap<string, readonly Block[]>
   readonly packetMarkMask: number
+  /** Where names are asked for, at most one per family; empty: they are not served. */
+  readonly resolvers: readonly IP[]
 }
 
 /** Everything, planned at once. */
@@ -58,9 +61,11 @@ export function* planObjects(
   snapshot: Snapshot,
 ): Generator<readonly [ObjectKey, readonly Wanted[]]> {
   const { self, underlayDevices, networks, hosts, endpoints, paths, packetMarkMask } = snapshot
+  const { resolvers } = snapshot
   const hostOf = (id: string): Host | undefined => hosts.get(id)
-  const indexes = gatewayIndexes(gatewayNetworks(snapshot))
-  yield ['base', planBase(self, underlayDevices, networks.values(), packetMarkMask)]
+  const withGateway = gatewayNetworks(snapshot)
+  const [indexes, ports] = [gatewayIndexes(withGateway), resolverPorts(withGateway)]
+  yield ['base', planBase(self, underlayDevices, networks.values(), packetMarkMask, resolvers)]
   yield ['gateways', planGateways(networks, indexes)]
   yield ['probes', planProbes(self, hosts.values(), networks.values(), packetMarkMask)]
   for (const network of networks.values()) {
@@ -72,6 +77,7 @@ export function* planObjects(
       mtuBytes: networkMtuBytes(network, self),
       packetMarkMask,
       softwareChecksums: sumsInSoftware(network, paths, self, hostOf),
+      ...resolverOf(resolvers, ports.get(network.id)),
     }
     yield [`network/${network.id}`, planNetwork(network, place)]
   }
@@ -82,7 +88,7 @@ export function* planObjects(
     const network = networks.get(endpoint.networkId)
     const host = hosts.get(endpoint.hostId)
     const sums = network !== undefined && sumsInSoftware(network, paths, self, hostOf)
-    yield [`endpoint/${endpoint.id}`, planEndpoint(endpoint, network, host, self, sums)]
+    yield [`endpoint/${endpoint.id}`, planEndpoint(endpoint, network, host, self, sums, resolvers)]
   }
   for (const publication of snapshot.publications.values()) {
     const { id, networkId, endpointId } = publication
@@ -95,11 +101,20 @@ export function* planObjects(
 }
 
 /** Networks that have a gateway here: this host has a block or an endpoint of theirs. */
-function gatewayNetworks({ self, networks, endpoints, blocks }: Snapshot): readonly Network[] {
+function gatewayNetworks({
+  self,
+  networks,
+  endpoints,
+  blocks,
+  resolvers,
+}: Snapshot): readonly Network[] {
   const used = new Set<string>()
   for (const [id, each] of blocks) if (each.some(({ hostId }) => hostId === self.id)) used.add(id)
   for (const { networkId } of endpoints.ofHost(self.id)) used.add(networkId)
-  return [...networks.values()].filter((network) => used.has(network.id) && wantsGateway(network))
+  const namesServed = resolvers.length > 0
+  return [...networks.values()].filter(
+    (network) => used.has(network.id) && wantsGateway(network, namesServed),
+  )
 }
 
 /** What every packet needs: programs, the slow path's device, the table, and the rules behind it. */
@@ -108,6 +123,7 @@ export function planBase(
   underlayDevices: readonly string[],
   networks: Iterable<Network>,
   packetMarkMask: number,
+  resolvers: readonly IP[],
 ): readonly Wanted[] {
   const all = [...networks]
   const { unchecked } = packetMarks(packetMarkMask)
@@ -119,11 +135,13 @@ export function planBase(
       endpointGroup: MARK.endpointGroup,
       packetMarkMask,
       vxlanPort: self.vxlanPort,
+      ...resolverDoors(resolvers, underlayDevices),
     },
-    ...planPassage(all, packetMarkMask),
+    ...planPassage(all, packetMarkMask, resolvers.length > 0),
     // What the table has not looked at goes nowhere: it is missing.
     { ...closing, family: 4, mark: unchecked, mask: unchecked },
     { ...closing, family: 6, mark: unchecked, mask: unchecked },
+    ...planResolver(resolvers),
     { kind: 'vxlan-device', name: MARK.vxlanDevice, port: self.vxlanPort },
     {
       kind: 'config',
@@ -133,6 +151,7 @@ export function planBase(
       addresses: self.underlay.map(({ address }) => address),
       direct: all.some(acceptsDirect),
       packetMarkMask,
+      resolvers,
     },
     {
       kind: 'block',
@@ -156,11 +175,14 @@ export function planGateways(
   indexes: ReadonlyMap<string, number>,
 ): readonly Wanted[] {
   const families = new Set<Family>()
-  for (const id of indexes.keys()) {
-    for (const prefix of networks.get(id)?.prefixes ?? []) families.add(prefixFamily(prefix))
+  let reflectMarks = false
+  for (const [id, index] of indexes) {
+    const network = networks.get(id)
+    if (network === undefined || network.internal) continue
+    for (const prefix of network.prefixes) families.add(prefixFamily(prefix))
+    if (index !== 0) reflectMarks = true
   }
   if (families.size === 0) return []
-  const reflectMarks = [...indexes.values()].some((index) => index !== 0)
   return [{ kind: 'forwarding', families: [...families].sort(), reflectMarks }]
 }
 
@@ -174,6 +196,7 @@ export function planNetwork(network: Network, place: NetworkPlace): readonly Wan
     gateways: network.gateways,
     ...(gateway === undefined ? {} : { gateway }),
     openMetadata: network.open.includes('metadata'),
+    internal: network.internal,
   }
   const gatewayParts = planGateway(network, place)
   if (!acceptsDirect(network)) return [entry, ...gatewayParts]
@@ -219,11 +242,14 @@ export function planEndpoint(
   host: Host | undefined,
   self: Host,
   softwareChecksums: boolean,
+  resolvers: readonly IP[],
 ): readonly Wanted[] {
   if (network === undefined || endpoint.attachment === 'held') return []
   if ('sandbox' in endpoint && endpoint.hostId === self.id) {
-    const attach = endpoint.attachment === 'engine' ? planEngine : planVeth
-    return attach(endpoint, network, networkMtuBytes(network, self), softwareChecksums)
+    const mtuBytes = networkMtuBytes(network, self)
+    return endpoint.attachment === 'engine'
+      ? planEngine(endpoint, network, mtuBytes, softwareChecksums)
+      : planVeth(endpoint, network, mtuBytes, softwareChecksums, resolvers)
   }
   if (host === undefined || host.id === self.id || !acceptsRemote(network)) return []
   const { vni } = network

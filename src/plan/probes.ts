@@ -35,6 +35,7 @@ export function planProbes(
       gateways: [],
       gateway: { device, mark: 0 },
       openMetadata: false,
+      internal: false,
     },
     {
       kind: 'gateway',

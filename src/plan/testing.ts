@@ -127,6 +127,7 @@ export function snapshotOf(
     paths,
     blocks: Map.groupBy(blocks, ({ networkId }) => networkId),
     packetMarkMask: DEFAULT_MARK_MASK,
+    resolvers: [],
   }
 }
 

@@ -16,6 +16,7 @@ import { passages } from './passage.ts'
 import { peers } from './peers.ts'
 import { programs } from './programs.ts'
 import { publications } from './publications.ts'
+import { resolverDevices } from './resolver-device.ts'
 import { rulesets } from './ruleset.ts'
 import {
   configs,
@@ -44,6 +45,7 @@ export function allResources(context: Context, listeners: Listeners): Resources 
     passage: passages(context.kernel, (warnings) => listeners.obstacles(warnings)),
     'host-rule': hostRules(context.kernel),
     forwarding: forwardings(context),
+    'resolver-device': resolverDevices(context),
     'vxlan-device': vxlanDevices(context.kernel, context.devices),
     config: configs(context),
     block: blocks(context.kernel),

@@ -30,6 +30,7 @@ import {
 const NAMES: readonly (SetName | MapName)[] = [
   ...(['own4', 'own6', 'gateways4', 'gateways6', 'inside4', 'inside6'] as const),
   ...(['routed4', 'routed6', 'hairpin4', 'hairpin6', 'outputs', 'output_zones'] as const),
+  ...(['resolvers4', 'resolvers6', 'internal'] as const),
   ...(['zones', 'sources', 'openers', 'answerers', 'taken'] as const),
 ]
 
@@ -163,7 +164,7 @@ function chainCommands(chains: Chains): string {
 
 /** Every element that the gateway needs. */
 function linesOf(want: GatewayRules): ReadonlySet<ElementLine> {
-  const { index, packetMarkMask, addresses, hairpin, prefixes, routed } = want
+  const { index, packetMarkMask, addresses, hairpin, prefixes, routed, resolver, internal } = want
   const device = quoted(want.device)
   const lines = [
     ...addresses.map((address) => `own${familyOf(address)} ${device} . ${address}`),
@@ -171,6 +172,10 @@ function linesOf(want: GatewayRules): ReadonlySet<ElementLine> {
     ...hairpin.map((address) => `hairpin${familyOf(address)} ${device} : ${address}`),
     ...prefixes.map((prefix) => `inside${prefixFamily(prefix)} ${device} . ${prefix}`),
     ...routed.map((prefix) => `routed${prefixFamily(prefix)} ${device} . ${prefix}`),
+    ...(resolver?.addresses ?? []).map(
+      (address) => `resolvers${familyOf(address)} ${device} : ${address} . ${resolver?.port}`,
+    ),
+    ...(internal === true ? [`internal ${device}`] : []),
   ]
   if (index === 0) return new Set(lines)
   const packet = hexMark(packetMarks(packetMarkMask).ofIndex(index))

@@ -19,9 +19,11 @@
  */
 
 import { packetMarks } from '../../hoststate/marks.ts'
-import type { Ruleset } from '../../hoststate/state.ts'
+import type { Ruleset } from '../../hoststate/ruleset.ts'
 import { MARK } from '../../hoststate/state.ts'
 import { PROBE_PORT } from '../../model/probe-network.ts'
+import { familyOf } from '../../net/ip.ts'
+import { nameRules } from './name-rules.ts'
 
 /** Sets and maps whose elements come and go: name and type, in nft's language. */
 const SETS = {
@@ -34,6 +36,8 @@ const SETS = {
   /** Devices that forward only because we said so (R18). */
   opened4: 'ifname',
   opened6: 'ifname',
+  /** Gateways by which names are asked for and nothing else. */
+  internal: 'ifname',
   /** Indexes in use, as the answerer's in the conntrack mark. */
   taken: 'mark',
 } as const
@@ -50,6 +54,9 @@ const MAPS = {
   /** Gateway device to the source of what comes in by one gateway and leaves by another, or the same. */
   hairpin4: 'ifname : ipv4_addr',
   hairpin6: 'ifname : ipv6_addr',
+  /** Gateway device to where its network's questions for names are answered. */
+  resolvers4: 'ifname : ipv4_addr . inet_service',
+  resolvers6: 'ifname : ipv6_addr . inet_service',
   /** Index in the packet mark to `goto zone_<i>` and `goto from_<i>`. */
   zones: 'mark : verdict',
   sources: 'mark : verdict',
@@ -93,7 +100,8 @@ interface Chain {
 }
 
 /** The chains that always stand. */
-function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readonly Chain[] {
+function chainsOf(want: Ruleset): readonly Chain[] {
+  const { endpointGroup, packetMarkMask, vxlanPort } = want
   const marks = packetMarks(packetMarkMask)
   const from = `meta iifgroup ${MARK.gatewayGroup}`
   const to = `meta oifgroup ${MARK.gatewayGroup}`
@@ -103,6 +111,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
   const clear = (bits: number): string => `meta mark set meta mark & ${hex(~bits)}`
   const pass = `meta mark set meta mark | ${hex(marks.passed)}`
   const passed = `meta mark & ${hex(marks.passed)} == ${hex(marks.passed)}`
+  const names = nameRules(want.resolver)
   return [
     {
       // The belt (R7): endpoint devices never reach the stack, nor do gateways but by the program.
@@ -126,6 +135,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
         'iifname . ip6 daddr != @own6 ip6 daddr @gateways6 counter drop',
         'ip daddr 127.0.0.0/8 counter drop',
         'ip6 daddr ::1 counter drop',
+        ...names.check,
         `${clear(marks.unchecked)}`,
         `${index} vmap @sources`,
         `ct direction reply ct mark & ${hex(ANSWERER)} @taken counter drop`,
@@ -134,12 +144,14 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
     {
       name: 'dstnat',
       hook: 'type nat hook prerouting priority -100',
-      rules: ['fib daddr type local jump publications'],
+      rules: [...names.lead, 'fib daddr type local jump publications'],
     },
     {
       name: 'towards',
       hook: 'type filter hook prerouting priority -90',
       rules: [
+        // The host itself answers, by the way that the question came.
+        ...names.at.map((at) => `${from} ${at} accept`),
         `ct mark & ${hex(OPENER | ANSWERER)} == 0 ${index} == 0 accept`,
         `ct direction reply ct mark & ${hex(OPENER)} vmap @openers`,
         `ct direction reply ${clear(marks.indexMask)} accept`,
@@ -150,6 +162,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
         `ct status dnat ${clear(marks.indexMask)}`,
       ],
     },
+    { name: 'names', rules: names.translate },
     {
       name: 'publications',
       rules: [
@@ -176,6 +189,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
     {
       name: 'from_network',
       rules: [
+        'iifname @internal counter drop',
         'ct state invalid,untracked counter drop',
         `${to} ct status dnat goto pass`,
         `${to} counter drop`,
@@ -185,6 +199,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
     {
       name: 'into_network',
       rules: [
+        'oifname @internal counter drop',
         // Nobody outside has an address of the inside.
         'oifname . ip saddr @inside4 counter drop',
         'oifname . ip6 saddr @inside6 counter drop',
@@ -201,6 +216,9 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
       hook: 'type filter hook input priority -10',
       rules: [
         `${elsewhere} udp dport ${vxlanPort} ${pass}`,
+        // The doors behind port 53 are for what was led there.
+        ...names.at.map((at) => `${at} ct status dnat ${pass} accept`),
+        ...names.at.map((at) => `${at} counter drop`),
         // Other hosts ask there what passes between them and this one, and nothing else.
         `${probes} udp dport ${PROBE_PORT} ${pass} accept`,
         `${probes} tcp dport ${PROBE_PORT} ${pass} accept`,
@@ -232,6 +250,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
         // Loopback clients are served where they connect (R16).
         'ip daddr 127.0.0.0/8 accept',
         'ip6 daddr ::1 accept',
+        ...names.lead,
         'fib daddr type local jump publications',
       ],
     },
@@ -252,6 +271,7 @@ function chainsOf({ endpointGroup, packetMarkMask, vxlanPort }: Ruleset): readon
       hook: 'type filter hook postrouting priority 250',
       rules: [
         `meta oifgroup != ${MARK.gatewayGroup} accept`,
+        'oifname @internal ct direction original counter drop',
         'icmp type redirect counter drop',
         'icmpv6 type nd-redirect counter drop',
         'ip saddr 127.0.0.0/8 counter drop',
@@ -296,7 +316,8 @@ export function rulesetText(want: Ruleset): string {
 }
 
 /** Where the host would answer ARP: not for endpoint devices. */
-function arpBelt({ table, endpointGroup }: Ruleset): readonly string[] {
+function arpBelt({ table, endpointGroup, resolver }: Ruleset): readonly string[] {
+  const everyHosts = resolver?.addresses.filter((address) => familyOf(address) === 4) ?? []
   const place = `arp ${table}`
   return [
     `add table ${place}`,
@@ -305,6 +326,8 @@ function arpBelt({ table, endpointGroup }: Ruleset): readonly string[] {
     `table ${place} {`,
     '  chain endpoints {',
     `    meta iifgroup ${endpointGroup} counter drop`,
+    // Every host has it: nobody shall be told that it is this one's.
+    ...everyHosts.map((address) => `    arp daddr ip ${address} counter drop`),
     '  }',
     '}',
   ]

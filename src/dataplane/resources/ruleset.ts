@@ -3,7 +3,7 @@
  * transaction that leaves sets and maps alone; whoever changes a rule is noticed by how the table reads.
  */
 
-import type { Ruleset } from '../../hoststate/state.ts'
+import type { Ruleset } from '../../hoststate/ruleset.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Resource } from '../resource.ts'
@@ -12,6 +12,14 @@ import { indexOfChain, rulesetText } from './ruleset-text.ts'
 interface Have extends Ruleset {
   /** How the table reads: only compared with how it read when it was put. */
   readonly text: string
+}
+
+/** A table that this run did not put. */
+const NOTHING: Omit<Ruleset, 'table'> = {
+  kind: 'ruleset',
+  endpointGroup: 0,
+  packetMarkMask: 0,
+  vxlanPort: 0,
 }
 
 type Listed = readonly Readonly<Record<string, unknown>>[]
@@ -38,9 +46,8 @@ export function rulesets(kernel: Kernel): Resource<Ruleset, Have> {
           kernel.nft.listTable('inet', table, { terse: true }) === undefined
         )
           return []
-        const { endpointGroup = 0, packetMarkMask = 0, vxlanPort = 0 } = put?.want ?? {}
         const text = read(table)
-        return [{ kind: 'ruleset', table, endpointGroup, packetMarkMask, vxlanPort, text }]
+        return [{ ...(put?.want ?? NOTHING), table, text }]
       })
     },
     put(want) {

@@ -52,7 +52,9 @@ function textOf(element: unknown): string {
   if (typeof element === 'string') return isText(element) ? element : quotedUnlessAddress(element)
   if (Array.isArray(element)) return element.map(textOf).join(' : ')
   const { concat, prefix, goto, jump, elem } = element as Readonly<Record<string, unknown>>
-  if (Array.isArray(concat)) return concat.map(textOf).join(' . ')
+  // Marks stand alone: a number among others is a port.
+  const part = (each: unknown): string => (typeof each === 'number' ? `${each}` : textOf(each))
+  if (Array.isArray(concat)) return concat.map(part).join(' . ')
   if (prefix !== undefined) {
     const { addr, len } = prefix as { addr: string; len: number }
     return `${addr}/${len}`

@@ -24,7 +24,7 @@ export function networkEntries({ datapath, devices }: Context): Resource<Network
     kind: 'network',
     layout: maps.networks,
     map: datapath.map(maps.networks),
-    entryOf: ({ vni, prefixes, gateways, gateway, openMetadata }) => ({
+    entryOf: ({ vni, prefixes, gateways, gateway, openMetadata, internal }) => ({
       vni,
       prefixes,
       gateway4: ofFamily(gateways, 4),
@@ -34,9 +34,9 @@ export function networkEntries({ datapath, devices }: Context): Resource<Network
           ? undefined
           : { ifindex: devices.of(gateway.device), mark: gateway.mark },
       openMetadata,
-      internal: false,
+      internal,
     }),
-    wantedOf: ({ vni, prefixes, gateway4, gateway6, gateway, openMetadata }) => ({
+    wantedOf: ({ vni, prefixes, gateway4, gateway6, gateway, openMetadata, internal }) => ({
       kind: 'network',
       vni,
       prefixes,
@@ -45,6 +45,7 @@ export function networkEntries({ datapath, devices }: Context): Resource<Network
         ? {}
         : { gateway: { device: deviceName(devices, gateway.ifindex), mark: gateway.mark } }),
       openMetadata,
+      internal,
     }),
   })
 }
@@ -145,8 +146,8 @@ export function configs({ datapath, devices }: Context): Resource<DatapathConfig
       crossFamilyStrip: datapath.crossFamilyStrip,
       direct: want.direct,
       packetMarkMask: want.packetMarkMask,
-      resolver4: undefined,
-      resolver6: undefined,
+      resolver4: ofFamily(want.resolvers, 4),
+      resolver6: ofFamily(want.resolvers, 6),
     }),
     wantedOf: (entry) => ({
       kind: 'config',
@@ -156,6 +157,7 @@ export function configs({ datapath, devices }: Context): Resource<DatapathConfig
       addresses: [entry.address4, entry.address6].flatMap((address) => address ?? []),
       direct: entry.direct,
       packetMarkMask: entry.packetMarkMask,
+      resolvers: [entry.resolver4, entry.resolver6].flatMap((address) => address ?? []),
     }),
   })
 }

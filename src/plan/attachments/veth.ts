@@ -8,9 +8,11 @@ import type { Interior, Veth, Wanted } from '../../hoststate/state.ts'
 import { FABRIC_MAC } from '../../hoststate/state.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
 import type { Network } from '../../model/network.ts'
+import { bitsOf, type Family, familyOf, type IP } from '../../net/ip.ts'
 import {
   type Prefix,
   parsePrefix,
+  prefixAround,
   prefixContains,
   prefixFamily,
   prefixLength,
@@ -22,11 +24,12 @@ export function planVeth(
   network: Network,
   mtuBytes: number,
   softwareChecksums: boolean,
+  resolvers: readonly IP[],
 ): readonly Wanted[] {
   return [
     planPair(endpoint, network, mtuBytes),
     ...planEntries(endpoint, network),
-    planInterior(endpoint, network, mtuBytes, softwareChecksums),
+    planInterior(endpoint, network, mtuBytes, softwareChecksums, resolvers),
   ]
 }
 
@@ -70,13 +73,14 @@ export function planEntries(endpoint: Endpoint, network: Network): readonly Want
  * All traffic goes by the gateway, whose MAC is the fabric's: one neighbour per container and family,
  * however many peers it talks to (the kernel's neighbour tables are bounded for all namespaces together).
  * Every prefix of the network has a route, so that it is reached by this interface whoever gives the default
- * route; an internal network gives none.
+ * route; an internal network gives none, but the way to where names are asked for.
  */
 function planInterior(
   endpoint: Endpoint,
   network: Network,
   mtuBytes: number,
   softwareChecksums: boolean,
+  resolvers: readonly IP[],
 ): Interior {
   const served = network.prefixes.flatMap((prefix, i) => {
     const gateway = network.gateways[i]
@@ -96,7 +100,10 @@ function planInterior(
     routes: served.flatMap(({ prefix, gateway }) => {
       const metric = metricOf(endpoint.order, prefix)
       const near = network.prefixes.filter((each) => prefixFamily(each) === prefixFamily(prefix))
-      const destinations = network.internal ? near : [...near, everything(prefix)]
+      const far = network.internal
+        ? hostPrefixes(resolvers, prefixFamily(prefix))
+        : [everything(prefix)]
+      const destinations = [...near, ...far]
       return destinations.map((to) => ({ to, via: gateway, ...metric }))
     }),
   }
@@ -106,6 +113,12 @@ function planInterior(
 function metricOf(order: number, prefix: Prefix): { metric?: number } {
   if (order === 0) return {}
   return { metric: (prefixFamily(prefix) === 4 ? 0 : 1024) + 100 * order }
+}
+
+function hostPrefixes(addresses: readonly IP[], family: Family): readonly Prefix[] {
+  return addresses
+    .filter((address) => familyOf(address) === family)
+    .map((address) => prefixAround(address, bitsOf(family)))
 }
 
 function everything(prefix: Prefix): Prefix {
