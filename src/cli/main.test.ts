@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { type FakeControl, fakeEndpoint, fakeNetwork } from '../api/rest/fake-control.ts'
 import { NetworkError } from '../lib/errors.ts'
+import { NO_SANDBOX } from '../model/endpoint.ts'
+import { ENGINE_LABELS } from '../model/engine-network.ts'
 import { type CliScene, startCli } from './testing.ts'
 
 let cli: CliScene
@@ -26,16 +28,16 @@ blue   10.80.0.0/16,fd80::/48   auto      4097    3m
     },
     {
       line: 'network get blue -o wide',
-      want: `NAME   ID         SUBNETS                  GATEWAYS            CARRIER    VNI   MTU   OUTSIDE       OPEN   LABELS      AGE
-blue   net00001   10.80.0.0/16,fd80::/48   10.80.0.1,fd80::1   auto      4097   -     masqueraded   -      tier=blue    3m
+      want: `NAME   ID         SUBNETS                  GATEWAYS            CARRIER    VNI   MTU   OUTSIDE       OPEN   DOCKER   LABELS      AGE
+blue   net00001   10.80.0.0/16,fd80::/48   10.80.0.1,fd80::1   auto      4097   -     masqueraded   -      -        tier=blue    3m
 `,
     },
     { line: 'network ls -q', want: 'net00001\n' },
     { line: 'network ls -o name', want: 'blue\n' },
     {
       line: 'endpoint ls --no-headers --sort-by name',
-      want: `ep0001   web1   blue   10.80.0.11,fd80::11   h1   -   ready   3m
-ep0002   web2   blue   10.80.0.12,fd80::12   h1   -   ready   3m
+      want: `ep0001   web1   blue   10.80.0.11,fd80::11   h1   -   ready   veth   3m
+ep0002   web2   blue   10.80.0.12,fd80::12   h1   -   ready   veth   3m
 `,
     },
     { line: 'endpoint ls -q --filter addresses=fd80::12', want: 'ep0002\n' },
@@ -97,6 +99,22 @@ repaired:    nothing
         ifname: 'net0',
       },
     ])
+  })
+
+  test('what an engine attached is shown with its container, what is only held as such', async () => {
+    const labels = {
+      ...{ [ENGINE_LABELS.container]: 'shop-web-1', [ENGINE_LABELS.image]: 'busybox' },
+      ...{ 'com.docker.compose.project': 'shop', 'com.docker.compose.service': 'web' },
+    }
+    const engine = { attachment: 'engine', sandbox: NO_SANDBOX, ifname: 'cke1', labels } as const
+    const held = { attachment: 'held', sandbox: NO_SANDBOX, ifname: '', device: '' } as const
+    control.endpoints.push(fakeEndpoint(3, engine), fakeEndpoint(4, held))
+    const { out } = await run('endpoint ls -o wide --no-headers --sort-by id')
+    const [, , third, fourth] = out.split('\n')
+    assert.match(third ?? '', / engine +shop-web-1 +busybox +shop +web +cke1 +ck\S+ +- /)
+    assert.match(fourth ?? '', / held +- +- +- +- +- +- +- /)
+    const { spec, status } = JSON.parse((await run('endpoint get ep0004 -o json')).out)
+    assert.deepEqual([spec.attachment, spec.netns, status.device], ['held', undefined, undefined])
   })
 
   test('-o json is one document: a list, or the object', async () => {

@@ -81,7 +81,7 @@ pub00002   h1     all       9000-9002   tcp     blue/web1 10.80.0.11:9000-9002 [
     { line: 'publish rm pub00003', want: 'pub00003\n' },
     {
       line: 'endpoint get web1 --no-headers',
-      want: 'ep0001   web1   blue   10.80.0.11,fd80::11   h1   8080/tcp->80,9000-9002/tcp->9000-9002,127.0.0.1:5353/udp->53,[2001:db8::5]:8443/tcp->80,192.0.2.1:8443/tcp->80   ready   3m\n',
+      want: 'ep0001   web1   blue   10.80.0.11,fd80::11   h1   8080/tcp->80,9000-9002/tcp->9000-9002,127.0.0.1:5353/udp->53,[2001:db8::5]:8443/tcp->80,192.0.2.1:8443/tcp->80   ready   veth   3m\n',
     },
   ]) {
     test(`carrick ${line}`, async () => {

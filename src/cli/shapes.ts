@@ -2,8 +2,15 @@
 
 import type { Drop, Endpoint, Host, Network, Path, Publication } from '../api/rest/schemas.ts'
 import { formatAge, formatBytes, formatCount } from '../lib/units.ts'
+import { ENGINE_LABELS } from '../model/engine-network.ts'
 import { bracketed, hostPortsText, portsText } from '../model/publication.ts'
 import type { Column, Shape } from './output.ts'
+
+/** Labels that Compose sets on containers. */
+const COMPOSE = {
+  project: 'com.docker.compose.project',
+  service: 'com.docker.compose.service',
+} as const
 
 export const networkShape: Shape<Network> = {
   kind: 'Network',
@@ -23,6 +30,7 @@ export const networkShape: Shape<Network> = {
     { key: 'mtu', values: ({ spec }) => optional(spec.mtuBytes), wide: true },
     { key: 'outside', values: ({ spec }) => [outsideOf(spec)], wide: true },
     { key: 'open', values: ({ spec }) => spec.open, wide: true },
+    { key: 'docker', values: ({ spec }) => optional(spec.docker?.name), wide: true },
     labelsColumn(),
     ageColumn(({ metadata }) => metadata.createdAt),
   ],
@@ -30,7 +38,6 @@ export const networkShape: Shape<Network> = {
 
 /** One word for people: how a network's containers get to the world outside. */
 function outsideOf({ internal, masquerade }: Network['spec']): string {
-    { key: 'docker', values: ({ spec }) => optional(spec.docker?.name), wide: true },
   if (internal) return 'none'
   return masquerade ? 'masqueraded' : 'routed'
 }
@@ -59,7 +66,12 @@ export const endpointShape: Shape<Endpoint> = {
       tone: (endpoint) =>
         stateOf(endpoint) === 'ready' ? 'good' : stateOf(endpoint) === 'failed' ? 'bad' : 'faint',
     },
-    { key: 'ifname', values: ({ spec }) => [spec.ifname], wide: true },
+    { key: 'attachment', values: ({ spec }) => [spec.attachment] },
+    labelColumn('container', ENGINE_LABELS.container),
+    labelColumn('image', ENGINE_LABELS.image),
+    labelColumn('project', COMPOSE.project),
+    labelColumn('service', COMPOSE.service),
+    { key: 'ifname', values: ({ spec }) => optional(spec.ifname || undefined), wide: true },
     { key: 'device', values: ({ status }) => optional(status.device), wide: true },
     { key: 'netns', values: ({ spec }) => optional(spec.netns), wide: true },
     labelsColumn(),
@@ -202,6 +214,11 @@ function stateOf({ status }: Endpoint | Publication): string {
   const ready = status.conditions.find(({ type }) => type === 'Ready')
   if (ready === undefined) return 'remote'
   return { True: 'ready', False: 'failed', Unknown: 'settling' }[ready.status]
+}
+
+/** What one label says. */
+function labelColumn(key: string, label: string): Column<Endpoint> {
+  return { key, values: ({ metadata }) => optional(metadata.labels[label]), wide: true }
 }
 
 function labelsColumn<

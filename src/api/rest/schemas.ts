@@ -6,12 +6,13 @@
 
 import { z } from 'zod'
 import { ERROR_CODES } from '../../lib/errors.ts'
+import { ATTACHMENTS } from '../../model/endpoint.ts'
 import { CARRIERS, OPENINGS } from '../../model/network.ts'
 import { PATH_CARRIERS, PATH_PROBLEMS } from '../../model/path.ts'
 import { PROTOCOLS } from '../../model/publication.ts'
 import { forced } from './address-schemas.ts'
-
 import { dockerSide, dockerWish } from './docker-schemas.ts'
+
 const text = z.string().max(255)
 const timestamp = z
   .string()
@@ -54,10 +55,10 @@ export const CreateNetwork = z
       internal: z.boolean().optional().meta({ description: 'No gateway: nothing out, nothing in' }),
       masquerade: z.boolean().optional().meta({ description: 'Default true' }),
       open: z.array(z.enum(OPENINGS)).max(OPENINGS.length).optional(),
-    }),
       docker: dockerWish
         .optional()
         .meta({ description: 'Present: it appears on the Docker engines of all members' }),
+    }),
   })
   .meta({ id: 'CreateNetwork' })
 
@@ -102,8 +103,8 @@ export const Network = z
       internal: z.boolean(),
       masquerade: z.boolean(),
       open: z.array(z.enum(OPENINGS)).readonly(),
-    }),
       docker: dockerSide.optional(),
+    }),
     status: z.strictObject({
       vni: z.int(),
       forced: forced.optional().meta({ description: 'Who wanted it in spite of what it overlaps' }),
@@ -203,6 +204,9 @@ export const Endpoint = z
       addresses: z.array(z.string()).readonly(),
       mac: z.string(),
       ifname: z.string(),
+      attachment: z.enum(['veth', ...ATTACHMENTS]).meta({
+        description: '`engine`: by a container engine; `held`: only its addresses are taken',
+      }),
       netns: z.string().optional().meta({ description: 'Only for endpoints of this host' }),
     }),
     status: z.strictObject({

@@ -1,7 +1,7 @@
 /** The model's objects as documents of the wire: metadata, spec, status. */
 
 import type { DropCount, HostView, StatusView, Token } from '../../control/control.ts'
-import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import { type Endpoint, NO_SANDBOX, type PublishedEndpoint } from '../../model/endpoint.ts'
 import type { ObjectFailure } from '../../model/host.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
@@ -51,6 +51,7 @@ export function endpointView(
   context: EndpointContext,
 ): wire.Endpoint {
   const local = 'sandbox' in endpoint ? endpoint : undefined
+  const { device = '', sandbox: { path: netns } = NO_SANDBOX } = local ?? {}
   return {
     apiVersion: 'v1',
     kind: 'Endpoint',
@@ -66,14 +67,15 @@ export function endpointView(
       addresses: endpoint.addresses,
       mac: endpoint.mac,
       ifname: endpoint.ifname,
-      ...(local === undefined ? {} : { netns: local.sandbox.path }),
+      attachment: endpoint.attachment ?? 'veth',
+      ...(netns === '' ? {} : { netns }),
     },
     status: {
       networkId: endpoint.networkId,
       hostId: endpoint.hostId,
       ...(context.host === undefined ? {} : { host: context.host }),
       local: local !== undefined,
-      ...(local === undefined ? {} : { device: local.device }),
+      ...(device === '' ? {} : { device }),
       ports: context.ports.map(publishedPort),
       conditions: context.ready === undefined ? [] : [context.ready],
     },
