@@ -103,6 +103,42 @@ withTwoHosts('a port leads to its container, and the client keeps its address', 
   }
 })
 
+withTwoHosts('every address of one family is published apart from the other', async (cluster) => {
+  const { lab } = cluster
+  const wishes = ['0.0.0.0:8444:90', '[::]:8444:91']
+  await cluster.carrick('h1', 'publish', 'add', 'web', ...wishes)
+  const table = await cluster.carrick('h1', 'publish', 'ls', '--host', 'h1')
+  assert.match(
+    table,
+    /h1 +0\.0\.0\.0 +8444 +tcp +blue\/web 10\.80\.\S+:90 +any machine, only over IPv4/,
+  )
+  assert.match(table, /h1 +:: +8444 +tcp +blue\/web \[fd80:\S+\]:91 +any machine, only over IPv6/)
+  const { spec } = await cluster.json<{ spec: { addresses: string[] } }>(
+    ...(['h1', 'endpoint', 'get', 'web'] as const),
+  )
+  const [h1, h2] = [{ path: lab.netns('h1') }, { path: lab.netns('h2') }]
+  for (const [i, family] of ([4, 6] as const).entries()) {
+    const server = ipOf(spec.addresses[i] ?? '')
+    using listener = openSocket({ path: containerPath(lab.name, 'h1', 'web') }, 'tcp', server)
+    listener.bind(server, 90 + i).listen()
+    const loopback = ipOf(family === 4 ? '127.0.0.1' : '::1')
+    for (const [from, address] of [
+      [h2, ipOf(addressOf(lab, 'h1', family))],
+      [h1, loopback],
+    ] as const) {
+      using client = openSocket(from, 'tcp', address)
+      assert.ok(client.connect(address, 8444), `${address} leads there`)
+      listener.accept()[Symbol.dispose]()
+    }
+  }
+  const own = addressOf(lab, 'h1')
+  for (const wish of ['8444:80', '127.0.0.1:8444:80', `${own}:8444:80`, '[::1]:8444:80']) {
+    const result = await cluster.run('h1', 'publish', 'add', 'web', wish)
+    assertRefused(result, STATE, '8444/tcp is published for endpoint web')
+  }
+  await cluster.carrick('h1', 'publish', 'rm', '0.0.0.0:8444/tcp', '[::]:8444/tcp')
+})
+
 withTwoHosts('a chosen port is shown, and free', async (cluster) => {
   const { spec, metadata } = await cluster.json<Port>('h1', 'publish', 'add', 'web', '0:80')
   assert.ok(spec.hostPort > 1023, `${spec.hostPort}`)
