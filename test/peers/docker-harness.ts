@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
+import { request as httpRequest } from 'node:http'
 import type { Cluster } from '../../src/lab/cluster.ts'
 import { DockerEngine, engineProblem, IMAGE } from '../../src/lab/docker-engine.ts'
 import { messageOf } from '../../src/lib/errors.ts'
@@ -33,7 +34,7 @@ export function sharedEngines(
     withCluster(name, async (cluster) => {
       const problem = engineProblem()
       if (problem !== undefined) throw new Error(problem)
-      for (const host of cluster.lab.hosts.slice(engines.length)) {
+      for (const host of cluster.lab.hosts.slice(engines.length, shape.members)) {
         const engine = await DockerEngine.start(cluster.lab, host.name)
         engines.push(engine)
         before.push(await trace(cluster, engine))
@@ -85,6 +86,31 @@ export function inside(docker: DockerEngine, name: string, ...argv: readonly str
 export async function pings(docker: DockerEngine, from: string, to: string): Promise<boolean> {
   const { exitCode } = await docker.run('exec', from, 'ping', '-c', '1', '-W', '2', to)
   return exitCode === 0
+}
+
+/** Asks the engine's own interface, for what the command line refuses to ask an old engine. */
+export function askEngine(
+  { cluster, docker }: Stage,
+  path: string,
+  body?: object,
+): Promise<Readonly<Record<string, unknown>>> {
+  const text = body === undefined ? '' : JSON.stringify(body)
+  const headers = { 'content-type': 'application/json', 'content-length': text.length }
+  const socketPath = cluster.lab.outside(docker.host, '/run/docker.sock')
+  const { promise, resolve, reject } = Promise.withResolvers<Readonly<Record<string, unknown>>>()
+  const request = httpRequest({ socketPath, path, method: 'POST', headers }, (response) => {
+    const parts: Buffer[] = []
+    response.on('data', (part: Buffer) => parts.push(part))
+    response.on('end', () => {
+      const answer = Buffer.concat(parts).toString()
+      if (response.statusCode !== undefined && response.statusCode < 300) {
+        resolve(answer === '' ? {} : JSON.parse(answer))
+      } else reject(new Error(`${path}: ${response.statusCode} ${answer}`))
+    })
+  })
+  request.on('error', reject)
+  request.end(text)
+  return promise
 }
 
 /** What a container's `inspect` says of one of its networks. */
