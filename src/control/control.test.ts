@@ -5,7 +5,7 @@ import { NetworkError } from '../lib/errors.ts'
 import { keys } from '../model/keys.ts'
 import { drive, Member, type MemberOptions } from './member.ts'
 
-let scene = new Scene()
+let scene: Scene
 let members: Member[] = []
 
 beforeEach(() => {

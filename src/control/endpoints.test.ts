@@ -5,7 +5,7 @@ import { NetworkError } from '../lib/errors.ts'
 import type { ObjectFailure } from '../model/host.ts'
 import { drive, Member } from './member.ts'
 
-let scene = new Scene()
+let scene: Scene
 let member: Member
 
 beforeEach(async () => {

@@ -9,7 +9,7 @@ import { drive, Member } from './member.ts'
 
 const RANGE = prefix('10.9.5.0/24')
 const POOL = { [ENGINE_LABELS.pool]: 'carrick/10.9.0.0/16' }
-let scene = new Scene()
+let scene: Scene
 let member: Member
 let other: Member
 

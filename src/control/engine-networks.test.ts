@@ -8,7 +8,7 @@ import type { EngineNetworkSpec, PendingPool } from './docker-control.ts'
 import { drive, Member } from './member.ts'
 
 const ID = 'ab'.repeat(32)
-let scene = new Scene()
+let scene: Scene
 let member: Member
 let other: Member
 let blue: Network

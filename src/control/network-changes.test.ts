@@ -8,7 +8,7 @@ import type { NetworkSpec } from './control.ts'
 import { drive, Member } from './member.ts'
 import type { NetworkPatch } from './network-patch.ts'
 
-let scene = new Scene()
+let scene: Scene
 const members: Member[] = []
 
 beforeEach(() => {

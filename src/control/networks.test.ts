@@ -73,7 +73,7 @@ test('all wrong fields are told together', () => {
   }
 })
 
-let scene = new Scene()
+let scene: Scene
 let members: Member[] = []
 
 beforeEach(() => {

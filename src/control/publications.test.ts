@@ -8,7 +8,7 @@ import { HOST_RECORD_ROOTS, keys } from '../model/keys.ts'
 import { hostPortsText } from '../model/publication.ts'
 import { drive, FakePorts, Member } from './member.ts'
 
-let scene = new Scene()
+let scene: Scene
 let a: Member
 let members: Member[] = []
 
