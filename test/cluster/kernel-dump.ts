@@ -161,11 +161,14 @@ async function wantedLines(cluster: Cluster, host: string): Promise<readonly str
   return [
     'link fabric ckan0',
     'link fabric ckan0p',
+    'link fabric ckdns0',
+    'link fabric ckdns0p',
     'link fabric ckvx0',
     'filter block from_container',
     'filter uplink from_underlay',
     'filter vxlan from_vxlan_devi', // the kernel keeps 15 bytes of a program's name
     `rule arp carrick ${BELT}`,
+    `rule arp carrick ${EVERY_HOSTS}`,
     ...networks.map(({ status }) => `network ${status.vni}`),
     ...endpoints.flatMap(({ metadata, spec, status }) => {
       const vni = vniOf.get(status.networkId)
@@ -199,6 +202,19 @@ const GROUPS: Readonly<Record<string, string>> = {
 
 const BELT = JSON.stringify([
   { match: { op: '==', left: { meta: { key: 'iifgroup' } }, right: 51_713 } },
+  { counter: null },
+  { drop: null },
+])
+
+/** The resolver's address, which every host has. */
+const EVERY_HOSTS = JSON.stringify([
+  {
+    match: {
+      op: '==',
+      left: { payload: { protocol: 'arp', field: 'daddr ip' } },
+      right: '169.254.77.53',
+    },
+  },
   { counter: null },
   { drop: null },
 ])
