@@ -26,6 +26,8 @@ export interface Context {
   readonly hooks: Hooks
   /** Where kernel settings that we changed are remembered until the next boot. */
   readonly settingsFile: string
+  /** Where the rules of our table are noted until the next boot. */
+  readonly tableFile: string
 }
 
 /** Interface numbers by name, remembered: a device keeps its number for life. */

@@ -32,7 +32,7 @@ function pairOf(run: string, mtuBytes = 1450, softwareChecksums = false): Veth {
 function begin(run: string) {
   const enginePairs = new EnginePairs(kernel, run)
   const context: Context = {
-    ...{ kernel, enginePairs, settingsFile: '' },
+    ...{ kernel, enginePairs, settingsFile: '', tableFile: '' },
     // pairs do not look at these
     ...{ datapath: undefined as never, hooks: undefined as never },
     devices: new DeviceIndexes(kernel),

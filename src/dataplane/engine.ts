@@ -86,6 +86,7 @@ export class Engine {
       enginePairs: new EnginePairs(kernel, settings.run),
       hooks: new Hooks(settings.bpfDirectory, settings.runDirectory),
       settingsFile: join(settings.runDirectory, 'forwarding.json'),
+      tableFile: join(settings.runDirectory, 'table.sha256'),
     }
     this.#reconciler = new Reconciler(
       allResources(this.#context, {

@@ -101,7 +101,7 @@ test('a dataplane that ends without a word and comes again changes nothing', asy
   const look = (): string[] =>
     [
       ...['ip -d link', 'ip addr', 'ip route show table all', 'ip -6 route show table all'],
-      ...['ip rule', 'ip -6 rule', 'nft list ruleset', 'sysctl net.ipv4.conf.eth0.forwarding'],
+      ...['ip rule', 'ip -6 rule', 'nft -a list ruleset', 'sysctl net.ipv4.conf.eth0.forwarding'],
     ].map((command) => scene.host.run(command).replaceAll(/packets \d+ bytes \d+/g, ''))
   const before = look()
   await scene.kill()

@@ -41,7 +41,7 @@ export interface Listeners extends GatewayListeners {
 
 export function allResources(context: Context, listeners: Listeners): Resources {
   return {
-    ruleset: rulesets(context.kernel),
+    ruleset: rulesets(context.kernel, context.tableFile),
     passage: passages(context.kernel, (warnings) => listeners.obstacles(warnings)),
     'host-rule': hostRules(context.kernel),
     forwarding: forwardings(context),

@@ -1,7 +1,7 @@
 /** Gateways and what goes with them in a kernel in memory, of which any one call fails once. */
 
 import { expect, test } from 'bun:test'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostState, Kind, Wanted } from '../../hoststate/state.ts'
@@ -63,7 +63,7 @@ class Host implements Disposable {
     // These resources use no more of the context.
     const context = { kernel, devices, settingsFile } as unknown as Context
     const real: Partial<Resources> = {
-      ruleset: rulesets(kernel),
+      ruleset: rulesets(kernel, this.#tableFile),
       'host-rule': hostRules(kernel),
       forwarding: forwardings(context),
       block: blocks(kernel),
@@ -73,6 +73,16 @@ class Host implements Disposable {
     }
     const all = KIND_ORDER.map((kind) => [kind, real[kind] ?? inMemory(kind)])
     return new Reconciler(Object.fromEntries(all) as Resources)
+  }
+
+  /** The note of the rules is another one, or none. */
+  forgetTable(note: string | undefined): void {
+    if (note === undefined) rmSync(this.#tableFile)
+    else writeFileSync(this.#tableFile, note)
+  }
+
+  get #tableFile(): string {
+    return join(this.#directory, 'table.sha256')
   }
 
   /** Everything there is, without what only counts or is told by number. */
@@ -177,8 +187,22 @@ test('a dataplane without memory finds everything as it should be', () => {
   const before = host.look()
   const again = host.reconciler()
   again.announce(changes(both))
-  expect(again.resync().failures).toEqual([])
+  const { repaired, failures } = again.resync()
+  expect(failures).toEqual([])
+  expect(repaired.ruleset).toBeUndefined()
   expect(host.look()).toEqual(before)
+})
+
+test('the rules are put again by another version, and by one that finds no note', () => {
+  using host = new Host()
+  reach(host.reconciler(), both)
+  for (const note of ['of another version', undefined]) {
+    host.forgetTable(note)
+    const again = host.reconciler()
+    again.announce(changes(both))
+    expect(again.resync().repaired.ruleset).toBe(1)
+    expect(again.audit({ kinds: KIND_ORDER })).toEqual({ repaired: {}, failures: [] })
+  }
 })
 
 test('a dataplane without memory removes the gateways of networks that are gone', () => {

@@ -25,6 +25,7 @@ beforeEach(() => {
     datapath: undefined as never,
     hooks: undefined as never,
     settingsFile: '',
+    tableFile: '',
     devices: new DeviceIndexes(kernel),
     sandboxes: new HeldSandboxes(kernel),
     enginePairs: new EnginePairs(kernel, 'test'),

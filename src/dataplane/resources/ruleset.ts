@@ -1,8 +1,12 @@
 /**
  * Our table, but for its elements, and the part of the belt that concerns ARP. The rules are replaced in one
- * transaction that leaves sets and maps alone; whoever changes a rule is noticed by how the table reads.
+ * transaction that leaves sets and maps alone; whoever changes a rule is noticed by how the table reads. What
+ * was put and how it read then is noted in a file as one digest, so that a restart leaves the rules and their
+ * counters alone.
  */
 
+import { createHash } from 'node:crypto'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Ruleset } from '../../hoststate/ruleset.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
 import { isNetworkError } from '../../lib/errors.ts'
@@ -14,18 +18,11 @@ interface Have extends Ruleset {
   readonly text: string
 }
 
-/** A table that this run did not put. */
-const NOTHING: Omit<Ruleset, 'table'> = {
-  kind: 'ruleset',
-  endpointGroup: 0,
-  packetMarkMask: 0,
-  vxlanPort: 0,
-}
-
 type Listed = readonly Readonly<Record<string, unknown>>[]
 
-export function rulesets(kernel: Kernel): Resource<Ruleset, Have> {
-  let put: { readonly want: Ruleset; readonly text: string } | undefined
+/** `noteFile` ends with the boot, as the table does; its directory exists. */
+export function rulesets(kernel: Kernel, noteFile: string): Resource<Ruleset, Have> {
+  let noted = readNote(noteFile)
 
   const read = (table: string): string => {
     const tables = (['inet', 'arp'] as const).map((family) =>
@@ -36,20 +33,11 @@ export function rulesets(kernel: Kernel): Resource<Ruleset, Have> {
 
   return {
     kind: 'ruleset',
-    equal: (want, have) => put !== undefined && put.text === have.text && same(put.want, want),
-    list(wanted) {
-      const [want] = wanted
-      const names = new Set([put?.want.table, want?.table])
-      return [...names].flatMap((table) => {
-        if (
-          table === undefined ||
-          kernel.nft.listTable('inet', table, { terse: true }) === undefined
-        )
-          return []
-        const text = read(table)
-        return [{ ...(put?.want ?? NOTHING), table, text }]
-      })
-    },
+    equal: (want, have) => noted === digestOf(want, have.text),
+    list: (wanted) =>
+      wanted
+        .filter(({ table }) => kernel.nft.listTable('inet', table, { terse: true }) !== undefined)
+        .map((want) => ({ ...want, text: read(want.table) })),
     put(want) {
       try {
         kernel.nft.run(rulesetText(want))
@@ -58,12 +46,38 @@ export function rulesets(kernel: Kernel): Resource<Ruleset, Have> {
         // A set or a hook of an older version stands in the way; whoever has elements there puts them again.
         kernel.nft.run(`${removal(want.table)}${rulesetText(want)}`)
       }
-      put = { want, text: read(want.table) }
+      noted = digestOf(want, read(want.table))
+      writeNote(noteFile, noted)
     },
     remove(have) {
       kernel.nft.run(removal(have.table))
-      put = undefined
+      noted = undefined
+      rmSync(noteFile, { force: true })
     },
+  }
+}
+
+function digestOf(want: Ruleset, text: string): string {
+  return createHash('sha256')
+    .update(`${rulesetText(want)}\n${text}`)
+    .digest('hex')
+}
+
+function readNote(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Without a note the rules are put once more at the next start: nothing that a full disk should stop. */
+function writeNote(path: string, note: string): void {
+  try {
+    writeFileSync(path, note)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
   }
 }
 
@@ -71,10 +85,6 @@ function removal(table: string): string {
   return ['inet', 'arp']
     .map((family) => `add table ${family} ${table}\ndelete table ${family} ${table}\n`)
     .join('')
-}
-
-function same(a: Ruleset, b: Ruleset): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
 }
 
 /** Without numbers that the kernel chooses or counts, and without the chains that come and go. */
