@@ -137,7 +137,12 @@ test('the first attach into a network brings its gateway along, in one step', as
   expect(await loop.settled(1, 1_000)).toEqual([])
   expect(applied.length).toBe(1)
   const objects = new Map(applied[0]?.map(({ object, wanted }) => [object, wanted]))
-  expect([...objects.keys()].sort()).toEqual(['endpoint/ep-web', 'gateways', 'network/net-twin'])
+  expect([...objects.keys()].sort()).toEqual([
+    'base',
+    'endpoint/ep-web',
+    'gateways',
+    'network/net-twin',
+  ])
   const kinds = objects.get('network/net-twin')?.map(({ kind }) => kind)
   expect(kinds).toContain('gateway')
 

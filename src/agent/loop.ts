@@ -233,6 +233,7 @@ export class Loop {
       this.#markPublished(this.#options.replica.publicationsOf(id))
     }
     if (change.kind === 'block') this.#dirty.add(`network/${change.networkId}`)
+    if (numbered.length > 0) this.#dirty.add('base')
     if (change.kind === 'network' || numbered.length > 0) this.#dirty.add('gateways')
   }
 

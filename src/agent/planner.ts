@@ -76,7 +76,11 @@ export class Planner {
     const [kind = '', id = ''] = object.split('/')
     switch (kind) {
       case 'base':
-        return planBase(self(), underlayDevices(), replica.networks(), packetMarkMask, resolvers)
+        return planBase(self(), underlayDevices(), replica.networks(), {
+          packetMarkMask,
+          resolvers,
+          indexes: this.#gateways.indexes,
+        })
       case 'gateways':
         return planGateways(byId(replica.networks()), this.#gateways.indexes)
       case 'probes':

@@ -13,6 +13,8 @@ export interface Ruleset {
   /** Our bits of the packet mark; see `packetMarks()`. */
   readonly packetMarkMask: number
   readonly vxlanPort: number
+  /** True while some network here has an index, because another with an overlapping prefix came first. */
+  readonly indexed: boolean
   /** Absent: names are not served. */
   readonly resolver?: ResolverDoors
 }

@@ -65,7 +65,10 @@ export function* planObjects(
   const hostOf = (id: string): Host | undefined => hosts.get(id)
   const withGateway = gatewayNetworks(snapshot)
   const [indexes, ports] = [gatewayIndexes(withGateway), resolverPorts(withGateway)]
-  yield ['base', planBase(self, underlayDevices, networks.values(), packetMarkMask, resolvers)]
+  yield [
+    'base',
+    planBase(self, underlayDevices, networks.values(), { packetMarkMask, resolvers, indexes }),
+  ]
   yield ['gateways', planGateways(networks, indexes)]
   yield ['probes', planProbes(self, hosts.values(), networks.values(), packetMarkMask)]
   for (const network of networks.values()) {
@@ -117,13 +120,20 @@ function gatewayNetworks({
   )
 }
 
+/** What the base depends on besides hosts and networks. */
+export interface BaseFacts {
+  readonly packetMarkMask: number
+  readonly resolvers: readonly IP[]
+  /** Of the networks with a gateway here, by network id. */
+  readonly indexes: ReadonlyMap<string, number>
+}
+
 /** What every packet needs: programs, the slow path's device, the table, and the rules behind it. */
 export function planBase(
   self: Host,
   underlayDevices: readonly string[],
   networks: Iterable<Network>,
-  packetMarkMask: number,
-  resolvers: readonly IP[],
+  { packetMarkMask, resolvers, indexes }: BaseFacts,
 ): readonly Wanted[] {
   const all = [...networks]
   const { unchecked } = packetMarks(packetMarkMask)
@@ -135,6 +145,7 @@ export function planBase(
       endpointGroup: MARK.endpointGroup,
       packetMarkMask,
       vxlanPort: self.vxlanPort,
+      indexed: [...indexes.values()].some((index) => index > 0),
       ...resolverDoors(resolvers, underlayDevices),
     },
     ...planPassage(all, packetMarkMask, resolvers.length > 0),

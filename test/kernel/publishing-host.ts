@@ -30,6 +30,7 @@ export function publishingHost(namespaces: TestNamespaces) {
       endpointGroup: MARK.endpointGroup,
       packetMarkMask: DEFAULT_MARK_MASK,
       vxlanPort: 4789,
+      indexed: true,
     }),
   )
   made.view.nft.run(`add chain inet ${MARK.table} to_7`)

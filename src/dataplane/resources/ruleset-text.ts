@@ -2,10 +2,12 @@
  * The text of our table: what happens to a packet between the networks of this host and everything else.
  *
  * A container's packet comes in by its network's gateway device, marked as unchecked and with the network's
- * index. `belt` puts its connection into the zone of that index, so that nothing else meets the direction in
- * which it was opened; `check` sees that an answer comes from the side that was asked (R12); `towards` marks it for the routing table of the
- * side where it goes, and `forward` lets it out, or drops it. A packet for a container takes the same way
- * backwards; the program on the gateway device takes only what `forward` or `after` has marked as passed.
+ * index. `zone` puts its connection into the zone of that index, so that nothing else meets the direction in
+ * which it was opened; `check` sees that an answer comes from the side that was asked (R12); `towards` marks it
+ * for the routing table of the side where it goes, and `forward` lets it out, or drops it. A packet for a
+ * container takes the same way backwards; the program on the gateway device takes only what `forward`, or
+ * for the host's own packets `sent`, has marked as passed. Most hosts have no index: then `check` and `forward`
+ * are all that a packet of a known connection meets, by their first rules.
  *
  * Conntrack mark: bits 31...24 hold the index of the side that opened the connection, 23...16 that of the
  * side that answers; the others are not ours. Index 0 is everything that needs none: the outside, the host
@@ -96,12 +98,14 @@ export function connectionMarkOf(index: number, side: 'opener' | 'answerer'): nu
 interface Chain {
   readonly name: string
   readonly hook?: string
+  /** Only there while some network has an index: each chain costs every packet. */
+  readonly indexed?: true
   readonly rules: readonly string[]
 }
 
-/** The chains that always stand. */
+/** The chains that always stand, and those for networks with an index. */
 function chainsOf(want: Ruleset): readonly Chain[] {
-  const { endpointGroup, packetMarkMask, vxlanPort } = want
+  const { endpointGroup, packetMarkMask, vxlanPort, indexed } = want
   const marks = packetMarks(packetMarkMask)
   const from = `meta iifgroup ${MARK.gatewayGroup}`
   const to = `meta oifgroup ${MARK.gatewayGroup}`
@@ -110,25 +114,25 @@ function chainsOf(want: Ruleset): readonly Chain[] {
   const index = `meta mark & ${hex(marks.indexMask)}`
   const clear = (bits: number): string => `meta mark set meta mark & ${hex(~bits)}`
   const pass = `meta mark set meta mark | ${hex(marks.passed)}`
-  const passed = `meta mark & ${hex(marks.passed)} == ${hex(marks.passed)}`
   const names = nameRules(want.resolver)
   return [
     {
-      // The belt (R7): endpoint devices never reach the stack, nor do gateways but by the program.
-      name: 'belt',
+      name: 'zone',
       hook: 'type filter hook prerouting priority -300',
-      rules: [
-        `meta iifgroup { ${endpointGroup}, ${MARK.gatewayPeerGroup} } counter drop`,
-        `${elsewhere} accept`,
-        `meta mark & ${hex(marks.unchecked)} == 0 counter drop`,
-        `${index} vmap @zones`,
-      ],
+      indexed: true,
+      rules: [`${from} ${index} vmap @zones`],
     },
     {
       name: 'check',
       hook: 'type filter hook prerouting priority -160',
       rules: [
+        // The usual packet: of a connection that was looked at, without any index, by way of the program.
+        `${from} ct state established ct mark & ${hex(OPENER | ANSWERER)} == 0 meta mark & ${hex(marks.indexMask | marks.unchecked)} == ${hex(marks.unchecked)} ${clear(marks.unchecked)} accept`,
+        'meta iifgroup 0 accept',
+        // The belt (R7): endpoint devices never reach the stack, nor do gateways but by the program.
+        `meta iifgroup { ${endpointGroup}, ${MARK.gatewayPeerGroup} } counter drop`,
         `${elsewhere} accept`,
+        `meta mark & ${hex(marks.unchecked)} == 0 counter drop`,
         // What conntrack does not know it neither translates nor tells apart (R13).
         'ct state invalid,untracked counter drop',
         'iifname . ip daddr != @own4 ip daddr @gateways4 counter drop',
@@ -137,8 +141,12 @@ function chainsOf(want: Ruleset): readonly Chain[] {
         'ip6 daddr ::1 counter drop',
         ...names.check,
         `${clear(marks.unchecked)}`,
-        `${index} vmap @sources`,
-        `ct direction reply ct mark & ${hex(ANSWERER)} @taken counter drop`,
+        ...(indexed
+          ? [
+              `${index} vmap @sources`,
+              `ct direction reply ct mark & ${hex(ANSWERER)} @taken counter drop`,
+            ]
+          : []),
       ],
     },
     {
@@ -149,10 +157,11 @@ function chainsOf(want: Ruleset): readonly Chain[] {
     {
       name: 'towards',
       hook: 'type filter hook prerouting priority -90',
+      indexed: true,
       rules: [
+        `ct mark & ${hex(OPENER | ANSWERER)} == 0 ${index} == 0 accept`,
         // The host itself answers, by the way that the question came.
         ...names.at.map((at) => `${from} ${at} accept`),
-        `ct mark & ${hex(OPENER | ANSWERER)} == 0 ${index} == 0 accept`,
         `ct direction reply ct mark & ${hex(OPENER)} vmap @openers`,
         `ct direction reply ${clear(marks.indexMask)} accept`,
         // An error about such a packet would be told by the mark of the wrong side.
@@ -190,6 +199,7 @@ function chainsOf(want: Ruleset): readonly Chain[] {
       name: 'from_network',
       rules: [
         'iifname @internal counter drop',
+        'ct state established,related goto pass',
         'ct state invalid,untracked counter drop',
         `${to} ct status dnat goto pass`,
         `${to} counter drop`,
@@ -200,10 +210,10 @@ function chainsOf(want: Ruleset): readonly Chain[] {
       name: 'into_network',
       rules: [
         'oifname @internal counter drop',
+        'ct state established,related goto pass',
         // Nobody outside has an address of the inside.
         'oifname . ip saddr @inside4 counter drop',
         'oifname . ip6 saddr @inside6 counter drop',
-        'ct state established,related goto pass',
         'ct status dnat goto pass',
         'oifname . ip daddr @routed4 goto pass',
         'oifname . ip6 daddr @routed6 goto pass',
@@ -219,6 +229,7 @@ function chainsOf(want: Ruleset): readonly Chain[] {
         // The doors behind port 53 are for what was led there.
         ...names.at.map((at) => `${at} ct status dnat ${pass} accept`),
         ...names.at.map((at) => `${at} counter drop`),
+        `${from} iifname @internal counter drop`,
         // Other hosts ask there what passes between them and this one, and nothing else.
         `${probes} udp dport ${PROBE_PORT} ${pass} accept`,
         `${probes} tcp dport ${PROBE_PORT} ${pass} accept`,
@@ -232,15 +243,41 @@ function chainsOf(want: Ruleset): readonly Chain[] {
     {
       name: 'own',
       hook: 'type filter hook output priority -300',
+      indexed: true,
       rules: ['oifname vmap @output_zones'],
     },
     {
       name: 'output',
       hook: 'type route hook output priority -150',
       rules: [
-        `ct direction reply ct mark & ${hex(OPENER)} vmap @openers`,
-        `ct direction original ct mark & ${hex(ANSWERER)} vmap @answerers`,
-        'ct state new oifname vmap @outputs',
+        `${to} jump from_host`,
+        ...(indexed
+          ? [
+              `ct direction reply ct mark & ${hex(OPENER)} vmap @openers`,
+              `ct direction original ct mark & ${hex(ANSWERER)} vmap @answerers`,
+              'ct state new oifname vmap @outputs',
+            ]
+          : []),
+      ],
+    },
+    {
+      name: 'from_host',
+      rules: [
+        'oifname @internal ct direction original counter drop',
+        'icmp type redirect counter drop',
+        'icmpv6 type nd-redirect counter drop',
+        'ip saddr 127.0.0.0/8 counter drop',
+        'ip6 saddr ::1 counter drop',
+      ],
+    },
+    {
+      // Here and not behind routing, where all that is forwarded would meet it too.
+      name: 'sent',
+      hook: 'type filter hook output priority 0',
+      rules: [
+        `${to} ${pass} accept`,
+        ...(indexed ? [`${index} != 0 ${pass} accept`] : []),
+        `ct direction original ct status dnat ${pass}`,
       ],
     },
     {
@@ -266,28 +303,14 @@ function chainsOf(want: Ruleset): readonly Chain[] {
         `${from} masquerade`,
       ],
     },
-    {
-      name: 'after',
-      hook: 'type filter hook postrouting priority 250',
-      rules: [
-        `meta oifgroup != ${MARK.gatewayGroup} accept`,
-        'oifname @internal ct direction original counter drop',
-        'icmp type redirect counter drop',
-        'icmpv6 type nd-redirect counter drop',
-        'ip saddr 127.0.0.0/8 counter drop',
-        'ip6 saddr ::1 counter drop',
-        `${passed} accept`,
-        // Whatever came in by a device had to pass `forward`; what came in by none is the host's own.
-        'meta iifgroup != 0xffffffff counter drop',
-        pass,
-      ],
-    },
   ]
 }
 
 /** The whole table, in place of the rules that stand and without touching any element. */
 export function rulesetText(want: Ruleset): string {
-  const chains = chainsOf(want)
+  const every = chainsOf(want)
+  const chains = every.filter((chain) => want.indexed || chain.indexed === undefined)
+  const idle = every.filter((chain) => !chains.includes(chain))
   const table = `inet ${want.table}`
   const sets = [
     ...Object.entries(SETS).map(([name, type]) => `set ${name} { type ${type}; }`),
@@ -300,6 +323,10 @@ export function rulesetText(want: Ruleset): string {
     `add chain ${table} ${name}${hook === undefined ? '' : ` { ${hook}; policy accept; }`}`
   return [
     `add table ${table}`,
+    ...idle.flatMap(({ name }) => [
+      ...[`add chain ${table} ${name}`, `flush chain ${table} ${name}`],
+      `delete chain ${table} ${name}`,
+    ]),
     ...chains.map(added),
     ...chains.map(({ name }) => `flush chain ${table} ${name}`),
     `table ${table} {`,
