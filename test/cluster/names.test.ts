@@ -138,9 +138,24 @@ inCluster('whoever is in no network asks with the name of one', async (cluster) 
     /^NOERROR fd30:/,
   )
   assert.equal(ask(host, 'web.carrick'), 'NXDOMAIN')
+  // So do containers that are no business of ours, behind a device of the host.
+  const other = await cluster.lab.container('h2', 'elsewhere')
+  await shell(
+    cluster,
+    'h2',
+    `ip link add dk0 type veth peer name eth0 netns elsewhere && ip addr add 172.31.9.1/24 dev dk0 &&
+     ip link set dk0 up && ip -n elsewhere addr add 172.31.9.2/24 dev eth0 && ip -n elsewhere link set eth0 up &&
+     ip -n elsewhere route add default via 172.31.9.1`,
+  )
+  for (const transport of ['udp', 'tcp'] as const) {
+    assert.match(ask(other, 'web.blue', { transport }), /^NOERROR 10\.30\./)
+  }
+  assert.equal(ask(other, 'gone.blue'), 'NXDOMAIN')
   // The doors of networks are for those who were led there.
   const port = await doorOf(cluster, 'h2', 'blue')
-  assert.equal(ask(host, 'web', { port, waitMs: 300 }), 'silence')
+  for (const each of [host, other]) {
+    assert.equal(ask(each, 'web', { port, waitMs: 300 }), 'silence')
+  }
   // From the wire nobody is answered.
   const stranger = hostOf(cluster, OUTSIDE)
   await shell(cluster, OUTSIDE, `ip route add ${RESOLVER4}/32 via ${addressOf(cluster.lab, 'h2')}`)
