@@ -47,7 +47,7 @@ export function sharedEngines(
         const logs = engines.map((engine) => `--- dockerd ${engine.host}\n${engine.log()}`)
         throw new Error(`${messageOf(error)}\n${logs.join('\n')}`, { cause: error })
       } finally {
-        for (const engine of engines) await sweep(engine)
+        await sweep(engines)
       }
       for (const [i, engine] of engines.entries()) {
         await clean(cluster, engine, before[i] ?? '')
@@ -163,13 +163,23 @@ async function trace(cluster: Cluster, { host }: DockerEngine): Promise<string> 
   return [links.trim(), ...elements, ...names.sort()].join('\n')
 }
 
-/** Removes what the engine has, the way a user would. */
-async function sweep(docker: DockerEngine): Promise<void> {
-  const containers = (await docker.run('ps', '-aq')).stdout.split('\n').filter(Boolean)
-  if (containers.length > 0) await docker.run('rm', '-f', ...containers)
-  const networks = (await docker.run('network', 'ls', '-q', '--filter', 'type=custom')).stdout
-  const ids = networks.split('\n').filter(Boolean)
-  if (ids.length > 0) await docker.run('network', 'rm', ...ids)
+/** Removes what the engines have, the way a user would, until nothing comes back. */
+async function sweep(engines: readonly DockerEngine[]): Promise<void> {
+  await until('the engines are empty', async () => {
+    let found = 0
+    for (const docker of engines) {
+      const containers = (await docker.run('ps', '-aq')).stdout.split('\n').filter(Boolean)
+      if (containers.length > 0) await docker.run('rm', '-f', ...containers)
+      found += containers.length
+    }
+    for (const docker of engines) {
+      const listed = await docker.run('network', 'ls', '-q', '--filter', 'type=custom')
+      const networks = listed.stdout.split('\n').filter(Boolean)
+      if (networks.length > 0) await docker.run('network', 'rm', ...networks)
+      found += networks.length
+    }
+    return found === 0
+  })
 }
 
 async function clean(cluster: Cluster, engine: DockerEngine, before: string): Promise<void> {
