@@ -1,12 +1,10 @@
 /**
- * The composition root of the daemon: every part is built here, in reading order, and handed what it needs.
- * `runDaemon` builds the parts, waits for a signal or for a join, and takes them down in reverse; a join
- * builds them again around the other cluster's store. Nothing here stops a packet: what the kernel holds
- * stays when the parts go.
+ * The composition root of the daemon: every part is built here, in reading order, and handed what it needs;
+ * the parts go in reverse when the daemon is to end or joins another cluster, whereupon they are built again
+ * around that one's store. Nothing here stops a packet: what the kernel holds stays when the parts go.
  */
 
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { adoptEndpoints } from './agent/adopt.ts'
 import { describeHost, openIdentity, registerHost } from './agent/identity.ts'
 import { holdLease } from './agent/lease.ts'
@@ -17,10 +15,9 @@ import { pathWarnings } from './agent/paths/sentences.ts'
 import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
 import { createRestApi } from './api/rest/api.ts'
-import { RestDoor } from './api/rest/door.ts'
+import type { RestDoor } from './api/rest/door.ts'
 import { bootId, machineId, openHostJournal, persist } from './beginning.ts'
 import { callerOf } from './caller.ts'
-import type { DaemonOptions } from './cli/daemon-command.ts'
 import type { Settings } from './cli/settings.ts'
 import { createControl } from './control/create-control.ts'
 import { deviceNameOf } from './control/own-index.ts'
@@ -42,7 +39,8 @@ import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
 import { PROBE_PORT } from './model/probe-network.ts'
 import { startNameService } from './name-service.ts'
-import { readMembership, setStateAside, writeMembership } from './store/membership.ts'
+import type { HandedOver, Service } from './service.ts'
+import { readMembership, writeMembership } from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
 import { openSharedStore } from './store/shared.ts'
 
@@ -54,50 +52,21 @@ const GATHER_MS = 20
 /** A store that does not answer is given up this long after the daemon was told to stop. */
 const FAREWELL_MS = 500
 
-/** Runs until SIGTERM or SIGINT and gives the exit code; throws NetworkError when it cannot start. */
-export async function runDaemon(
-  settings: Settings,
-  options: DaemonOptions,
-  log: Log,
-): Promise<number> {
-  if (process.getuid?.() !== 0) {
-    throw new NetworkError(
-      'forbidden',
-      'Cannot run the daemon: it changes the network, which root may do',
-      {
-        hint: 'sudo carrick daemon',
-      },
-    )
-  }
-  mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
-  if (options.newIdentity) {
-    const place = setStateAside(settings.stateDir, new Date())
-    log.warn('old state put aside', { place })
-  }
-  const stop = new AbortController()
-  const stopped = (signal: NodeJS.Signals): void => stop.abort(new Stopped(signal))
-  process.on('SIGTERM', stopped).on('SIGINT', stopped)
-  try {
-    await using door = await RestDoor.open({ path: settings.socket, group: settings.socketGroup })
-    while (!stop.signal.aborted) await runParts(settings, log, door, stop.signal)
-    return 0
-  } catch (error) {
-    if (error instanceof Stopped) return 0 // while it waited for something
-    throw error
-  } finally {
-    process.off('SIGTERM', stopped).off('SIGINT', stopped)
-  }
-}
-
-/** Why the parts are taken down. */
-class Stopped extends Error {}
+/** Why the parts are taken down, when it is not the daemon’s end. */
 class Joined extends Error {}
 
+/** What outlives the parts. */
+export interface Surroundings {
+  readonly door: RestDoor
+  readonly sockets: HandedOver
+  readonly service: Service
+}
+
 /** Builds everything and holds it until the daemon is stopped or joins another cluster. */
-async function runParts(
+export async function runParts(
   settings: Settings,
   log: Log,
-  door: RestDoor,
+  { door, sockets, service }: Surroundings,
   stop: AbortSignal,
 ): Promise<void> {
   const parts = new AbortController()
@@ -145,6 +114,10 @@ async function runParts(
     log: log.child('underlay'),
   })
 
+  const dockerDoor = new DockerDoor({ settings, clock, log, inherited: sockets.docker })
+  const toWait = (): void =>
+    service.ready('Waiting for the shared store, and unable to do much before')
+
   // The shared store, and this host's place in it.
   const shared = cleanup.use(
     await openSharedStore({
@@ -180,7 +153,7 @@ async function runParts(
   }
   const registered =
     describeHost(journal, hostId, underlay.describe()) ??
-    (await persist(register, signal, REGISTER_MS))
+    (await dockerDoor.whileWaiting(persist(register, signal, REGISTER_MS), toWait))
   if (shared.kind === 'embedded') {
     await register()
     await shared.openDoor()
@@ -200,7 +173,7 @@ async function runParts(
   // What is known, and what of it is told to others.
   const replica = cleanup.use(createReplica({ ...base, log: log.child('replica') }))
   if (!replica.complete) log.info('waiting for the shared store', { store: shared.address })
-  await Promise.race([replica.ready, ended.promise])
+  await dockerDoor.whileWaiting(Promise.race([replica.ready, ended.promise]), toWait)
   if (signal.aborted) return
   const publisher = cleanup.use(
     startPublisher({
@@ -274,7 +247,6 @@ async function runParts(
   dataplane.onUnderlay((found) => underlay.follow(found))
 
   // The use cases, and the doors through which they are asked.
-  const dockerDoor = new DockerDoor({ settings, hostId, clock, log })
   const control = cleanup.use(
     createControl({
       ...base,
@@ -344,13 +316,15 @@ async function runParts(
     signal,
   )
   loop.onNetworks(tellStatus)
+  let watched: DockerWatch | undefined
   const api = createRestApi({
     control,
+    docker: () => watched?.view,
     hostName: registered.name,
     log,
     version: VERSION,
     ready: () => replica.complete,
-    caller: (pid) => callerOf(settings.socket, pid),
+    caller: (pid) => callerOf(sockets.api?.path ?? settings.socket, pid),
     subscribe: documentChanges(replica),
     ...(shared.kind === 'embedded' ? { join: joinElsewhere } : {}),
   })
@@ -358,9 +332,11 @@ async function runParts(
   await loop.start()
   cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
-  await using _engines = await dockerDoor.open(control)
+  await using _engines = await dockerDoor.open(control, hostId)
   await using watch = watchDocker({ settings, control, replica, journal, clock, log })
   watched = watch
+  using _alive = service.watch(() => dataplane.apply([]))
+  service.ready(`Answering as host ${registered.name}, store ${shared.address}`)
   log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
   await ended.promise
   log.info('daemon stopping', { reason: signal.reason instanceof Joined ? 'joined' : 'signal' })
@@ -368,10 +344,8 @@ async function runParts(
   /** Gives up this host's own, empty cluster for the one at `address`. */
   async function joinElsewhere(request: { address: string; token: string }): Promise<{
     hostId: string
-  let watched: DockerWatch | undefined
     hostName: string
     store: string
-    docker: () => watched?.view,
   }> {
     const used = [...replica.networks()].length > 0 || [...replica.hosts()].length > 1
     if (used) {

@@ -7,9 +7,16 @@ import { runCliHere } from './cli/main.ts'
 import { beginModestly } from './lib/runtime.ts'
 
 const code = await runCliHere(process.argv.slice(2), async (settings, options) => {
-  beginModestly()
+  const [{ execute }, { passOnSockets }] = await Promise.all([
+    import('./kernel/process.ts'),
+    import('./kernel/inherited-sockets.ts'),
+  ])
+  beginModestly((...program) => {
+    passOnSockets(process.env, process.pid)
+    return execute(...program)
+  })
   const [{ runDaemon }, { createLog }] = await Promise.all([
-    import('./daemon.ts'),
+    import('./run-daemon.ts'),
     import('./lib/log-pino.ts'),
   ])
   return runDaemon(

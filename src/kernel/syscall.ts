@@ -8,21 +8,31 @@ import { endianness } from 'node:os'
 import { kernelError } from './errno.ts'
 
 /** sys/socket.h, linux/netlink.h */
+export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_NETLINK = 16
+export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
 export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
+export const SO_TYPE = 3
 export const SO_PEERCRED = 17
 export const SO_RCVTIMEO = 20
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
+export const SO_ACCEPTCONN = 30
 export const SO_NETNS_COOKIE = 71
 export const MSG_TRUNC = 0x20
 /** linux/sched.h */
 export const CLONE = { FS: 0x200, NEWNS: 0x20000, NEWNET: 0x40000000 } as const
+/** linux/time.h */
+const CLOCK_MONOTONIC = 1
+/** linux/fcntl.h, asm-generic/fcntl.h */
+const F_SETFD = 2
+const F_DUPFD_CLOEXEC = 1030
+const FD_CLOEXEC = 1
 /** asm-generic/fcntl.h */
 export const O = { RDONLY: 0, WRONLY: 1, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const
 
@@ -30,8 +40,11 @@ const libc = dlopen('libc.so.6', {
   __errno_location: { args: [], returns: 'ptr' },
   _exit: { args: ['i32'], returns: 'void' },
   bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' },
   close: { args: ['i32'], returns: 'i32' },
+  connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
   execvpe: { args: ['ptr', 'ptr', 'ptr'], returns: 'i32' },
+  fcntl: { args: ['i32', 'i32', 'u64'], returns: 'i32' },
   fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
   getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
   getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
@@ -61,10 +74,15 @@ export function bind(fd: number, address: Uint8Array): void {
   checked('bind a socket', libc.bind(fd, address, address.length))
 }
 
-/** Fills `address` with what the socket is bound to. */
-export function getsockname(fd: number, address: Uint8Array): void {
+export function connect(fd: number, address: Uint8Array): void {
+  checked('connect a socket', libc.connect(fd, address, address.length))
+}
+
+/** Fills `address` with what the socket is bound to, and gives the length of it. */
+export function getsockname(fd: number, address: Uint8Array): number {
   const length = new Uint32Array([address.length])
   checked('read the address of a socket', libc.getsockname(fd, address, length))
+  return length[0] ?? 0
 }
 
 export function setsockopt(fd: number, level: number, option: number, value: Uint8Array): void {
@@ -103,6 +121,23 @@ export function read(fd: number, buffer: Uint8Array): number {
 
 export function write(fd: number, bytes: Uint8Array): number {
   return checked('write', Number(libc.write(fd, bytes, bytes.length)))
+}
+
+/** A second descriptor of the same, at least 3, that goes with this program. */
+export function duplicate(fd: number): number {
+  return checked('duplicate a descriptor', libc.fcntl(fd, F_DUPFD_CLOEXEC, 3))
+}
+
+/** Whether a descriptor goes with this program, or the one that it becomes has it too. */
+export function setCloseOnExec(fd: number, goes: boolean): void {
+  checked('mark a descriptor', libc.fcntl(fd, F_SETFD, goes ? FD_CLOEXEC : 0))
+}
+
+/** Microseconds of the clock that only runs, since some moment before. clock_gettime(2) CLOCK_MONOTONIC */
+export function monotonicMicroseconds(): bigint {
+  const time = new BigInt64Array(2)
+  checked('read the clock', libc.clock_gettime(CLOCK_MONOTONIC, time))
+  return (time[0] ?? 0n) * 1_000_000n + (time[1] ?? 0n) / 1_000n
 }
 
 export function close(fd: number): void {

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { NetworkError } from '../../lib/errors.ts'
 import type { RestApi } from './api.ts'
 import { problemOf, problemResponse } from './problem.ts'
-import { type RestServer, serveRest } from './serve.ts'
+import { type RestServer, type ServeOptions, serveRest } from './serve.ts'
 
 /** Longer than parts take to start by themselves; then they wait for something, which is the shared store. */
 const PATIENCE_MS = 5_000
@@ -17,11 +17,10 @@ export class RestDoor implements AsyncDisposable {
   #server: RestServer | undefined
 
   /** Opens the socket; nothing is answered before `serve`. Throws as serveRest() does. */
-  static async open(options: { readonly path: string; readonly group: string }): Promise<RestDoor> {
+  static async open(options: Omit<ServeOptions, 'api'>): Promise<RestDoor> {
     const door = new RestDoor()
     door.#server = await serveRest({
-      path: options.path,
-      group: options.group,
+      ...options,
       api: { fetch: (request) => door.#fetch(request) },
     })
     return door

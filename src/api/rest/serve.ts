@@ -9,10 +9,13 @@ import { setTimeout } from 'node:timers/promises'
 import { NetworkError } from '../../lib/errors.ts'
 import { clearSocketPath, socketFile } from '../socket-file.ts'
 import type { RestApi } from './api.ts'
+import { serveOnDescriptor } from './node-http.ts'
 
 export interface ServeOptions {
   readonly api: RestApi
   readonly path: string
+  /** A descriptor that listens there already; the file then is another's, and stays. */
+  readonly inherited?: number
   /** Default 0660. */
   readonly mode?: number
   /** Group that may use the socket, if the machine has it: whoever is in it owns the machine's networks. */
@@ -37,12 +40,15 @@ const GRACE_MS = 1000
  * socket, `forbidden` without permission.
  */
 export async function serveRest(options: ServeOptions): Promise<RestServer> {
-  const { api, path } = options
+  const { api, path, inherited } = options
+  if (inherited !== undefined) {
+    const server = await serveOnDescriptor(api, inherited)
+    admit(options)
+    return { path, [Symbol.asyncDispose]: () => server.close(GRACE_MS) }
+  }
   await clearSocketPath(path)
   const server = listen(api, path)
-  const group = options.group === undefined ? undefined : groupId(options.group)
-  if (group !== undefined) chownSync(path, 0, group)
-  chmodSync(path, options.mode ?? 0o660)
+  admit(options)
   const file = socketFile(path)
 
   return {
@@ -54,6 +60,13 @@ export async function serveRest(options: ServeOptions): Promise<RestServer> {
       if (ours) file.remove()
     },
   }
+}
+
+/** Lets the group in. */
+function admit({ path, group, mode = 0o660 }: ServeOptions): void {
+  const id = group === undefined ? undefined : groupId(group)
+  if (id !== undefined) chownSync(path, 0, id)
+  chmodSync(path, mode)
 }
 
 function listen(api: RestApi, path: string): Bun.Server<undefined> {
