@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { parseDuration } from '../lib/units.ts'
 import { isName } from '../model/names.ts'
+import { RESOLVER4, RESOLVER6 } from '../model/resolver.ts'
 import { familyOf, type IP, parseIP } from '../net/ip.ts'
 import { isMarkMask } from '../net/mark-mask.ts'
 
@@ -169,7 +170,7 @@ export function defaultSettings(
     vxlanPort: '4789',
     probePeriodMs: '5m',
     packetMarkMask: '0xffc00000',
-    resolverAddresses: '169.254.77.53,fd3b:ca44:1c53::53',
+    resolverAddresses: `${RESOLVER4},${RESOLVER6}`,
     resolverServers: '',
     resolverDomain: 'carrick',
     bpfDir: '/sys/fs/bpf/carrick',
