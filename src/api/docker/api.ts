@@ -4,7 +4,6 @@
  * still under way goes on to its end.
  */
 
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
@@ -13,6 +12,7 @@ import type { EngineControl } from './engine-control.ts'
 import { failureOf } from './failure.ts'
 import type { PluginApi } from './http.ts'
 import { Lanes } from './lanes.ts'
+import { Late } from './late.ts'
 import { type Message, type MessageName, readMessage } from './messages.ts'
 import { EngineNetworks } from './networks.ts'
 import { SPACES } from './pool-id.ts'
@@ -91,6 +91,7 @@ export function createDockerApi(deps: DockerApiDeps): PluginApi {
     try {
       const { lane, run } = prepare(body)
       const answer = await withinTime(
+        clock,
         name,
         lanes.run(lane, async () => run()),
       )
@@ -155,17 +156,12 @@ function method<Name extends MessageName>(
 }
 
 /** Throws `timeout` when the work takes longer; it goes on. */
-async function withinTime<T>(name: string, work: Promise<T>): Promise<T> {
-  const over = new AbortController()
-  const late = pause(ANSWER_MS, undefined, { ref: false, signal: over.signal }).then(() => {
+async function withinTime<T>(clock: Clock, name: string, work: Promise<T>): Promise<T> {
+  using late = new Late(clock, ANSWER_MS)
+  const tooLate = late.passed.then(() => {
     throw new NetworkError('timeout', `Cannot answer ${name} within ${ANSWER_MS / 1000} s`, {
       hint: 'carrick status',
     })
   })
-  late.catch(() => undefined)
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    over.abort()
-  }
+  return await Promise.race([work, tooLate])
 }

@@ -3,7 +3,7 @@
  * with the same subnets, else a new one. An engine says this once in a network's life, so it is noted for good.
  */
 
-import { setTimeout as pause } from 'node:timers/promises'
+import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { ENGINE_LABELS, type EngineNetwork, type EnginePool } from '../../model/engine-network.ts'
@@ -12,6 +12,7 @@ import { type IP, parseIP } from '../../net/ip.ts'
 import { type Prefix, parsePrefix, prefixLength } from '../../net/prefix.ts'
 import type { EngineControl } from './engine-control.ts'
 import { Lanes } from './lanes.ts'
+import { Late } from './late.ts'
 import type { Message, PoolData } from './messages.ts'
 import { type NetworkOptions, readNetworkOptions } from './options.ts'
 import { SPACES } from './pool-id.ts'
@@ -20,6 +21,7 @@ import { gatewayIn, POOL_LABEL } from './pools.ts'
 export interface NetworksDeps {
   readonly control: EngineControl
   readonly hostId: string
+  readonly clock: Clock
   readonly log: Log
 }
 
@@ -30,6 +32,8 @@ const SEEN_MS = 2_000
 /** How long an engine waits for a network to be removed that nobody needs any more. */
 const REMOVE_MS = 2_000
 const RETRY_MS = 20
+/** Such a pause is too short to be broken off. */
+const NEVER = new AbortController().signal
 
 interface Wanted {
   readonly id: string
@@ -208,11 +212,12 @@ export class EngineNetworks {
   }
 
   async #soon<T>(find: () => T | undefined, likely: boolean): Promise<T | undefined> {
-    const deadline = performance.now() + (likely ? SEEN_MS : 0)
+    const { clock } = this.#deps
+    const deadline = clock.monotonicMs() + (likely ? SEEN_MS : 0)
     for (;;) {
       const found = find()
-      if (found !== undefined || performance.now() >= deadline) return found
-      await pause(20)
+      if (found !== undefined || clock.monotonicMs() >= deadline) return found
+      await clock.sleep(RETRY_MS, NEVER)
     }
   }
 
@@ -268,22 +273,22 @@ export class EngineNetworks {
    * just gone may still stand in the shared store.
    */
   async #removeUnused(network: Network): Promise<void> {
-    const { control, log } = this.#deps
+    const { control, clock, log } = this.#deps
     if (network.labels[MADE_LABEL] === undefined) return
     const isUsed = (): boolean =>
       control.listEngineNetworks({ network: network.id }).some(({ madeByUs }) => !madeByUs) ||
       control.listEndpoints({ network: network.id }).length > 0
-    const deadline = performance.now() + REMOVE_MS
+    const deadline = clock.monotonicMs() + REMOVE_MS
+    using over = new Late(clock, REMOVE_MS)
     while (!isUsed()) {
       try {
-        const late = pause(REMOVE_MS, undefined, { ref: false })
-        return await Promise.race([control.removeNetwork(network.id), late])
+        return await Promise.race([control.removeNetwork(network.id), over.passed])
       } catch (error) {
         if (isNetworkError(error, 'not-found')) return
-        if (!isNetworkError(error, 'conflict') || performance.now() > deadline) {
+        if (!isNetworkError(error, 'conflict') || clock.monotonicMs() > deadline) {
           return log.info('network of an engine stays', { network: network.name, error })
         }
-        await pause(RETRY_MS)
+        await clock.sleep(RETRY_MS, NEVER)
       }
     }
   }
