@@ -97,14 +97,16 @@ test('a network that an engine has anew may be another one of ours', async () =>
   assert.throws(() => member.control.bindEngineNetwork(bound({ networkId: 'nowhere' })), gone)
 })
 
-test('a network that is removed takes along what was noted of it', async () => {
+test('of a network that is removed elsewhere, its host takes back what it noted', async () => {
   member.control.bindEngineNetwork(bound())
   await scene.clock.advance(1_000)
   await drive(scene, other.control.removeNetwork('blue'))
   await scene.clock.advance(1_000)
-  assert.deepEqual(other.control.listEngineNetworks(), [])
+  assert.equal(member.control.engineNetwork(ID)?.networkId, blue.id)
   member.control.unbindEngineNetwork(ID)
+  await scene.clock.advance(1_000)
   assert.deepEqual(member.control.listEngineNetworks(), [])
+  assert.deepEqual(other.control.listEngineNetworks(), [])
 })
 
 test('how a network appears on engines is part of it, and changes', async () => {

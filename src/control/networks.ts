@@ -230,14 +230,16 @@ export class Networks {
   }
 }
 
-/** Everything of the network goes at once, if nobody published an endpoint into it meanwhile. */
+/**
+ * Everything of the network goes at once, if nobody published an endpoint into it meanwhile. That engines have it
+ * their hosts alone may say, and take back.
+ */
 function removal(network: Network): { compare: Compare[]; success: Operation[] } {
   const drop = (range: KeyRange): Operation => ({ kind: 'delete', range })
   const success = [
     drop({ key: keys.network(network.id) }),
     drop({ key: keys.networkName(network.name) }),
     drop({ prefix: keys.publications(network.id) }),
-    drop({ prefix: keys.engineNetworks(network.id) }),
     drop({ prefix: keys.blocks(network.id) }),
     drop({ prefix: keys.addresses(network.id) }),
     drop({ prefix: keys.reservations(network.id) }),
