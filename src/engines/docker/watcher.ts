@@ -249,7 +249,10 @@ export class DockerWatcher implements AsyncDisposable {
       nowMs: startedMs,
       complete: missing.size === 0,
       unseen: new Set(unseen),
-      listed: new Set(containers.flatMap(({ endpointIds }) => endpointIds)),
+      // One that ended while nobody could be told keeps the ids that it had.
+      listed: new Set(
+        containers.flatMap(({ running, endpointIds }) => (running ? endpointIds : [])),
+      ),
     })
     this.#waiting = orphans.waiting
     const swept = await sweep(orphans, { control, log: this.#log })
