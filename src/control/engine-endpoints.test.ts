@@ -93,16 +93,26 @@ test('who holds an address gets it again; nobody else does', async () => {
   await assert.rejects(hold({ address: '10.9.3.3' }), refused('already-exists', /has it/))
 })
 
-test('what another host holds for the same is answered equally, and plugged by nobody else', async () => {
-  const first = await hold({ address: '10.9.3.3' })
+test('what another host has set aside is answered equally, and plugged by nobody', async () => {
+  const labels = { [ENGINE_LABELS.aux]: 'router' }
+  const first = await hold({ address: '10.9.3.3', labels })
   await scene.clock.advance(1_000)
-  assert.deepEqual(await hold({ address: '10.9.3.3' }, other), first)
+  assert.deepEqual(await hold({ address: '10.9.3.3', labels }, other), first)
   await assert.rejects(
     plug('e2', [first.address], {}, other),
     refused('already-exists', /10\.9\.3\.3/),
   )
   await drive(scene, other.control.releaseHeld('blue', first.address))
-  assert.deepEqual(await hold({ address: '10.9.3.3' }), first)
+  assert.deepEqual(await hold({ address: '10.9.3.3', labels }), first)
+})
+
+test('what another host holds for a container is not held twice', async () => {
+  await hold({ address: '10.9.3.3' })
+  await scene.clock.advance(1_000)
+  await assert.rejects(
+    hold({ address: '10.9.3.3' }, other),
+    refused('already-exists', /10\.9\.3\.3/),
+  )
 })
 
 test('an auxiliary address is held for nobody', async () => {

@@ -115,13 +115,13 @@ export class EngineEndpoints {
     return endpoint
   }
 
-  /** Another host holds it for the same purpose: whoever plugs an endpoint with it will be told. */
+  /** Another host has set the same address aside. */
   #heldElsewhere(
     network: Network,
     address: IP | undefined,
     { labels }: HoldSpec,
   ): PublishedEndpoint | undefined {
-    if (address === undefined) return undefined
+    if (address === undefined || labels[ENGINE_LABELS.aux] === undefined) return undefined
     return [...this.#deps.replica.endpointsOf(network.id)].find(
       (other) =>
         other.attachment === 'held' &&

@@ -12,11 +12,11 @@ import { type IP, parseIP } from '../../net/ip.ts'
 import { type Prefix, parsePrefix, prefixLength } from '../../net/prefix.ts'
 import type { EngineControl } from './engine-control.ts'
 import { Lanes } from './lanes.ts'
-import { Late } from './late.ts'
 import type { Message, PoolData } from './messages.ts'
 import { type NetworkOptions, readNetworkOptions } from './options.ts'
 import { SPACES } from './pool-id.ts'
 import { gatewayIn, POOL_LABEL } from './pools.ts'
+import { removeUnused } from './unused.ts'
 
 export interface NetworksDeps {
   readonly control: EngineControl
@@ -29,8 +29,6 @@ export interface NetworksDeps {
 export const MADE_LABEL = 'com.docker.network.id'
 /** How long a network that another host is just making may take to be seen here. */
 const SEEN_MS = 2_000
-/** How long an engine waits for a network to be removed that nobody needs any more. */
-const REMOVE_MS = 2_000
 const RETRY_MS = 20
 /** Such a pause is too short to be broken off. */
 const NEVER = new AbortController().signal
@@ -268,29 +266,9 @@ export class EngineNetworks {
     )
   }
 
-  /**
-   * Removes what an engine made, when no engine that a user told to has it and no endpoint uses it. What has
-   * just gone may still stand in the shared store.
-   */
+  /** Removes what an engine made; what was made otherwise stays. */
   async #removeUnused(network: Network): Promise<void> {
-    const { control, clock, log } = this.#deps
-    if (network.labels[MADE_LABEL] === undefined) return
-    const isUsed = (): boolean =>
-      control.listEngineNetworks({ network: network.id }).some(({ madeByUs }) => !madeByUs) ||
-      control.listEndpoints({ network: network.id }).length > 0
-    const deadline = clock.monotonicMs() + REMOVE_MS
-    using over = new Late(clock, REMOVE_MS)
-    while (!isUsed()) {
-      try {
-        return await Promise.race([control.removeNetwork(network.id), over.passed])
-      } catch (error) {
-        if (isNetworkError(error, 'not-found')) return
-        if (!isNetworkError(error, 'conflict') || clock.monotonicMs() > deadline) {
-          return log.info('network of an engine stays', { network: network.name, error })
-        }
-        await clock.sleep(RETRY_MS, NEVER)
-      }
-    }
+    if (network.labels[MADE_LABEL] !== undefined) await removeUnused(this.#deps, network)
   }
 }
 

@@ -26,6 +26,7 @@ import type { EngineControl } from './engine-control.ts'
 import type { Message } from './messages.ts'
 import { readPoolOptions } from './options.ts'
 import { type PoolName, parsePoolId, poolIdOf, SPACES } from './pool-id.ts'
+import { removeUnused } from './unused.ts'
 
 export interface PoolsDeps {
   readonly control: EngineControl
@@ -76,21 +77,17 @@ export class Pools {
 
   /** Content for pools that are unknown, and for those of networks: they go with their network. */
   async releasePool({ PoolID }: Message<'IpamDriver.ReleasePool'>): Promise<object> {
-    const { control, log } = this.#deps
+    const { control } = this.#deps
     const pending = control.pendingPools().find(({ poolId }) => poolId === PoolID)
     if (pending === undefined) return {}
     control.dropPendingPool(PoolID)
     const network = control.listNetworks().find(({ labels }) => labels[POOL_LABEL] === PoolID)
     if (network === undefined) return {}
-    try {
-      for (const { labels, addresses, networkId } of control.listEngineEndpoints()) {
-        if (networkId !== network.id || labels[ENGINE_LABELS.pool] !== PoolID) continue
-        for (const address of addresses) await control.releaseHeld(network.id, address)
-      }
-      await control.removeNetwork(network.id)
-    } catch (error) {
-      log.info('network of a released pool stays', { network: network.name, error })
+    for (const { labels, addresses, networkId } of control.listEngineEndpoints()) {
+      if (networkId !== network.id || labels[ENGINE_LABELS.pool] !== PoolID) continue
+      for (const address of addresses) await control.releaseHeld(network.id, address)
     }
+    await removeUnused(this.#deps, network)
     return {}
   }
 
@@ -176,6 +173,14 @@ export class Pools {
       return wanted
     }
     const { id } = network ?? (await this.#makeNetwork(pending))
+    // What another driver's endpoint has stays held while it lives: it cannot be had again.
+    const used = control.listEndpoints({ network: id }).flatMap(({ addresses }) => addresses)
+    if (wanted !== undefined && used.includes(wanted)) {
+      throw new NetworkError(
+        'already-exists',
+        `Cannot give ${wanted}: it is taken in ${pool.prefix}`,
+      )
+    }
     return this.#hold(id, pool, wanted)
   }
 
