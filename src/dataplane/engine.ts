@@ -72,6 +72,7 @@ export class Engine {
   #tooBigHints = 0
   /** How the host's forwarding was set when last looked at. */
   #switches: string
+  #lookAgain = false
 
   constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
     const { kernel } = datapath
@@ -325,10 +326,15 @@ export class Engine {
     this.#repair(['peer'])
   }
 
-  /** The kernel tells nobody that the host's forwarding was opened or closed. */
+  /**
+   * Nobody tells us that the host's forwarding was opened or closed. Whoever waits for the kernel's lock shows
+   * the new value before the devices have it: a look that may have come too early is followed by another.
+   */
   #askSwitches(): void {
     const now = this.#readSwitches()
-    if (now === this.#switches) return
+    const changed = now !== this.#switches
+    if (!changed && !this.#lookAgain) return
+    this.#lookAgain = changed
     this.#switches = now
     this.#repair(['forwarding', 'gateway'])
   }
