@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url'
 import type { Lab, LabContainer } from '../src/lab/lab.ts'
 import { Api } from './api.ts'
 
-const executable = fileURLToPath(new URL('../build/carrick', import.meta.url))
+/** A given one is measured as it is. */
+const executable =
+  process.env['CARRICK_EXECUTABLE'] ?? fileURLToPath(new URL('../build/carrick', import.meta.url))
 const PATIENCE_MS = 20_000
 /** Where hosts with a token ask to join, unless the setting `joinListen` says otherwise. */
 const JOIN_PORT = 7441
@@ -19,7 +21,7 @@ export interface Daemon {
 
 /** Throws when the executable has not been built: better said before a lab is made. */
 export function checkExecutable(): void {
-  if (!existsSync(executable)) throw new Error('Cannot find build/carrick: npm run build')
+  if (!existsSync(executable)) throw new Error(`Cannot find ${executable}: npm run build`)
 }
 
 /** Starts the daemon of one host; returns when its API answers. */

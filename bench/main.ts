@@ -7,11 +7,12 @@ import { parseArgs } from 'node:util'
 import { messageOf } from '../src/lib/errors.ts'
 import { attachSuite } from './attach.ts'
 import { datapath } from './datapath.ts'
+import { dockerSuite } from './docker.ts'
 import { northSouth } from './north-south.ts'
 import { formatTable } from './rows.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES: readonly Suite[] = [datapath, attachSuite, northSouth]
+const SUITES: readonly Suite[] = [datapath, attachSuite, northSouth, dockerSuite]
 const USAGE = `usage: npm run bench -- ${SUITES.map(({ name }) => name).join('|')} [--json] [--quick] [--rounds N] [--subjects a,b]`
 
 try {

@@ -1,0 +1,218 @@
+/**
+ * Containers of real Docker engines: on one engine (`same-host`) beside the engine's own bridge, across two engines
+ * (`across`) beside a real swarm overlay, and what the network adds to `docker run` (`start`). Ours and theirs have
+ * two hosts each on a bare wire, so that neither meets the other's rules; starts are compared on one engine.
+ */
+import { DockerEngine, engineProblem, IMAGE } from '../src/lab/docker-engine.ts'
+import type { Lab } from '../src/lab/lab.ts'
+import { withBenchLab } from './bench-lab.ts'
+import { checkExecutable, startFabric, until } from './fabric.ts'
+import { interleave, type Measurement } from './interleave.ts'
+import { waitUntilQuiet } from './quiet.ts'
+import { type Bound, median, type Row, rounded } from './rows.ts'
+import type { Suite, SuiteOptions } from './suite.ts'
+import {
+  buildTraffic,
+  measureTraffic,
+  TRAFFIC,
+  type TrafficEnds,
+  type TrafficMetric,
+} from './traffic.ts'
+
+const SUITE = 'docker'
+const METRICS = ['tcp_rr', 'tcp_crr', 'tcp_stream', 'udp_pps'] as const
+const NETWORK = 'blue'
+const BRIDGE = 'beside'
+const OVERLAY = 'over'
+/** A start takes a quarter of a second and scatters by a fifth of it. */
+const STARTS = 40
+
+type Path = 'same-host' | 'across'
+
+/** How one subject carries packets. */
+interface Subject {
+  readonly name: 'docker-bridge' | 'docker-overlay' | 'carrick'
+  readonly ends: Partial<Readonly<Record<Path, TrafficEnds>>>
+}
+
+/** What Docker itself has on that path. */
+const THEIRS = { 'same-host': 'docker-bridge', across: 'docker-overlay' } as const
+
+const bounds: readonly Bound[] = [
+  ...(
+    [
+      ['same-host', 'tcp_rr', 1.25],
+      ['same-host', 'tcp_crr', 1.35],
+      ['across', 'tcp_rr', 1.5],
+      ['across', 'tcp_crr', 1.7],
+    ] as const
+  ).map(
+    ([path, metric, value]): Bound => ({
+      ...{ path, metric, subject: 'carrick', what: 'ratio', is: 'at least', value },
+    }),
+  ),
+  {
+    ...{ path: 'start', metric: 'network_ms', subject: 'carrick' },
+    ...{ what: 'ratio', is: 'at most', value: 0.5 },
+  },
+]
+
+export const dockerSuite: Suite = { name: SUITE, bounds, run }
+
+async function run(options: SuiteOptions): Promise<readonly Row[]> {
+  const { quick, rounds, progress } = options
+  const problem = engineProblem()
+  if (problem !== undefined) throw new Error(problem)
+  checkExecutable()
+  await buildTraffic()
+  return await withBenchLab('docker-a', (theirs) =>
+    withBenchLab('docker-b', async (lab) => {
+      progress('starting two engines in a swarm, and two beside a daemon each')
+      const docker = await makeDocker(theirs)
+      const { subject, engine } = await makeCarrick(lab)
+      const settle = () => waitUntilQuiet(quick ? 300 : 6000)
+      const traffic = await interleave(measurementsOf([...docker, subject], quick ? 0.3 : 1), {
+        ...{ suite: SUITE, rounds: rounds ?? (quick ? 3 : 7), settle, progress },
+      })
+      return [...traffic, ...(await measureStarts(engine, quick ? 8 : STARTS, progress))]
+    }),
+  )
+}
+
+/** Path by path and metric by metric, theirs and ours right after another. */
+function measurementsOf(subjects: readonly Subject[], seconds: number): readonly Measurement[] {
+  return (['same-host', 'across'] as const).flatMap((path) =>
+    METRICS.flatMap((metric) =>
+      subjects.flatMap(({ name, ends }): Measurement[] => {
+        const found = ends[path]
+        if (found === undefined) return []
+        return [measurementOf(path, metric, name, found, seconds)]
+      }),
+    ),
+  )
+}
+
+function measurementOf(
+  path: Path,
+  metric: TrafficMetric,
+  subject: Subject['name'],
+  ends: TrafficEnds,
+  seconds: number,
+): Measurement {
+  return {
+    ...{ paths: [path], metric, unit: TRAFFIC[metric].unit, subject },
+    ...(subject === 'carrick' ? { against: THEIRS[path] } : {}),
+    measure: () => measureTraffic(metric, ends, seconds),
+  }
+}
+
+async function makeDocker(lab: Lab): Promise<readonly Subject[]> {
+  const [first, second] = await startEngines(lab)
+  await first.docker('network', 'create', BRIDGE)
+  const address = lab.hosts[0]?.underlay[0].ip ?? ''
+  await first.docker('swarm', 'init', '--advertise-addr', address)
+  const token = await first.docker('swarm', 'join-token', '-q', 'worker')
+  await second.docker('swarm', 'join', '--token', token, `${address}:2377`)
+  await first.docker('network', 'create', '-d', 'overlay', '--attachable', OVERLAY)
+  return [
+    {
+      name: 'docker-bridge',
+      ends: { 'same-host': await endsIn(BRIDGE, [first, 'b1'], [first, 'b2']) },
+    },
+    {
+      name: 'docker-overlay',
+      ends: { across: await endsIn(OVERLAY, [first, 'o1'], [second, 'o2']) },
+    },
+  ]
+}
+
+async function makeCarrick(lab: Lab): Promise<{ subject: Subject; engine: DockerEngine }> {
+  await startFabric(lab)
+  const [first, second] = await startEngines(lab)
+  await first.docker('network', 'create', BRIDGE)
+  await first.docker(
+    ...['network', 'create', '-d', 'carrick', '--ipam-driver', 'carrick'],
+    ...['--subnet', '10.90.0.0/16', '-o', 'carrick.carrier=vxlan', NETWORK],
+  )
+  await until(`the second engine shows ${NETWORK}`, async () => {
+    return (await second.run('network', 'inspect', NETWORK)).exitCode === 0
+  })
+  const ends = {
+    'same-host': await endsIn(NETWORK, [first, 'c1'], [first, 'c2']),
+    across: await endsIn(NETWORK, [first, 'c3'], [second, 'c4']),
+  }
+  return { subject: { name: 'carrick', ends }, engine: first }
+}
+
+async function startEngines(lab: Lab): Promise<readonly [DockerEngine, DockerEngine]> {
+  const [first, second] = lab.hosts
+  if (first === undefined || second === undefined) throw new Error('A bench has two hosts')
+  return [await DockerEngine.start(lab, first.name), await DockerEngine.start(lab, second.name)]
+}
+
+/** A container at either end; the first calls. */
+async function endsIn(
+  network: string,
+  [clientEngine, client]: readonly [DockerEngine, string],
+  [serverEngine, server]: readonly [DockerEngine, string],
+): Promise<TrafficEnds> {
+  for (const [engine, name] of [
+    [clientEngine, client],
+    [serverEngine, server],
+  ] as const) {
+    await engine.docker('run', '-d', '--name', name, '--network', network, IMAGE, 'sleep', '86400')
+  }
+  const format = `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`
+  return {
+    clientNetns: `/proc/${await clientEngine.pidOf(client)}/ns/net`,
+    serverNetns: `/proc/${await serverEngine.pidOf(server)}/ns/net`,
+    serverAddress: await serverEngine.docker('inspect', '--format', format, server),
+  }
+}
+
+/** Milliseconds of `docker run` by network, in turns, and what each network adds to having none. */
+async function measureStarts(
+  engine: DockerEngine,
+  times: number,
+  progress: SuiteOptions['progress'],
+): Promise<readonly Row[]> {
+  const networks = { none: 'none', 'docker-bridge': BRIDGE, carrick: NETWORK } as const
+  const subjects = Object.keys(networks) as readonly (keyof typeof networks)[] // its own keys
+  const taken = new Map(subjects.map((subject) => [subject, [] as number[]]))
+  for (let time = 0; time < times; time++) {
+    // Whoever comes first after the removals before is not always the same.
+    const turn = subjects.map((_, i) => subjects[(i + time) % subjects.length] ?? 'none')
+    for (const subject of turn) {
+      taken.get(subject)?.push(await startOnce(engine, networks[subject]))
+    }
+  }
+  const valuesOf = (subject: keyof typeof networks) => taken.get(subject) ?? []
+  const costOf = (subject: keyof typeof networks) =>
+    median(valuesOf(subject).map((value, time) => value - (valuesOf('none')[time] ?? Number.NaN)))
+  const row = (metric: string, subject: string, value: number) => ({
+    ...{ suite: SUITE, path: 'start', metric, unit: 'ms', subject, median: rounded(value) },
+    ...{ runs: times, against: null, ratio: null },
+  })
+  const rows: Row[] = [
+    ...subjects.map((subject) => row('run_ms', subject, median(valuesOf(subject)))),
+    row('network_ms', 'docker-bridge', costOf('docker-bridge')),
+    {
+      ...row('network_ms', 'carrick', costOf('carrick')),
+      against: 'docker-bridge',
+      ratio: rounded(costOf('carrick') / costOf('docker-bridge')),
+    },
+  ]
+  for (const { metric, subject, median: value } of rows) {
+    progress(`start ${metric} ${subject}: ${value.toPrecision(4)} ms`)
+  }
+  return rows
+}
+
+async function startOnce(engine: DockerEngine, network: string): Promise<number> {
+  const name = `start-${network}`
+  const began = performance.now()
+  await engine.docker('run', '-d', '--name', name, '--network', network, IMAGE, 'sleep', '60')
+  const tookMs = performance.now() - began
+  await engine.docker('rm', '-f', name)
+  return tookMs
+}
