@@ -44,8 +44,10 @@ static __always_inline int container4(struct __sk_buff *skb, struct device *devi
 
 		return send_remote(skb, data, &sender, endpoint, true, ip->tos, &to.address);
 	}
-	if (endpoint->flags & ENDPOINT_HOST)
+	if (endpoint->flags & ENDPOINT_HOST) {
+		note_tracked(device);
 		return to_host(skb, to.vni);
+	}
 	count(skb, PATH_LOCAL);
 	return deliver(skb, data, endpoint, facts);
 }
@@ -90,8 +92,10 @@ static __always_inline int container6(struct __sk_buff *skb, struct device *devi
 
 		return send_remote(skb, data, &sender, endpoint, false, class6(ip), &to.address);
 	}
-	if (endpoint->flags & ENDPOINT_HOST)
+	if (endpoint->flags & ENDPOINT_HOST) {
+		note_tracked(device);
 		return to_host(skb, to.vni);
+	}
 	count(skb, PATH_LOCAL);
 	return deliver(skb, data, endpoint, facts);
 }

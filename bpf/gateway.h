@@ -9,6 +9,13 @@
 
 #include "send.h"
 
+/* Told before the packet is handed over: the host may track its connection. */
+static __always_inline void note_tracked(struct device *device)
+{
+	if (device->flags & DEVICE_UNTRACKED)
+		device->flags &= ~DEVICE_UNTRACKED;
+}
+
 /* Hands the packet to the host's stack. Never without the mark: what is not looked at must not pass. */
 static __always_inline int enter_host(struct __sk_buff *skb, const struct network *network,
 				      const struct config *facts, __u32 vni)
@@ -89,6 +96,8 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct gateway *ga
 				   ipv4 ? ((struct iphdr *)(frame + IP_AT))->tos : class6(frame + IP_AT),
 				   &to.address);
 	}
+	if (endpoint->flags & ENDPOINT_UNTRACKED)
+		endpoint->flags &= ~ENDPOINT_UNTRACKED;
 	macs_write(frame, endpoint->mac, facts->fabric_mac);
 	count(skb, PATH_FROM_HOST);
 	return bpf_redirect(endpoint->ifindex, 0);

@@ -26,7 +26,16 @@ enum host_flag {
 
 enum config_flag { CONFIG_CROSS_FAMILY_STRIP = 1, CONFIG_DIRECT = 2 };
 
-enum endpoint_flag { ENDPOINT_HOST = 1 /* the host itself: `ifindex` is the network's gateway device */ };
+/*
+ * UNTRACKED stands from the making of an entry until the host's stack has the first packet of that container:
+ * so long the host tracks no connection of it.
+ */
+enum endpoint_flag {
+	ENDPOINT_HOST = 1, /* the host itself: `ifindex` is the network's gateway device */
+	ENDPOINT_UNTRACKED = 2, /* nothing came to it from the host's stack */
+};
+
+enum device_flag { DEVICE_UNTRACKED = 1 /* nothing went from it to the host's stack */ };
 
 enum network_flag {
 	NETWORK_OPEN_METADATA = 1, /* the cloud's metadata addresses may be asked */

@@ -92,8 +92,10 @@ static __noinline int leave(struct __sk_buff *skb, struct device *device, struct
 	}
 	error.reason = DROP_NO_ROUTE;
 	if (is_resolver(destination, facts, ipv4) && network->gateway_ifindex) {
-		if (asks_for_name(skb, ipv4))
+		if (asks_for_name(skb, ipv4)) {
+			note_tracked(device);
 			return enter_host(skb, network, facts, error.vni);
+		}
 		error.reason = DROP_CLOSED;
 		error.code4 = 13; /* administratively prohibited */
 		error.code6 = 1;
@@ -109,6 +111,7 @@ static __noinline int leave(struct __sk_buff *skb, struct device *device, struct
 			error.code4 = 13; /* administratively prohibited */
 			error.code6 = 1;
 		} else if (metadata || !address_own_place(destination, ipv4)) {
+			note_tracked(device);
 			return enter_host(skb, network, facts, error.vni);
 		}
 	}

@@ -1,8 +1,9 @@
 /**
  * The reaper's thread: what of a detach would hold an attach up (R22), and the walk through all tracked
- * connections. Each request puts pairs aside and is
- * answered; the pairs are deleted a little later, many in one message, because each deletion waits for the
- * kernel's grace period, however many it is for.
+ * connections. Each request puts pairs aside and is answered; the pairs are deleted a little later, many in
+ * one message, because each deletion waits for the kernel's grace period, however many it is for. The
+ * connections of containers that left are forgotten then, too, in one walk for all, or before an address of
+ * theirs is used again.
  */
 
 import { openKernel } from '../kernel/real.ts'
@@ -14,14 +15,22 @@ export interface ReaperRequest {
   readonly id: number
   /** Empty: only delete what is marked. */
   readonly asides: readonly Aside[]
-  /** Connections to be forgotten. */
+  /** Connections to be forgotten: those of containers later, the others before the answer. */
   readonly stale: readonly StaleFlow[]
+  /** Whatever was put off is not put off any longer. */
+  readonly now: boolean
 }
 
 export type ReaperReply =
-  | { readonly kind: 'done'; readonly id: number; readonly error?: string }
+  | ({ readonly kind: 'done'; readonly id: number } & Outcome)
   /** Marked pairs were deleted, or connections forgotten that nobody waits for; or could not be. */
-  | { readonly kind: 'reaped'; readonly error?: string }
+  | ({ readonly kind: 'reaped' } & Outcome)
+
+interface Outcome {
+  readonly error?: string
+  /** No connection is left of those that came with this request, or an earlier one. */
+  readonly forgottenUpTo?: number
+}
 
 declare const self: {
   onmessage: ((event: { readonly data: ReaperRequest }) => void) | null
@@ -37,22 +46,28 @@ const GATHER_MS = 50
 const kernel = openKernel()
 let waiting = 0
 let timer: ReturnType<typeof setTimeout> | undefined
-const bypassing: StaleFlow[] = []
+/** What may wait to be forgotten. */
+const putOff: StaleFlow[] = []
 let gathering: ReturnType<typeof setTimeout> | undefined
+/** Number of the last request. */
+let heard = 0
 
-self.onmessage = ({ data: { id, asides, stale } }) => {
-  for (const flow of stale) if (flow.kind === 'bypassing') bypassing.push(flow)
-  if (bypassing.length > 0 && gathering === undefined) {
-    gathering = setTimeout(forgetBypassing, GATHER_MS)
-  }
-  const error = attempt(() => {
-    for (const aside of asides) putAside(kernel, aside)
-    forgetFlows(
-      kernel,
-      stale.filter(({ kind }) => kind !== 'bypassing'),
+self.onmessage = ({ data: { id, asides, stale, now } }) => {
+  heard = id
+  putOff.push(...stale)
+  const urgent = now || stale.some(({ kind }) => kind === 'forwarded')
+  if (!urgent && stale.some(({ kind }) => kind === 'bypassing')) {
+    gathering ??= setTimeout(
+      () => self.postMessage({ kind: 'reaped', ...attempt(forget) }),
+      GATHER_MS,
     )
+  }
+  const outcome = attempt(() => {
+    for (const aside of asides) putAside(kernel, aside)
+    return urgent ? forget() : {}
   })
-  self.postMessage({ kind: 'done', id, ...error })
+  self.postMessage({ kind: 'done', id, ...outcome })
+  if (now) return
   waiting += asides.length
   clearTimeout(timer)
   if (waiting >= MOST_WAITING) reapNow()
@@ -61,21 +76,24 @@ self.onmessage = ({ data: { id, asides, stale } }) => {
 
 function reapNow(): void {
   waiting = 0
-  self.postMessage({ kind: 'reaped', ...attempt(() => reap(kernel)) })
-}
-
-function forgetBypassing(): void {
-  gathering = undefined
-  self.postMessage({
-    kind: 'reaped',
-    ...attempt(() => forgetFlows(kernel, bypassing.splice(0))),
-  })
-}
-
-function attempt(work: () => unknown): { readonly error?: string } {
-  try {
-    work()
+  self.postMessage({ kind: 'reaped', ...attempt(forget) })
+  const outcome = attempt(() => {
+    reap(kernel)
     return {}
+  })
+  self.postMessage({ kind: 'reaped', ...outcome })
+}
+
+function forget(): Outcome {
+  clearTimeout(gathering)
+  gathering = undefined
+  forgetFlows(kernel, putOff.splice(0))
+  return { forgottenUpTo: heard }
+}
+
+function attempt(work: () => Outcome): Outcome {
+  try {
+    return work()
   } catch (error) {
     if (!isNetworkError(error)) throw error
     return { error: error.message }

@@ -9,7 +9,7 @@ import type { Dataplane, DataplaneSettings } from './dataplane.ts'
 import type { Answers, ErrorData, Numbered, Reply, Request } from './messages.ts'
 import type { Aside } from './put-aside.ts'
 import type { ReaperReply, ReaperRequest } from './reaper.ts'
-import type { Repair } from './reconcile.ts'
+import type { ObjectChange, Repair } from './reconcile.ts'
 import type { StaleFlow } from './stale-flows.ts'
 import type { Underlay } from './underlay.ts'
 
@@ -71,17 +71,35 @@ export async function startDataplane(
   }
   worker.onerror = broken
 
+  let behind: Promise<unknown> | undefined
+  /** Sends what changes the kernel in the order of asking, though one of them has to wait for something. */
+  const inOrder = async <T>(
+    wait: Promise<void> | undefined,
+    send: () => Promise<T>,
+  ): Promise<T> => {
+    if (wait !== undefined || behind !== undefined) {
+      const turn = Promise.all([behind, wait])
+      behind = turn
+      await turn
+      if (behind === turn) behind = undefined
+    }
+    return await send()
+  }
+
   const { warnings } = await ask({ kind: 'start', settings })
   return {
     get warnings() {
       return [...warnings, ...obstacles]
     },
     async apply(changes) {
-      const { failures, asides, stale } = await ask({ kind: 'apply', changes, held: held() })
+      const applied = await inOrder(reaper.beforeReuse(changes), () =>
+        ask({ kind: 'apply', changes, held: held() }),
+      )
+      const { failures, asides, stale } = applied
       if (asides.length > 0 || stale.length > 0) {
         const done = reaper.putAside(asides, stale)
-        // What still bypasses a new port does no harm to others: nobody waits.
-        if (asides.length > 0 || stale.some(({ kind }) => kind !== 'bypassing')) await done
+        // What can be put off nobody waits for: it does no harm to others.
+        if (asides.length > 0 || stale.some(({ kind }) => kind === 'forwarded')) await done
       }
       return failures
     },
@@ -89,7 +107,7 @@ export async function startDataplane(
       // In parts: whole, it would stand in memory three times over. One part is planned while the last is read.
       let before: Promise<null> = Promise.resolve(null)
       for (const changes of chunksOf(everything, CHUNK)) {
-        const now = ask({ kind: 'announce', changes })
+        const now = inOrder(undefined, () => ask({ kind: 'announce', changes }))
         await before
         before = now
       }
@@ -113,6 +131,7 @@ export async function startDataplane(
     async [Symbol.asyncDispose]() {
       await ask({ kind: 'stop' })
       worker.terminate()
+      await reaper.forgetNow()
       reaper[Symbol.dispose]()
     },
   }
@@ -127,6 +146,8 @@ function broken(event: { readonly message: string }): void {
 class Reaper implements Disposable {
   readonly #log: Log
   readonly #pending = new Map<number, () => void>()
+  /** Addresses of containers whose connections may still be there, and the request that told of them. */
+  readonly #owed = new Map<string, number>()
   #worker: Worker | undefined
   #next = 1
   #rest: ReturnType<typeof setTimeout> | undefined
@@ -135,13 +156,35 @@ class Reaper implements Disposable {
     this.#log = log
   }
 
-  /** Resolves when the containers' ends are out of the way and the connections forgotten; the pairs are deleted later. */
+  /**
+   * Resolves when the containers' ends are out of the way and the forwarded connections forgotten; pairs are
+   * deleted later, and the connections of containers forgotten.
+   */
   putAside(asides: readonly Aside[], stale: readonly StaleFlow[]): Promise<void> {
+    for (const flow of stale) if (flow.kind === 'endpoint') this.#owed.set(flow.address, this.#next)
+    return this.#ask({ asides, stale, now: false })
+  }
+
+  /** Resolves when every connection is forgotten that was put off. */
+  async forgetNow(): Promise<void> {
+    if (this.#owed.size > 0) await this.#ask({ asides: [], stale: [], now: true })
+  }
+
+  /** What to wait for before these changes: an address comes into use here whose last connections are not forgotten. */
+  beforeReuse(changes: readonly ObjectChange[]): Promise<void> | undefined {
+    if (this.#owed.size === 0) return undefined
+    const reused = changes.some(({ wanted }) =>
+      wanted.some((want) => want.kind === 'endpoint' && this.#owed.has(want.address)),
+    )
+    return reused ? this.forgetNow() : undefined
+  }
+
+  #ask(request: Omit<ReaperRequest, 'id'>): Promise<void> {
     clearTimeout(this.#rest)
+    const id = this.#next++
     return new Promise((resolve) => {
-      const request: ReaperRequest = { id: this.#next++, asides, stale }
-      this.#pending.set(request.id, resolve)
-      this.#start().postMessage(request)
+      this.#pending.set(id, resolve)
+      this.#start().postMessage({ ...request, id } satisfies ReaperRequest)
     })
   }
 
@@ -165,7 +208,11 @@ class Reaper implements Disposable {
     if (reply.kind === 'done') {
       this.#pending.get(reply.id)?.()
       this.#pending.delete(reply.id)
-    } else if (this.#pending.size === 0) {
+    }
+    for (const [address, id] of this.#owed) {
+      if (id <= (reply.forgottenUpTo ?? 0)) this.#owed.delete(address)
+    }
+    if (this.#pending.size === 0) {
       clearTimeout(this.#rest)
       this.#rest = setTimeout(() => this[Symbol.dispose](), REAPER_REST_MS)
     }

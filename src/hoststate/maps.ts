@@ -51,6 +51,8 @@ export interface MapLayout<Entry> {
   valueOf(entry: Entry): Uint8Array
   /** The entry of these bytes, or undefined for a row that holds nothing (arrays have all rows). */
   entryOf(key: Uint8Array, value: Uint8Array): Entry | undefined
+  /** A bit of the field `flags` that stands in a new entry until the program takes it away; nobody wants it. */
+  readonly untouched?: number
 }
 
 /** One address of an endpoint; an endpoint with several addresses has an entry for each. */
@@ -150,7 +152,8 @@ export interface ConfigEntry {
   readonly resolver6: IP | undefined
 }
 
-const ENDPOINT_FLAG = { HOST: 1 } as const
+const ENDPOINT_FLAG = { HOST: 1, UNTRACKED: 2 } as const
+const DEVICE_FLAG = { UNTRACKED: 1 } as const
 const NETWORK_FLAG = { OPEN_METADATA: 1, INTERNAL: 2 } as const
 const CONFIG_FLAG = { CROSS_FAMILY_STRIP: 1, DIRECT: 2 } as const
 const HOST_FLAG = { VALID: 1, IPV6: 2, ON_LINK: 4, NEXT_HOP_IPV6: 8, NEXT_HOP_MAC: 16 } as const
@@ -180,6 +183,7 @@ export const endpoints: MapLayout<EndpointEntry> = {
         : ({ kind, ifindex } as const)
     return { vni: k.number('vni'), address, mac, at }
   },
+  untouched: ENDPOINT_FLAG.UNTRACKED,
 }
 
 /** Host-side device → its endpoint. */
@@ -210,6 +214,7 @@ export const devices: MapLayout<DeviceEntry> = {
       carrier,
     }
   },
+  untouched: DEVICE_FLAG.UNTRACKED,
 }
 
 /** The carrier with this number, or undefined for one that this version does not know. */

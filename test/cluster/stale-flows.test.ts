@@ -79,8 +79,18 @@ for (const [i, family] of ([4, 6] as const).entries()) {
       client.connect(outside, 7000)
       await arrives('out', client, server)
       assert.equal((await tracked(cluster, `src=${address}`)).length, 1)
+      // Its name brings the address back at once, before anything was forgotten by itself.
       await cluster.carrick('h1', 'detach', `leaving${family}`)
+      const next = await cluster.attach('shop', 'h1', `next${family}`, '--ip', address)
+      assert.equal(next.addresses[i], address)
       assert.deepEqual(await tracked(cluster, `src=${address}`), [])
+      using again = openSocket({ path: next.pin }, 'udp', outside).bind(address, 7002)
+      again.connect(outside, 7000)
+      await arrives('out again', again, server)
+      await cluster.carrick('h1', 'detach', `next${family}`)
+      await until('the connections of a container that left are forgotten', async () => {
+        return (await tracked(cluster, `src=${address}`)).length === 0
+      })
     },
   )
 }

@@ -1,14 +1,17 @@
 /**
  * A container that leaves takes its connections along: the next one with its address must not get what was
- * meant for it. They are told to be forgotten where its entry in the datapath is removed.
+ * meant for it. They are told to be forgotten where its entry in the datapath is removed, unless the programs
+ * say that the host's stack never saw a packet of it: then there are none.
  */
 
 import * as maps from '../../hoststate/maps.ts'
 import { packetMarks } from '../../hoststate/marks.ts'
 import type { EndpointEntry } from '../../hoststate/state.ts'
+import { u32 } from '../../hoststate/structs.ts'
 import type { Datapath } from '../context.ts'
 import type { Resource } from '../resource.ts'
 import type { StaleFlow } from '../stale-flows.ts'
+import { isUntouched } from './map-table.ts'
 
 /** The same resource, which also tells `onStale` of connections to be forgotten. */
 export function forgettingFlows(
@@ -19,10 +22,21 @@ export function forgettingFlows(
   return {
     ...entries,
     remove(have) {
+      const local = 'device' in have.at && have.host !== true
+      const index = local && mayBeTracked(have) ? indexOf(have.vni) : undefined
       entries.remove(have)
-      const index = 'device' in have.at && have.host !== true ? indexOf(have.vni) : undefined
       if (index !== undefined) onStale({ kind: 'endpoint', address: have.address, index })
     },
+  }
+
+  function mayBeTracked({ vni, address }: EndpointEntry): boolean {
+    const key = maps.endpoints.keyOf({ vni, address } as maps.EndpointEntry) // the key has no more
+    const value = datapath.map(maps.endpoints).lookup(key)
+    if (value === undefined || !isUntouched(maps.endpoints, value)) return true
+    const at = maps.endpoints.entryOf(key, value)?.at
+    if (at?.kind !== 'local') return true
+    const device = datapath.map(maps.devices).lookup(u32(at.ifindex))
+    return device === undefined || !isUntouched(maps.devices, device)
   }
 
   /** The index of the network here; undefined when nothing of it goes by the host's own stack. */

@@ -3,6 +3,7 @@
  * read against what the plan wants it to read.
  */
 
+import { Fields } from '../../hoststate/layout.ts'
 import type { MapLayout } from '../../hoststate/maps.ts'
 import type { Kind, Wanted } from '../../hoststate/state.ts'
 import type { BpfMap } from '../../kernel/bpf/map.ts'
@@ -24,6 +25,20 @@ export interface MapTable<W extends Wanted, Entry> {
 interface Bytes {
   readonly key: Uint8Array
   readonly value: Uint8Array
+}
+
+/** So few entries are made one by one, to know which of them are new. */
+const FEW = 16
+
+/** True while the program has left its bit in the value alone: what the bit says holds since the entry was made. */
+export function isUntouched({ value: layout, untouched = 0 }: Flagged, value: Uint8Array): boolean {
+  return (flagsOf(layout, value) & untouched) !== 0
+}
+
+type Flagged = Pick<MapLayout<never>, 'value' | 'untouched'>
+
+function flagsOf(layout: MapLayout<never>['value'], value: Uint8Array): number {
+  return new Fields(layout, value).number('flags')
 }
 
 /** A thing and the entry it was read from. */
@@ -52,19 +67,18 @@ export function mapResource<W extends Wanted, Entry>(
       )
     },
     *list(wanted, whole) {
-      for (const bytes of whole ? map.entries() : entriesAt(wanted)) {
+      for (const found of whole ? map.entries() : entriesAt(wanted)) {
+        const bytes = { key: found.key, value: withBit(found.value, false) }
         const entry = layout.entryOf(bytes.key, bytes.value)
         const thing = entry === undefined ? undefined : table.wantedOf(entry)
         if (thing !== undefined) yield Object.assign(thing, { bytes })
         else if (table.array !== true) map.delete(bytes.key)
       }
     },
-    put(want) {
-      const { key, value } = bytesOf(want)
-      map.update(key, value)
-    },
+    put: (want) => write(bytesOf(want)),
     putMany(wants) {
-      map.updateMany(wants.map(bytesOf))
+      if (wants.length > FEW) map.updateMany(wants.map(bytesOf))
+      else for (const want of wants) write(bytesOf(want))
     },
     remove(have) {
       // What was put and never read again has no bytes.
@@ -75,6 +89,19 @@ export function mapResource<W extends Wanted, Entry>(
       if (table.array === true) map.update(key, new Uint8Array(map.slotBytes))
       else map.delete(key)
     },
+  }
+
+  /** What stood there already may have been seen by the program: then nothing is said of it. */
+  function write({ key, value }: Bytes): void {
+    const fresh = layout.untouched !== undefined && map.create(key, withBit(value, true))
+    if (!fresh) map.update(key, value)
+  }
+
+  function withBit(value: Uint8Array, stands: boolean): Uint8Array {
+    if (layout.untouched === undefined) return value
+    const others = flagsOf(layout.value, value) & ~layout.untouched
+    const flags = stands ? others | layout.untouched : others
+    return new Fields(layout.value, value.slice()).setNumber('flags', flags).bytes
   }
 
   function* entriesAt(wanted: readonly W[]): Generator<Bytes> {

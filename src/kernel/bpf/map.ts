@@ -26,7 +26,11 @@ const PER_CPU: readonly number[] = [
 ]
 
 const ENOENT = -2
+const EEXIST = -17
 const ENOSPC = -28
+
+/** linux/bpf.h: bpf_map_update_elem() makes an entry and replaces none. */
+const BPF_NOEXIST = 1n
 
 /** Entries that one batch call moves. */
 const BATCH = 4096
@@ -78,6 +82,16 @@ export class BpfMap {
     this.#check('value', value, this.slotBytes)
     const result = this.#bpf.bpf_map_update_elem(this.fd, key, value, 0)
     if (result < 0) throw this.#error('write', result)
+  }
+
+  /** Creates the entry; false when there is one, which stays. `exhausted` when the map is full. */
+  create(key: Uint8Array, value: Uint8Array): boolean {
+    this.#check('key', key, this.shape.keyBytes)
+    this.#check('value', value, this.slotBytes)
+    const result = this.#bpf.bpf_map_update_elem(this.fd, key, value, BPF_NOEXIST)
+    if (result === EEXIST) return false
+    if (result < 0) throw this.#error('write', result)
+    return true
   }
 
   /** Writes many entries with few system calls. On failure those before the failing one are written. */
