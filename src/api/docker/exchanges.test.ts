@@ -244,3 +244,107 @@ test('another driver’s network has addresses that nobody else has', async () =
   await must(member, 'IpamDriver.ReleasePool', { PoolID })
   expectNothing(member)
 })
+
+test('28: a network of IPv6 alone, with everything that newer engines add', async () => {
+  const POOL6 = 'carrick_local/fd00:77:10::/64'
+  const ids = { NetworkID: NET2, EndpointID: 'e6' }
+  const asked = { AddressSpace: 'carrick_local', Pool: 'fd00:77:10::/64', SubPool: '', V6: true }
+  const Options = {
+    [PORTS]: [{ Proto: 6, IP: '', Port: 80, HostIP: '', HostPort: 0, HostPortEnd: 0 }],
+  }
+  await play([
+    ['IpamDriver.GetDefaultAddressSpaces', {}, { LocalDefaultAddressSpace: 'carrick_local' }],
+    ['IpamDriver.RequestPool', { ...asked, Options: null }, { PoolID: POOL6 }],
+    [
+      'IpamDriver.RequestAddress',
+      { PoolID: POOL6, Address: '', Options: GATEWAY },
+      { Address: 'fd00:77:10::1/64' },
+    ],
+    [
+      'NetworkDriver.CreateNetwork',
+      {
+        NetworkID: NET2,
+        Options: {
+          'com.docker.network.enable_ipv4': false,
+          'com.docker.network.enable_ipv6': true,
+          [GENERIC]: { 'com.docker.network.driver.mtu': '1400' },
+        },
+        IPv4Data: [],
+        IPv6Data: [
+          { AddressSpace: 'carrick_local', Gateway: 'fd00:77:10::1/64', Pool: 'fd00:77:10::/64' },
+        ],
+      },
+    ],
+    [
+      'IpamDriver.RequestAddress',
+      {
+        PoolID: POOL6,
+        Address: 'fd00:77:10::9',
+        Options: { 'com.docker.network.endpoint.name': 'web' },
+      },
+      { Address: 'fd00:77:10::9/64' },
+    ],
+    [
+      'NetworkDriver.CreateEndpoint',
+      {
+        ...ids,
+        Interface: {
+          Address: '',
+          AddressIPv6: 'fd00:77:10::9/64',
+          MacAddress: '02:11:22:33:44:55',
+        },
+        Options: {
+          ...Options,
+          'com.docker.network.endpoint.exposedports': [{ Proto: 6, Port: 80 }],
+          'com.docker.network.endpoint.macaddress': 'AhEiM0RV',
+          'com.docker.network.endpoint.dnsservers': ['192.0.2.53'],
+          'com.docker.network.endpoint.sysctls': 'net.ipv6.conf.IFNAME.accept_ra=0',
+          'com.docker.network.endpoint.ifname': 'net0',
+        },
+      },
+      { Interface: {} },
+    ],
+    [
+      'NetworkDriver.Join',
+      { ...ids, SandboxKey: '/var/run/docker/netns/63569bd2f667', Options },
+      { GatewayIPv6: 'fd00:77:10::1' },
+    ],
+    [
+      'NetworkDriver.ProgramExternalConnectivity',
+      { ...ids, Options: { ...Options, 'com.docker.network.driver.private.no_proxy_6to4': true } },
+    ],
+    ['NetworkDriver.EndpointOperInfo', ids, { Value: {} }],
+  ])
+  expect(member.control.listPublications()).toMatchObject([{ protocol: 'tcp', containerPort: 80 }])
+  await play([
+    ['NetworkDriver.RevokeExternalConnectivity', ids],
+    ['NetworkDriver.Leave', ids],
+    ['NetworkDriver.DeleteEndpoint', ids],
+    ['IpamDriver.ReleaseAddress', { PoolID: POOL6, Address: 'fd00:77:10::9' }],
+    ['IpamDriver.ReleaseAddress', { PoolID: POOL6, Address: 'fd00:77:10::1' }],
+    ['IpamDriver.ReleasePool', { PoolID: POOL6 }],
+    ['NetworkDriver.DeleteNetwork', { NetworkID: NET2 }],
+  ])
+  expectNothing(member)
+})
+
+for (const failing of ['CreateEndpoint', 'Join', 'ProgramExternalConnectivity'] as const) {
+  test(`what follows a failing ${failing} leaves nothing`, async () => {
+    await play(network())
+    const before = member.control.listEndpoints()
+    const steps = start('e1', '10.88.0.9')
+    const at = steps.findIndex(([method]) => method === `NetworkDriver.${failing}`)
+    // The connection broke: the engine was not told what had been done, and its second try has no body.
+    await play(failing === 'CreateEndpoint' ? steps.slice(0, at) : steps.slice(0, at + 1))
+    const empty = await drive(
+      scene,
+      apiOf(member).call(`NetworkDriver.${failing}`, new Uint8Array()) ?? Promise.resolve({}),
+    )
+    expect(empty).toHaveProperty('Err')
+    const undone = stop('e1', '10.88.0.9')
+    const follows = { CreateEndpoint: 3, Join: 2, ProgramExternalConnectivity: 1 }[failing]
+    await play(undone.slice(follows))
+    expect(member.control.listEndpoints()).toEqual(before)
+    expect(member.control.listPublications()).toEqual([])
+  })
+}
