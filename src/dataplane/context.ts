@@ -4,6 +4,7 @@ import type { MapLayout } from '../hoststate/maps.ts'
 import type { BpfMap } from '../kernel/bpf/map.ts'
 import type { Kernel, Netns } from '../kernel/kernel.ts'
 import { NetworkError } from '../lib/errors.ts'
+import type { Closing } from './closing.ts'
 import type { EnginePairs } from './engine-pairs.ts'
 import type { Hooks } from './hooks.ts'
 
@@ -24,6 +25,7 @@ export interface Context {
   readonly sandboxes: HeldSandboxes
   readonly enginePairs: EnginePairs
   readonly hooks: Hooks
+  readonly closing: Closing
   /** Where kernel settings that we changed are remembered until the next boot. */
   readonly settingsFile: string
   /** Where the rules of our table are noted until the next boot. */

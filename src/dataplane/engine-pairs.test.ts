@@ -34,7 +34,7 @@ function begin(run: string) {
   const context: Context = {
     ...{ kernel, enginePairs, settingsFile: '', tableFile: '' },
     // pairs do not look at these
-    ...{ datapath: undefined as never, hooks: undefined as never },
+    ...{ datapath: undefined as never, hooks: undefined as never, closing: undefined as never },
     devices: new DeviceIndexes(kernel),
     sandboxes: new HeldSandboxes(kernel),
   }

@@ -11,18 +11,19 @@ import type { Link } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
 import { killAt } from '../lib/failpoint.ts'
 import type { HostFacts } from '../model/host.ts'
+import { Closing } from './closing.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
 import { EnginePairs } from './engine-pairs.ts'
 import { FactsWatch, isOurs } from './facts.ts'
 import { Hooks } from './hooks.ts'
+import { type OwedFlow, OwedFlows } from './owed-flows.ts'
 import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 import { OTHERS_KINDS, Reconciler } from './reconcile.ts'
 import { allResources } from './resources/all.ts'
 import { FORWARDING_SWITCHES } from './resources/forwarding.ts'
-import type { StaleFlow } from './stale-flows.ts'
 import { gatewaySuspects, TABLE_KINDS } from './suspicions.ts'
 import type { Underlay } from './underlay.ts'
 import { UnderlayWatch } from './underlay-watch.ts'
@@ -45,7 +46,7 @@ const LINK_ROUTES: readonly string[] = ['ff00::/8', 'fe80::/64']
 export interface EngineEvents {
   repaired(repair: Repair): void
   /** Pairs are marked as dying, or connections to be forgotten, and nobody waits for it. */
-  left(stale: readonly StaleFlow[]): void
+  left(stale: readonly OwedFlow[]): void
   /** Sentences for the operator: what a firewall keeps us from, as of now. */
   obstacles(warnings: readonly string[]): void
   facts(facts: HostFacts): void
@@ -63,8 +64,8 @@ export class Engine {
   readonly #suspects = new Set<Kind>()
   /** Pairs marked as dying since somebody was told. */
   readonly #dying: Aside[] = []
-  /** Connections to be forgotten since somebody was told. */
-  readonly #stale: StaleFlow[] = []
+  /** Connections to be forgotten since somebody was told; at first those that an earlier run still owed. */
+  readonly #stale: OwedFlow[]
   #flock: ReturnType<typeof setTimeout> | undefined
   readonly #steps = new Map<Kind, ReturnType<typeof setTimeout>>()
   #synced = false
@@ -86,13 +87,16 @@ export class Engine {
       sandboxes: new HeldSandboxes(kernel),
       enginePairs: new EnginePairs(kernel, settings.run),
       hooks: new Hooks(settings.bpfDirectory, settings.runDirectory),
+      closing: new Closing(settings.bpfDirectory),
       settingsFile: join(settings.runDirectory, 'forwarding.json'),
       tableFile: join(settings.runDirectory, 'table.sha256'),
     }
+    const owed = new OwedFlows(join(settings.runDirectory, 'owed'))
+    this.#stale = [...owed.read()]
     this.#reconciler = new Reconciler(
       allResources(this.#context, {
         dying: (aside) => this.#dying.push(aside),
-        stale: (flow) => this.#stale.push(flow),
+        stale: (flows) => this.#stale.push(...owed.note(flows)),
         obstacles: (warnings) => events.obstacles(warnings),
         remade: (device) => this.#remade(device),
       }),
@@ -123,7 +127,7 @@ export class Engine {
   ): {
     failures: readonly Failure[]
     asides: readonly Aside[]
-    stale: readonly StaleFlow[]
+    stale: readonly OwedFlow[]
   } {
     this.#context.sandboxes.replace(held)
     const failures = this.#reconciler.apply(this.#admitted(changes))

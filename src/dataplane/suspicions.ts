@@ -43,7 +43,7 @@ export function gatewaySuspects(
       return change === 'remove' && route.protocol === MARK.routeProtocol ? ['host-route'] : []
     }
     case 'rule':
-      return ['host-rule']
+      return ['host-rule', 'closing']
     default:
       return []
   }

@@ -31,8 +31,10 @@ export function printWanted(wanted: Wanted): string {
       return `resolver ${wanted.device} peer ${wanted.peer} ${wanted.addresses.join(' ')}`
     case 'host-route':
       return `route ${wanted.prefix} dev ${wanted.device} table ${wanted.table}${wanted.source === undefined ? '' : ` src ${wanted.source}`}`
+    case 'closing':
+      return `closed while the table is missing: marks ${hex(wanted.mark)}`
     case 'host-rule':
-      return `rule ${wanted.family === 4 ? 'inet' : 'inet6'} ${wanted.priority}:${wanted.mark === undefined ? '' : ` fwmark ${hex(wanted.mark)}/${hex(wanted.mask ?? 0xffffffff)}`}${wanted.outputDevice === undefined ? '' : ` oif ${wanted.outputDevice}`} ${wanted.table === undefined ? 'blackhole' : `lookup ${wanted.table}`}`
+      return `rule ${wanted.family === 4 ? 'inet' : 'inet6'} ${wanted.priority}:${wanted.mark === undefined ? '' : ` fwmark ${hex(wanted.mark)}/${hex(wanted.mask ?? 0xffffffff)}`}${wanted.outputDevice === undefined ? '' : ` oif ${wanted.outputDevice}`} lookup ${wanted.table}`
     case 'forwarding':
       return `forwarding ${wanted.families.map((family) => (family === 4 ? 'inet' : 'inet6')).join(' ')}${wanted.reflectMarks ? ', marks reflected' : ''}`
     case 'config':

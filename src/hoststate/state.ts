@@ -168,7 +168,13 @@ export interface HostRoute {
   readonly source?: IP
 }
 
-/** Which packets ask another routing table than the main one; without a table they go nowhere. */
+/** What our table has not looked at goes nowhere: packets that carry any of these bits of the mark. */
+export interface Closing {
+  readonly kind: 'closing'
+  readonly mark: number
+}
+
+/** Which packets ask another routing table than the main one. */
 export interface HostRule {
   readonly kind: 'host-rule'
   readonly family: Family
@@ -177,7 +183,7 @@ export interface HostRule {
   readonly mask?: number
   /** Of sockets bound to this device. */
   readonly outputDevice?: string
-  readonly table?: number
+  readonly table: number
 }
 
 /**
@@ -290,6 +296,7 @@ export interface Interior {
 
 export type Wanted =
   | Block
+  | Closing
   | DatapathConfig
   | DeviceEntry
   | DirectPrefix
@@ -319,6 +326,7 @@ export type Kind = Wanted['kind']
 export const KIND_ORDER: readonly Kind[] = [
   'ruleset',
   'passage',
+  'closing',
   'host-rule',
   'forwarding',
   'resolver-device',
@@ -378,10 +386,12 @@ export function keyOf(wanted: Wanted): string {
       return wanted.device
     case 'host-route':
       return `${wanted.prefix} ${wanted.table} ${wanted.device}`
+    case 'closing':
+      return 'closing'
     case 'host-rule':
       return [
         ...[wanted.family, wanted.priority, wanted.mark ?? 0, wanted.mask ?? 0],
-        ...[wanted.outputDevice ?? '', wanted.table ?? 'blackhole'],
+        ...[wanted.outputDevice ?? '', wanted.table],
       ].join(' ')
     case 'network':
       return `${wanted.vni}`

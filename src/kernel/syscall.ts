@@ -59,6 +59,7 @@ const libc = dlopen('libc.so.6', {
   setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
   signal: { args: ['i32', 'u64'], returns: 'u64' },
   socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+  syscall: { args: ['i64', 'i64', 'ptr', 'u64'], returns: FFIType.i64_fast },
   umount2: { args: ['ptr', 'i32'], returns: 'i32' },
   unshare: { args: ['i32'], returns: 'i32' },
   write: { args: ['i32', 'ptr', 'usize'], returns: FFIType.i64_fast },
@@ -68,6 +69,13 @@ if (endianness() !== 'LE') throw new Error('this program is written for little-e
 
 export function socket(family: number, type: number, protocol: number): number {
   return checked('open a socket', libc.socket(family, type, protocol))
+}
+
+/** bpf(2), for commands that the library does not know yet: a descriptor, or 0. */
+export function bpf(operation: string, command: number, attributes: Uint8Array): number {
+  const number = process.arch === 'arm64' ? 280 : 321 // asm/unistd.h __NR_bpf
+  const result = Number(libc.syscall(number, command, attributes, attributes.length))
+  return checked(operation, result)
 }
 
 export function bind(fd: number, address: Uint8Array): void {

@@ -137,7 +137,6 @@ export function planBase(
 ): readonly Wanted[] {
   const all = [...networks]
   const { unchecked } = packetMarks(packetMarkMask)
-  const closing = { kind: 'host-rule', priority: MARK.closingRulePriority } as const
   return [
     {
       kind: 'ruleset',
@@ -149,9 +148,7 @@ export function planBase(
       ...resolverDoors(resolvers, underlayDevices),
     },
     ...planPassage(all, packetMarkMask, resolvers.length > 0),
-    // What the table has not looked at goes nowhere: it is missing.
-    { ...closing, family: 4, mark: unchecked, mask: unchecked },
-    { ...closing, family: 6, mark: unchecked, mask: unchecked },
+    { kind: 'closing', mark: unchecked },
     ...planResolver(resolvers),
     { kind: 'vxlan-device', name: MARK.vxlanDevice, port: self.vxlanPort },
     {

@@ -39,6 +39,8 @@ test('compiling the sources again gives the checked-in objects, wherever they li
     run(`cp -r ${sources} ${work}/elsewhere && ${work}/elsewhere/build ${work}`)
     expect(Buffer.compare(readFileSync(join(work, 'carrick.bpf.o')), image)).toBe(0)
     expect(Buffer.compare(readFileSync(join(work, 'hooks.bpf.o')), hooks)).toBe(0)
+    const closing = readFileSync(new URL('../../bpf/closing.bpf.o', import.meta.url))
+    expect(Buffer.compare(readFileSync(join(work, 'closing.bpf.o')), closing)).toBe(0)
   } finally {
     rmSync(work, { recursive: true })
   }

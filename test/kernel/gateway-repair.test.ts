@@ -28,9 +28,11 @@ test('without our table nothing passes in either direction; it comes again by it
       const client = { ns: container.ns, address: SOURCE[family], port: 4501 }
       expect(askDatagram(client, host, false).answered).toBe(false)
     }
-    const local = { ns: scene.host, address: HOST[4], port: 53 }
-    const client = { ns: container.ns, address: SOURCE[4], port: 4502 }
-    expect(askDatagram(client, local, false).seen).toBeUndefined()
+    for (const family of FAMILIES) {
+      const local = { ns: scene.host, address: HOST[family], port: 53 }
+      const client = { ns: container.ns, address: SOURCE[family], port: 4502 }
+      expect(askDatagram(client, local, false).seen).toBeUndefined()
+    }
   }
   expect(scene.leaked()).toBe(0)
   await scene.update([blue, twin, red], blocksOf(scene))

@@ -5,6 +5,7 @@ import type { Aside } from '../put-aside.ts'
 import type { Resources } from '../resource.ts'
 import type { StaleFlow } from '../stale-flows.ts'
 import { blocks } from './block.ts'
+import { closings } from './closings.ts'
 import { forgettingFlows } from './endpoint-flows.ts'
 import { forwardings } from './forwarding.ts'
 import { gatewayRules } from './gateway-rules.ts'
@@ -33,8 +34,8 @@ import { vxlanDevices } from './vxlan-device.ts'
 export interface Listeners extends GatewayListeners {
   /** A pair that is left to the reaper. */
   dying(aside: Aside): void
-  /** Connections that are to be forgotten. */
-  stale(flow: StaleFlow): void
+  /** Connections that are to be forgotten once the change that follows is made. */
+  stale(flows: readonly StaleFlow[]): void
   /** What a firewall keeps us from, whenever it was looked. */
   obstacles(warnings: readonly string[]): void
 }
@@ -43,6 +44,7 @@ export function allResources(context: Context, listeners: Listeners): Resources 
   return {
     ruleset: rulesets(context.kernel, context.tableFile),
     passage: passages(context.kernel, (warnings) => listeners.obstacles(warnings)),
+    closing: closings(context.kernel, context.closing),
     'host-rule': hostRules(context.kernel),
     forwarding: forwardings(context),
     'resolver-device': resolverDevices(context),
@@ -59,12 +61,12 @@ export function allResources(context: Context, listeners: Listeners): Resources 
     peer: peers(context),
     veth: veths(context, (aside) => listeners.dying(aside)),
     device: deviceEntries(context),
-    endpoint: forgettingFlows(endpointEntries(context), context.datapath, (flow) =>
-      listeners.stale(flow),
+    endpoint: forgettingFlows(endpointEntries(context), context.datapath, (flows) =>
+      listeners.stale(flows),
     ),
     interior: interiors(context),
     'socket-hooks': socketHooks(context.hooks),
     'loopback-port': loopbackPorts(context.hooks),
-    publication: publications(context.kernel, (flow) => listeners.stale(flow)),
+    publication: publications(context.kernel, (flows) => listeners.stale(flows)),
   }
 }

@@ -52,24 +52,24 @@ export function hostRules(kernel: Kernel): Resource<HostRule> {
     kind: 'host-rule',
     equal: () => true, // everything a rule says is in its key
     list: () =>
-      kernel.rules.list(OURS).map((rule): HostRule => {
-        const { family, priority, mark, mask, outputDevice } = rule
-        return {
-          kind: 'host-rule',
-          family,
-          priority,
-          ...(mark === undefined ? {} : { mark, mask: mask ?? 0xffffffff }),
-          ...(outputDevice === undefined ? {} : { outputDevice }),
-          ...(rule.action === 'blackhole' ? {} : { table: rule.table }),
-        }
-      }),
+      kernel.rules
+        .list(OURS)
+        .filter(({ priority }) => priority !== MARK.closingRulePriority)
+        .map(({ family, priority, table, mark, mask, outputDevice }): HostRule => {
+          return {
+            kind: 'host-rule',
+            family,
+            priority,
+            table,
+            ...(mark === undefined ? {} : { mark, mask: mask ?? 0xffffffff }),
+            ...(outputDevice === undefined ? {} : { outputDevice }),
+          }
+        }),
     put: (want) => kernel.rules.put(ruleOf(want)),
     remove: (have) => kernel.rules.remove(ruleOf(have)),
   }
 }
 
-function ruleOf({ kind: _, table, ...rest }: HostRule): NewRule {
-  return table === undefined
-    ? { ...rest, ...OURS, table: 0, action: 'blackhole' }
-    : { ...rest, ...OURS, table }
+function ruleOf({ kind: _, ...rest }: HostRule): NewRule {
+  return { ...rest, ...OURS }
 }

@@ -24,6 +24,7 @@ beforeEach(() => {
     // neither kind looks at these
     datapath: undefined as never,
     hooks: undefined as never,
+    closing: undefined as never,
     settingsFile: '',
     tableFile: '',
     devices: new DeviceIndexes(kernel),

@@ -28,6 +28,8 @@ const SYMBOLS = {
   bpf_map__set_pin_path: { args: [ptr, ptr], returns: i32 },
   bpf_program__name: { args: [ptr], returns: cstring },
   bpf_program__fd: { args: [ptr], returns: i32 },
+  bpf_program__set_type: { args: [ptr, u32], returns: i32 },
+  bpf_program__set_expected_attach_type: { args: [ptr, u32], returns: i32 },
   bpf_obj_pin: { args: [i32, ptr], returns: i32 },
   bpf_obj_get: { args: [ptr], returns: i32 },
   bpf_obj_get_info_by_fd: { args: [i32, ptr, ptr], returns: i32 },

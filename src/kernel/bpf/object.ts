@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly pinDirectory?: string
   /** Sizes that differ from the object's own. */
   readonly maxEntries?: Readonly<Record<string, number>>
+  /** Of all its programs, when the library may not know it by their section. linux/bpf.h */
+  readonly programs?: { readonly type: number; readonly attachType: number }
 }
 
 /** linux/magic.h BPF_FS_MAGIC */
@@ -63,6 +65,7 @@ export class BpfObject implements Disposable {
       const object = open(bpf, image, log)
       try {
         for (const { map, shape } of mapsOf(bpf, object)) prepare(bpf, map, shape, options)
+        if (options.programs !== undefined) setTypes(bpf, object, options.programs)
         const result = bpf.bpf_object__load(object)
         if (result >= 0) return new BpfObject(bpf, object)
         if (result !== EAGAIN || attempt === MOST_ATTEMPTS) throw loadError(result, log, options)
@@ -152,6 +155,21 @@ function prepare(bpf: Libbpf, map: Handle, shape: MapShape, options: LoadOptions
     const path = `${options.pinDirectory}/${shape.name}`
     const result = bpf.bpf_map__set_pin_path(map, cString(path))
     if (result < 0) throw bpfError(`choose the pin of map ${shape.name}`, result)
+  }
+}
+
+function setTypes(
+  bpf: Libbpf,
+  object: Handle,
+  { type, attachType }: NonNullable<LoadOptions['programs']>,
+): void {
+  for (
+    let program = bpf.bpf_object__next_program(object, null);
+    program !== null;
+    program = bpf.bpf_object__next_program(object, program)
+  ) {
+    bpf.bpf_program__set_type(program, type)
+    bpf.bpf_program__set_expected_attach_type(program, attachType)
   }
 }
 
