@@ -1,7 +1,8 @@
 /**
  * The ways from this host to all others, kept under observation: each in use is probed when it appears, when
  * either end moves, when the other daemon comes to life, and now and then. What is found goes into the plan
- * (sizes, checksums), into this host's status, and to the operator. One timer serves all of them.
+ * (sizes, checksums), into this host's status, and to the operator. One timer serves all of them. A host
+ * without a sign of life is asked only as long as it answers: it may just be cut off from the store.
  */
 
 import type { Clock } from '../../lib/clock.ts'
@@ -21,7 +22,10 @@ import { openStreamDoor, type StreamDoor, streamTo } from './streams.ts'
 import { sharedFamilies, type Target, targetKey, targetsOf } from './targets.ts'
 
 export interface PathsOptions {
-  readonly replica: Pick<Replica, 'hostId' | 'host' | 'hosts' | 'networks' | 'status' | 'subscribe'>
+  readonly replica: Pick<
+    Replica,
+    'hostId' | 'host' | 'hosts' | 'networks' | 'alive' | 'status' | 'subscribe'
+  >
   readonly self: () => Host
   readonly open: OpenMailbox
   /** Is told of news from other hosts, who prove themselves in it. */
@@ -42,6 +46,8 @@ interface Way {
   probedAt: string | undefined
   dueMs: number
   running: boolean
+  /** The last examination was answered. */
+  answers: boolean
   /** Examinations in a row without any answer. */
   silences: number
   rttMs: number | undefined
@@ -173,6 +179,7 @@ export class Paths {
         probedAt: before?.probedAt,
         dueMs: this.#soonMs(),
         running: false,
+        answers: false,
         silences: 0,
         rttMs: undefined,
       })
@@ -217,16 +224,22 @@ export class Paths {
   #schedule(): void {
     clearTimeout(this.#timer)
     if (this.#options.signal.aborted || this.#running >= MOST_AT_ONCE) return
-    const waiting = [...this.#ways.values()].filter(({ running }) => !running)
-    const dueMs = Math.min(...waiting.map((way) => way.dueMs))
+    let dueMs = Number.POSITIVE_INFINITY
+    for (const way of this.#ways.values()) {
+      if (this.#isWaiting(way)) dueMs = Math.min(dueMs, way.dueMs)
+    }
     if (!Number.isFinite(dueMs)) return
     const pauseMs = Math.min(Math.max(0, dueMs - this.#nowMs()), LONGEST_PAUSE_MS)
     this.#timer = setTimeout(() => this.#begin(), pauseMs)
   }
 
+  #isWaiting({ running, answers, target }: Way): boolean {
+    return !running && (answers || this.#options.replica.alive(target.hostId) !== undefined)
+  }
+
   #begin(): void {
     const nowMs = this.#nowMs()
-    const due = [...this.#ways.values()].filter((way) => !way.running && way.dueMs <= nowMs)
+    const due = [...this.#ways.values()].filter((way) => this.#isWaiting(way) && way.dueMs <= nowMs)
     due.sort((a, b) => a.dueMs - b.dueMs)
     for (const way of due.slice(0, MOST_AT_ONCE - this.#running)) {
       way.running = true
@@ -264,6 +277,7 @@ export class Paths {
     const silent = belief.finding.problems.includes('no-answer')
     way.belief = belief
     way.probedAt = new Date(clock.wallMs()).toISOString()
+    way.answers = !silent
     way.silences = silent ? way.silences + 1 : 0
     const pauseMs = again
       ? AGAIN_MS

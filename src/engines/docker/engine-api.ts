@@ -3,6 +3,7 @@
  * has a deadline, because an engine that starts, or whose containers do, answers nobody for as long as it likes.
  */
 
+import { existsSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { messageOf, NetworkError } from '../../lib/errors.ts'
@@ -69,6 +70,10 @@ export class EngineApi {
 
   /** Agrees on a version; to be called first, and again whenever the engine was away. */
   async connect(): Promise<EngineVersion> {
+    // Where no engine is, this is asked every few seconds: a look costs less than a question.
+    if (!existsSync(this.#socketPath)) {
+      throw away(this.#socketPath, Object.assign(new Error('no such file'), { code: 'ENOENT' }))
+    }
     const { engine, newest, oldest } = readVersion(await this.#ask('GET', '/version'))
     const api = chooseVersion(newest, oldest)
     this.#version = { engine, api }
