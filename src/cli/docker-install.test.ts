@@ -21,7 +21,7 @@ import { type CliScene, startCli } from './testing.ts'
 const ENGINE = 'etc/docker/daemon.json'
 const BACKUP = 'etc/docker/daemon.json.before-carrick'
 const UNITS = 'etc/systemd/system'
-const DNS = ['169.254.77.53', 'fd3b:ca44:1c53::53']
+const DNS = ['169.254.77.53']
 
 let cli: CliScene
 let root = ''

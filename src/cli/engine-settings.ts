@@ -6,8 +6,12 @@
 import { messageOf, NetworkError } from '../lib/errors.ts'
 import { RESOLVER4, RESOLVER6 } from '../model/resolver.ts'
 
-/** In this order: the second is for networks without IPv4. */
-export const RESOLVERS: readonly string[] = [RESOLVER4, RESOLVER6]
+/**
+ * Only the first: engines before 26 leave servers with IPv6 addresses beside their own in a container's resolv.conf,
+ * where some C libraries ask all at once and believe the first, who need not know what the engine knows.
+ */
+const WANTED: readonly string[] = [RESOLVER4]
+const OURS: readonly string[] = [RESOLVER4, RESOLVER6]
 
 type Settings = Readonly<Record<string, unknown>>
 
@@ -15,7 +19,7 @@ type Settings = Readonly<Record<string, unknown>>
 export function withResolver(text: string | undefined, path: string): string | undefined {
   const settings = parse(text ?? '', path)
   const others = without(dnsOf(settings, path))
-  const dns = [...RESOLVERS, ...others]
+  const dns = [...WANTED, ...others]
   if (sameList(dns, dnsOf(settings, path))) return undefined
   return print({ ...settings, dns }, text)
 }
@@ -72,7 +76,7 @@ function dnsOf(settings: Settings, path: string): readonly string[] {
 }
 
 function without(dns: readonly string[]): readonly string[] {
-  return dns.filter((each) => !RESOLVERS.includes(each))
+  return dns.filter((each) => !OURS.includes(each))
 }
 
 /** Indented as the text was. */
