@@ -35,14 +35,17 @@ export class Applier {
 
   /** True when all was done; what was not is to be planned again. */
   async apply(actions: readonly NetworkAction[]): Promise<boolean> {
+    const before = new Map(this.failures)
     this.failures.clear()
     for (const action of actions) {
       try {
         await this.#do(action)
       } catch (error) {
         if (!isNetworkError(error)) throw error
-        this.failures.set(subjectOf(action), error.message)
-        this.#deps.log.warn('engine network not as wanted', {
+        const subject = subjectOf(action)
+        const usual = before.get(subject) === error.message
+        this.failures.set(subject, error.message)
+        this.#deps.log[usual ? 'debug' : 'warn']('engine network not as wanted', {
           action: action.kind,
           network: nameOf(action),
           error: error.message,

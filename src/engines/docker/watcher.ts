@@ -49,8 +49,8 @@ const PERIOD_MS = 60_000
 const GATHER_MS = 20
 const SHORTEST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5_000
-/** After something could not be done. */
-const RETRY_MS = 2_000
+/** After something could not be done, at first; then twice as long each time. */
+const RETRY_MS = 1_000
 /** Looks that follow each other because the one before changed something. */
 const MOST_IN_A_ROW = 4
 /** Under which the engine's own mark is remembered: a network it makes when it knows nothing, and keeps. */
@@ -213,6 +213,7 @@ export class DockerWatcher implements AsyncDisposable {
 
   async #keepManaged(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options
+    let retryMs = RETRY_MS
     for (let row = 1; ; ) {
       const { changed, done } = await this.#look()
       if (changed && done && row < MOST_IN_A_ROW) {
@@ -220,8 +221,9 @@ export class DockerWatcher implements AsyncDisposable {
         continue
       }
       row = 1
+      retryMs = done ? RETRY_MS : Math.min(2 * retryMs, PERIOD_MS)
       const due = this.#waiting.map(({ dueMs }) => dueMs - clock.wallMs() + GATHER_MS)
-      const pauseMs = Math.max(GATHER_MS, Math.min(PERIOD_MS, ...due, done ? PERIOD_MS : RETRY_MS))
+      const pauseMs = Math.max(GATHER_MS, Math.min(done ? PERIOD_MS : retryMs, ...due))
       await this.#manage.wait(clock, pauseMs, signal)
       await clock.sleep(GATHER_MS, signal)
     }
