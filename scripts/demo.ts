@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: three virtual hosts on this machine, one network, containers on all of them, real packets.
- * Ends clean, also after Ctrl-C. With --json the one object on standard output holds the facts.
+ * Ends clean, also after Ctrl-C. With --json the one object on standard output holds the facts. With --docker
+ * the story is another: real engines (demo-docker.ts).
  */
 
 import { spawnSync } from 'node:child_process'
@@ -46,6 +47,10 @@ interface SpeedFact {
 
 const CARRICK = join(dirname(import.meta.dirname), 'build', 'carrick')
 const json = process.argv.includes('--json')
+if (process.argv.includes('--docker')) {
+  const { demoDocker } = await import('./demo-docker.ts')
+  await demoDocker(json)
+}
 const story = new Story(json)
 const name = `demo-${process.pid}`
 const facts: Facts = {
