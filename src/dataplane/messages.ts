@@ -3,9 +3,9 @@
 import type { Kind } from '../hoststate/state.ts'
 import type { HostFacts } from '../model/host.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import type { OwedFlow } from './owed-flows.ts'
 import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
-import type { StaleFlow } from './stale-flows.ts'
 import type { Underlay } from './underlay.ts'
 
 export type Request =
@@ -35,7 +35,7 @@ export interface Answers {
   readonly apply: {
     readonly failures: readonly Failure[]
     readonly asides: readonly Aside[]
-    readonly stale: readonly StaleFlow[]
+    readonly stale: readonly OwedFlow[]
   }
   readonly announce: null
   readonly resync: { readonly failures: readonly Failure[] }
@@ -67,6 +67,6 @@ export type Reply =
   | { readonly kind: 'facts'; readonly facts: HostFacts }
   | { readonly kind: 'underlay'; readonly underlay: Underlay }
   /** Pairs are marked as dying, or connections to be forgotten, and nobody waits for it. */
-  | { readonly kind: 'left'; readonly stale: readonly StaleFlow[] }
+  | { readonly kind: 'left'; readonly stale: readonly OwedFlow[] }
   /** What a firewall keeps us from, as of now. */
   | { readonly kind: 'obstacles'; readonly warnings: readonly string[] }

@@ -8,15 +8,16 @@
 
 import { openKernel } from '../kernel/real.ts'
 import { isNetworkError } from '../lib/errors.ts'
+import { type OwedFlow, settle } from './owed-flows.ts'
 import { type Aside, putAside, reap } from './put-aside.ts'
-import { forgetFlows, type StaleFlow } from './stale-flows.ts'
+import { forgetFlows } from './stale-flows.ts'
 
 export interface ReaperRequest {
   readonly id: number
   /** Empty: only delete what is marked. */
   readonly asides: readonly Aside[]
   /** Connections to be forgotten: those of containers later, the others before the answer. */
-  readonly stale: readonly StaleFlow[]
+  readonly stale: readonly OwedFlow[]
   /** Whatever was put off is not put off any longer. */
   readonly now: boolean
 }
@@ -47,7 +48,7 @@ const kernel = openKernel()
 let waiting = 0
 let timer: ReturnType<typeof setTimeout> | undefined
 /** What may wait to be forgotten. */
-const putOff: StaleFlow[] = []
+const putOff: OwedFlow[] = []
 let gathering: ReturnType<typeof setTimeout> | undefined
 /** Number of the last request. */
 let heard = 0
@@ -87,7 +88,9 @@ function reapNow(): void {
 function forget(): Outcome {
   clearTimeout(gathering)
   gathering = undefined
-  forgetFlows(kernel, putOff.splice(0))
+  const flows = putOff.splice(0)
+  forgetFlows(kernel, flows)
+  settle(flows)
   return { forgottenUpTo: heard }
 }
 

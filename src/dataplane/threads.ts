@@ -7,10 +7,10 @@ import type { Log } from '../lib/log.ts'
 import type { HostFacts } from '../model/host.ts'
 import type { Dataplane, DataplaneSettings } from './dataplane.ts'
 import type { Answers, ErrorData, Numbered, Reply, Request } from './messages.ts'
+import type { OwedFlow } from './owed-flows.ts'
 import type { Aside } from './put-aside.ts'
 import type { ReaperReply, ReaperRequest } from './reaper.ts'
 import type { ObjectChange, Repair } from './reconcile.ts'
-import type { StaleFlow } from './stale-flows.ts'
 import type { Underlay } from './underlay.ts'
 
 interface Pending {
@@ -160,7 +160,7 @@ class Reaper implements Disposable {
    * Resolves when the containers' ends are out of the way and the forwarded connections forgotten; pairs are
    * deleted later, and the connections of containers forgotten.
    */
-  putAside(asides: readonly Aside[], stale: readonly StaleFlow[]): Promise<void> {
+  putAside(asides: readonly Aside[], stale: readonly OwedFlow[]): Promise<void> {
     for (const flow of stale) if (flow.kind === 'endpoint') this.#owed.set(flow.address, this.#next)
     return this.#ask({ asides, stale, now: false })
   }

@@ -4,9 +4,9 @@
  */
 
 import assert from 'node:assert/strict'
-import type { Cluster } from '../../src/lab/cluster.ts'
 import { createNetwork, sharedCluster } from './harness.ts'
 import { assertKernelIsModel } from './kernel-dump.ts'
+import { assertKilled, restart } from './killing.ts'
 import { carries } from './traffic.ts'
 
 const ATTACH = ['commit', 'put veth', 'put device', 'put endpoint', 'put interior']
@@ -22,12 +22,12 @@ withOneHost('a daemon killed at any step of an attach leaves nothing wrong', asy
   const neighbour = await cluster.attach('blue', 'h1', 'neighbour')
   const container = await cluster.lab.container('h1', 'box')
   for (const step of ATTACH) {
-    await restart(cluster, step)
+    await restart(cluster, 'h1', step)
     const attach = ['attach', 'blue', '--netns', container.netns, '--name', 'box']
     const { exitCode } = await cluster.run('h1', ...attach)
-    await assertKilled(cluster, step)
+    await assertKilled(cluster, 'h1', step)
     assert.equal(exitCode, NOT_REACHABLE, step)
-    await restart(cluster)
+    await restart(cluster, 'h1')
     // The record was committed before any of these steps: the endpoint is there, and whole.
     await assertKernelIsModel(cluster, 'h1')
     const { spec } = await cluster.json<{ spec: { addresses: string[] } }>(
@@ -51,11 +51,11 @@ withOneHost('a daemon killed at any step of a detach leaves nothing behind', asy
   const container = await cluster.lab.container('h1', 'crate')
   for (const step of DETACH) {
     await cluster.attachContainer('red', container)
-    await restart(cluster, step)
+    await restart(cluster, 'h1', step)
     const { exitCode } = await cluster.run('h1', 'detach', 'crate')
-    await assertKilled(cluster, step)
+    await assertKilled(cluster, 'h1', step)
     assert.equal(exitCode, NOT_REACHABLE, step)
-    await restart(cluster)
+    await restart(cluster, 'h1')
     // The record went before any of these steps.
     assert.equal((await cluster.run('h1', 'endpoint', 'get', 'crate')).exitCode, 3, step)
     await assertKernelIsModel(cluster, 'h1')
@@ -87,7 +87,7 @@ withOneHost(`kill -9 at random moments under churn, seed ${SEED}`, async (cluste
     await cluster.killDaemon('h1')
     killed = true
     await Promise.all(churn)
-    await restart(cluster)
+    await restart(cluster, 'h1')
     await assertKernelIsModel(cluster, 'h1')
   }
   for (const name of names) await cluster.run('h1', 'detach', name)
@@ -95,26 +95,6 @@ withOneHost(`kill -9 at random moments under churn, seed ${SEED}`, async (cluste
   const after = await cluster.attach('green', 'h1', 'after')
   assert.ok(carries(after, stay))
 })
-
-/** Ends the daemon, if it lives, and starts it anew; with a failpoint it will not live long. */
-async function restart(cluster: Cluster, failpoint?: string): Promise<void> {
-  await cluster.endDaemon('h1', 'SIGTERM')
-  cluster.startDaemon(
-    'h1',
-    failpoint === undefined ? {} : { env: { CARRICK_FAILPOINT: failpoint } },
-  )
-  await cluster.settled('h1')
-}
-
-async function assertKilled(cluster: Cluster, step: string): Promise<void> {
-  const daemon = cluster.daemon('h1')
-  const deadline = AbortSignal.timeout(5_000)
-  const late = new Promise<never>((_, reject) => {
-    deadline.addEventListener('abort', () => reject(new Error(`the daemon lives past "${step}"`)))
-  })
-  await Promise.race([cluster.endDaemon('h1'), late])
-  assert.equal(daemon.signalCode, 'SIGKILL', step)
-}
 
 /** Numbers from 0 to 1 that are the same in every run (mulberry32). */
 function generator(seed: number): () => number {

@@ -1,7 +1,7 @@
 /**
  * All that a host's kernel holds of ours, as the kernel's own tools list it, and what the model says it should
  * be: both as lines, so that a difference reads like a sentence. What is for the way to the world outside (gateways,
- * host addresses, the rules of our table, the probes' network) has tests of its own.
+ * host addresses, the rules of our table, the probes' network) has tests of its own; published ports are here.
  */
 
 import assert from 'node:assert/strict'
@@ -12,6 +12,13 @@ import { PROBE_VNI } from '../../src/model/probe-network.ts'
 import { ipFromBytes } from '../../src/net/ip.ts'
 import { macFromBytes } from '../../src/net/mac.ts'
 import { shell } from './harness.ts'
+import {
+  type ListedMap,
+  listedForwards,
+  listedLoopbacks,
+  type PortItem,
+  wantedPorts,
+} from './ports-dump.ts'
 
 const BLOCK = 51_728
 const PINS = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
@@ -31,6 +38,7 @@ section tables; nft -j -s list ruleset
 for map in networks direct_prefixes devices endpoints; do
   section $map; bpftool -j map dump pinned ${PINS}/$map
 done
+section loopback_ports; [ ! -e ${PINS}/hooks ] || bpftool -j map dump pinned ${PINS}/hooks/loopback_ports
 i=0
 while [ $i -lt ${HOST_ROWS} ]; do
   section host$i; bpftool -j map lookup pinned ${PINS}/hosts key $i 0 0 0; i=$((i + 1))
@@ -57,6 +65,24 @@ interface MapEntry<K, V> {
 
 interface Address {
   readonly word: readonly number[]
+}
+
+/** One object of `nft -j list ruleset`. */
+interface TableObject {
+  readonly rule?: { readonly family: string; readonly table: string; readonly expr: unknown }
+  readonly map?: ListedMap
+}
+
+interface LoopbackKey {
+  readonly address: Address
+  readonly port: number
+  readonly protocol: number
+  readonly family: number
+}
+
+interface LoopbackValue {
+  readonly address: Address
+  readonly port: number
 }
 
 interface Inside {
@@ -107,6 +133,7 @@ export function linesOf(dump: Dump): readonly string[] {
       .filter(({ kind }) => kind === 'clsact')
       .map(({ dev, ingress_block }) => [dev, ingress_block ?? 0]),
   )
+  const tables = read<{ nftables?: readonly TableObject[] }>('tables').nftables ?? []
   return [
     ...links
       .filter(({ ifname, group }) => ifname.startsWith('ck') || /^5171\d$/.test(group))
@@ -124,13 +151,22 @@ export function linesOf(dump: Dump): readonly string[] {
           options?.prog === undefined ? [] : [`filter ${place} ${options.prog.name}`],
       ),
     ),
-    ...(read<{ nftables?: { rule?: { family: string; table: string; expr: unknown } }[] }>(
-      'tables',
-    ).nftables?.flatMap(({ rule }) =>
+    ...tables.flatMap(({ rule }) =>
       rule === undefined || (rule.family === 'inet' && rule.table === MARK.table)
         ? []
         : [`rule ${rule.family} ${rule.table} ${JSON.stringify(rule.expr)}`],
-    ) ?? []),
+    ),
+    ...listedForwards(tables.flatMap(({ map }) => map ?? [])),
+    ...listedLoopbacks(
+      read<MapEntry<LoopbackKey, LoopbackValue>[]>('loopback_ports').map(
+        ({ formatted: { key, value } }) => ({
+          ...{ protocol: key.protocol, family: key.family, port: key.port },
+          address: addressOf(key.address),
+          target: addressOf(value.address),
+          targetPort: value.port,
+        }),
+      ),
+    ),
     ...read<MapEntry<number, unknown>[]>('networks')
       .filter(({ formatted }) => formatted.key !== PROBE_VNI)
       .map(({ formatted }) => `network ${formatted.key}`),
@@ -169,6 +205,7 @@ async function wantedLines(cluster: Cluster, host: string): Promise<readonly str
     'filter vxlan from_vxlan_devi', // the kernel keeps 15 bytes of a program's name
     `rule arp carrick ${BELT}`,
     `rule arp carrick ${EVERY_HOSTS}`,
+    ...wantedPorts(await list<PortItem>('publish')),
     ...networks.map(({ status }) => `network ${status.vni}`),
     ...endpoints.flatMap(({ metadata, spec, status }) => {
       const vni = vniOf.get(status.networkId)
@@ -270,7 +307,8 @@ function steady(name: string, text: string): string {
   if (['block', 'uplink', 'vxlan'].includes(name)) {
     return text.replaceAll(/"id":\d+/g, '"id":0')
   }
-  if (!['networks', 'direct_prefixes', 'devices', 'endpoints'].includes(name)) return text
+  const maps = ['networks', 'direct_prefixes', 'devices', 'endpoints', 'loopback_ports']
+  if (text === '' || !maps.includes(name)) return text
   const entries = JSON.parse(text) as unknown[]
   const lines = entries.map((entry) => JSON.stringify(entry)).toSorted()
   return `[${lines.join(',')}]`

@@ -52,7 +52,7 @@ function scene(family: 4 | 6, ifindex: number) {
       Array.from(entries.list([endpoint], false)).every((have) => entries.equal(endpoint, have)),
     /** What is to be forgotten when the container leaves. */
     left() {
-      forgettingFlows(entries, datapath, (flow) => stale.push(flow)).remove(endpoint)
+      forgettingFlows(entries, datapath, (flows) => stale.push(...flows)).remove(endpoint)
       return stale
     },
     [Symbol.dispose]: () => fabric[Symbol.dispose](),

@@ -34,7 +34,7 @@ export function publishingHost(namespaces: TestNamespaces) {
     }),
   )
   made.view.nft.run(`add chain inet ${MARK.table} to_7`)
-  const resource = publications(made.view, (flow) => stale.push(flow))
+  const resource = publications(made.view, (flows) => stale.push(...flows))
   const forget = () => forgetFlows(made.view, stale.splice(0))
   const list = () => [...resource.list([], true)]
   const elements = (map: string) =>

@@ -1,6 +1,6 @@
 /**
  * A container that leaves takes its connections along: the next one with its address must not get what was
- * meant for it. They are told to be forgotten where its entry in the datapath is removed, unless the programs
+ * meant for it. They are told to be forgotten before its entry in the datapath is removed, unless the programs
  * say that the host's stack never saw a packet of it: then there are none.
  */
 
@@ -17,15 +17,15 @@ import { isUntouched } from './map-table.ts'
 export function forgettingFlows(
   entries: Resource<EndpointEntry>,
   datapath: Pick<Datapath, 'map'>,
-  onStale: (flow: StaleFlow) => void,
+  onStale: (flows: readonly StaleFlow[]) => void,
 ): Resource<EndpointEntry> {
   return {
     ...entries,
     remove(have) {
       const local = 'device' in have.at && have.host !== true
       const index = local && mayBeTracked(have) ? indexOf(have.vni) : undefined
+      if (index !== undefined) onStale([{ kind: 'endpoint', address: have.address, index }])
       entries.remove(have)
-      if (index !== undefined) onStale({ kind: 'endpoint', address: have.address, index })
     },
   }
 

@@ -40,10 +40,10 @@ const NOWHERE: Readonly<Record<Family, IP>> = {
   6: ipFromBytes(new Uint8Array(16)),
 }
 
-/** `onStale` is told which connections are to be forgotten. */
+/** `onStale` is told which connections are to be forgotten, before the change that makes them so. */
 export function publications(
   kernel: Pick<KernelView, 'nft'>,
-  onStale: (flow: StaleFlow) => void,
+  onStale: (flows: readonly StaleFlow[]) => void,
 ): Resource<PortForward> {
   /** Ports with an index that stand, as last read or put: a port that has lost its index is put without a word of it. */
   const marked = new Map<string, PortForward>()
@@ -89,6 +89,9 @@ export function publications(
     const indexGone = wants.some(
       (want) => (marked.get(keyOfPort(want))?.index ?? want.index) !== want.index,
     )
+    // Of the others each connection begins with a packet that netfilter takes for a new one.
+    const datagrams = wants.filter(({ protocol }) => protocol === 'udp')
+    onStale(datagrams.map((port) => ({ kind: 'bypassing', port })))
     try {
       if (indexGone) replacePorts(wants)
       else kernel.nft.run(commands('add', wants))
@@ -99,8 +102,6 @@ export function publications(
     for (const port of wants) {
       if (port.index === 0) marked.delete(keyOfPort(port))
       else marked.set(keyOfPort(port), port)
-      // Of the others each connection begins with a packet that netfilter takes for a new one.
-      if (port.protocol === 'udp') onStale({ kind: 'bypassing', port })
     }
   }
 
@@ -108,11 +109,12 @@ export function publications(
   function replacePorts(wants: readonly PortForward[]): void {
     const keys = new Set(wants.map(keyOfPort))
     const inTheWay = [...listPorts()].filter((have) => keys.has(keyOfPort(have)))
+    onStale(inTheWay.map((port) => ({ kind: 'forwarded', port })))
     kernel.nft.run(`${commands('delete', inTheWay)}${commands('add', wants)}`)
-    for (const port of inTheWay) onStale({ kind: 'forwarded', port })
   }
 
   function removePorts(haves: readonly PortForward[]): void {
+    onStale(haves.map((port) => ({ kind: 'forwarded', port })))
     try {
       kernel.nft.run(commands('delete', haves))
     } catch (error) {
@@ -121,10 +123,7 @@ export function publications(
       const there = [...listPorts()].filter((have) => keys.has(keyOfPort(have)))
       if (there.length > 0) kernel.nft.run(commands('delete', there))
     }
-    for (const port of haves) {
-      marked.delete(keyOfPort(port))
-      onStale({ kind: 'forwarded', port })
-    }
+    for (const port of haves) marked.delete(keyOfPort(port))
   }
 
   function elements(name: Place['ports'] | Place['marks']): readonly NftElement[] {
