@@ -59,3 +59,11 @@ export const ENGINE_LABELS = {
   /** Names that resolve to the endpoint, separated by commas. */
   names: 'carrick/dns-names',
 } as const
+
+/** Labels of networks of ours that came to be by an engine. */
+export const NETWORK_LABELS = {
+  /** Made by `docker network create`: the first engine's id of it. */
+  made: 'com.docker.network.id',
+  /** Exists for the addresses of another driver's network: the pool's id. */
+  pool: 'com.docker.network.pool',
+} as const

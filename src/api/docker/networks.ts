@@ -6,7 +6,12 @@
 import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { ENGINE_LABELS, type EngineNetwork, type EnginePool } from '../../model/engine-network.ts'
+import {
+  ENGINE_LABELS,
+  type EngineNetwork,
+  type EnginePool,
+  NETWORK_LABELS,
+} from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
 import { type IP, parseIP } from '../../net/ip.ts'
 import { type Prefix, parsePrefix, prefixLength } from '../../net/prefix.ts'
@@ -15,7 +20,7 @@ import { Lanes } from './lanes.ts'
 import type { Message, PoolData } from './messages.ts'
 import { type NetworkOptions, readNetworkOptions } from './options.ts'
 import { SPACES } from './pool-id.ts'
-import { gatewayIn, POOL_LABEL } from './pools.ts'
+import { gatewayIn } from './pools.ts'
 import { removeUnused } from './unused.ts'
 
 export interface NetworksDeps {
@@ -25,8 +30,6 @@ export interface NetworksDeps {
   readonly log: Log
 }
 
-/** On networks that an engine made: its id of the first. They go with the last engine that has them. */
-export const MADE_LABEL = 'com.docker.network.id'
 /** How long a network that another host is just making may take to be seen here. */
 const SEEN_MS = 2_000
 const RETRY_MS = 20
@@ -134,7 +137,7 @@ export class EngineNetworks {
   async free({ NetworkID: id }: Message<'NetworkDriver.FreeNetwork'>): Promise<object> {
     const network = this.#deps.control
       .listNetworks()
-      .find(({ labels }) => labels[MADE_LABEL] === id)
+      .find(({ labels }) => labels[NETWORK_LABELS.made] === id)
     if (network !== undefined) await this.#removeUnused(network)
     return {}
   }
@@ -232,7 +235,7 @@ export class EngineNetworks {
       ...(open === undefined ? {} : { open }),
       internal,
       force,
-      labels: { [MADE_LABEL]: id },
+      labels: { [NETWORK_LABELS.made]: id },
     })
   }
 
@@ -268,7 +271,7 @@ export class EngineNetworks {
 
   /** Removes what an engine made; what was made otherwise stays. */
   async #removeUnused(network: Network): Promise<void> {
-    if (network.labels[MADE_LABEL] !== undefined) await removeUnused(this.#deps, network)
+    if (network.labels[NETWORK_LABELS.made] !== undefined) await removeUnused(this.#deps, network)
   }
 }
 
@@ -291,7 +294,7 @@ function isSame(
 function refuseUnlike(network: Network, { options, internal, pools }: Wanted): void {
   const problems: string[] = []
   const { name } = network
-  if (network.labels[POOL_LABEL] !== undefined) {
+  if (network.labels[NETWORK_LABELS.pool] !== undefined) {
     problems.push(`it holds the addresses of a network of another driver`)
   }
   if (internal && !network.internal) problems.push('it is not internal')

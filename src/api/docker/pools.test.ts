@@ -2,7 +2,7 @@
 
 import { expect, test } from 'bun:test'
 import { NetworkError } from '../../lib/errors.ts'
-import { POOL_LABEL } from './pools.ts'
+import { NETWORK_LABELS } from '../../model/engine-network.ts'
 import { type Plugin, startPlugin } from './testing.ts'
 
 const NET = '3ec72406'.repeat(8)
@@ -287,7 +287,7 @@ test('N10: another driver’s network has its addresses from a network that does
   const second = await address(plugin, pool.id)
   expect(new Set([first, second, '10.64.0.7/24', '10.64.0.9/24']).size).toBe(4)
   expect(control.networks).toMatchObject([
-    { internal: true, carrier: 'local', labels: { [POOL_LABEL]: pool.id } },
+    { internal: true, carrier: 'local', labels: { [NETWORK_LABELS.pool]: pool.id } },
   ])
   await plugin.call('IpamDriver.ReleaseAddress', { PoolID: pool.id, Address: '10.64.0.7' })
   expect(await address(plugin, pool.id, '10.64.0.7')).toBe('10.64.0.7/24')

@@ -10,7 +10,7 @@ import { defaultGateway, placeOf } from '../../control/ipam/layout.ts'
 import { type Clock, timestamp } from '../../lib/clock.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { ENGINE_LABELS, type EngineNetwork } from '../../model/engine-network.ts'
+import { ENGINE_LABELS, type EngineNetwork, NETWORK_LABELS } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
 import { type Family, type IP, parseIP } from '../../net/ip.ts'
 import {
@@ -40,8 +40,6 @@ const CHOSEN_LENGTH: Readonly<Record<Family, number>> = { 4: 20, 6: 64 }
 /** An engine that likes none of our choices gets an error in the end. As many as can be suggested at once. */
 const MOST_PENDING = 99
 const GATEWAY = 'com.docker.network.gateway'
-/** On networks that exist for the addresses of another driver's network: the pool's id. */
-export const POOL_LABEL = 'com.docker.network.pool'
 
 export class Pools {
   readonly #deps: PoolsDeps
@@ -81,7 +79,9 @@ export class Pools {
     const pending = control.pendingPools().find(({ poolId }) => poolId === PoolID)
     if (pending === undefined) return {}
     control.dropPendingPool(PoolID)
-    const network = control.listNetworks().find(({ labels }) => labels[POOL_LABEL] === PoolID)
+    const network = control
+      .listNetworks()
+      .find(({ labels }) => labels[NETWORK_LABELS.pool] === PoolID)
     if (network === undefined) return {}
     for (const { labels, addresses, networkId } of control.listEngineEndpoints()) {
       if (networkId !== network.id || labels[ENGINE_LABELS.pool] !== PoolID) continue
@@ -212,7 +212,7 @@ export class Pools {
     const networks = this.#networksOf(prefix)
     // The manager's pool is that of the network which it made for all nodes.
     if (space === SPACES.global) return networks[0]
-    return networks.find(({ labels }) => labels[POOL_LABEL] !== undefined)
+    return networks.find(({ labels }) => labels[NETWORK_LABELS.pool] !== undefined)
   }
 
   /** Nothing of it stands in a kernel: the other driver's bridge has the routes. */
@@ -225,7 +225,7 @@ export class Pools {
       carrier: 'local',
       internal: true,
       force: true,
-      labels: { [POOL_LABEL]: poolId },
+      labels: { [NETWORK_LABELS.pool]: poolId },
     })
     const labels = { [ENGINE_LABELS.pool]: poolId }
     for (const address of Object.values(aux)) {

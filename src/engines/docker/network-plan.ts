@@ -3,7 +3,7 @@
  * engine lists. Pure. Networks of others are looked at, because a name may be taken, and never touched.
  */
 
-import type { DockerSide, EngineNetwork } from '../../model/engine-network.ts'
+import { type DockerSide, type EngineNetwork, NETWORK_LABELS } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
 import { parsePrefix, prefixesOverlap, prefixFamily } from '../../net/prefix.ts'
 import type { NetworkOrder } from './engine-api.ts'
@@ -188,7 +188,7 @@ function currentOptions(network: Network, options: DockerSide['options']): Recor
 /** Everything that makes it look alike on other engines. */
 function sideOf(network: Network, seen: ListedNetwork): DockerSide {
   const { [MADE_BY_US]: _, ...labels } = seen.labels
-  const madeForIt = network.labels[ENGINE_MADE] !== undefined
+  const madeForIt = network.labels[NETWORK_LABELS.made] !== undefined
   return {
     name: seen.name,
     options: madeForIt ? seen.options : { ...seen.options, [NETWORK_OPTION]: network.id },
@@ -196,9 +196,6 @@ function sideOf(network: Network, seen: ListedNetwork): DockerSide {
     ranges: seen.pools.flatMap(({ range }) => parsePrefix(range) ?? []),
   }
 }
-
-/** On networks of ours that came to be by `docker network create`. */
-const ENGINE_MADE = 'com.docker.network.id'
 
 function networkOf(seen: ListedNetwork, networks: readonly Network[]): Network | undefined {
   const named = seen.labels[MADE_BY_US] ?? seen.options[NETWORK_OPTION]

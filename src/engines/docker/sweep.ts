@@ -2,12 +2,9 @@
 
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { ENGINE_LABELS } from '../../model/engine-network.ts'
+import { ENGINE_LABELS, NETWORK_LABELS } from '../../model/engine-network.ts'
 import type { FollowerControl } from './engine-control.ts'
 import type { Orphans } from './orphans.ts'
-
-/** On networks that exist for the addresses of another driver's network: the pool's id. */
-const POOL_LABEL = 'com.docker.network.pool'
 
 export interface SweepDeps {
   readonly control: FollowerControl
@@ -30,7 +27,9 @@ export async function sweep(orphans: Orphans, { control, log }: SweepDeps): Prom
     }),
     ...orphans.pools.map(async ({ poolId }) => {
       control.dropPendingPool(poolId)
-      const network = control.listNetworks().find(({ labels }) => labels[POOL_LABEL] === poolId)
+      const network = control
+        .listNetworks()
+        .find(({ labels }) => labels[NETWORK_LABELS.pool] === poolId)
       if (network !== undefined) await control.removeNetwork(network.id)
       log.info('pool dropped: the engine made no network of it', { prefix: poolId })
     }),
