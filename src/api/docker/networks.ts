@@ -179,18 +179,28 @@ export class EngineNetworks {
         hint: 'docker network create -d carrick --ipam-driver carrick …, or -o carrick.network=NAME',
       })
     }
-    const known = this.#sameSubnets(wanted)
+    // A subnet that was chosen here is meant for a network of its own; another host may have chosen it, too.
+    const chosen = this.#isChosen(pools)
+    const known = chosen ? undefined : this.#sameSubnets(wanted)
     if (known !== undefined) return { network: known, made: false }
     try {
       const network = await this.#making.run('', () => this.#make(wanted))
       return { network, made: true }
     } catch (error) {
-      if (!isNetworkError(error, 'conflict')) throw error
+      if (!isNetworkError(error, 'conflict') || chosen) throw error
       // Another host may have made it at this moment.
       const seen = await this.#soon(() => this.#sameSubnets(wanted), overlapsNetwork(error))
       if (seen === undefined) throw error
       return { network: seen, made: false }
     }
+  }
+
+  /** True when the engine left the choice of a pool to us. */
+  #isChosen(pools: readonly EnginePool[]): boolean {
+    const ids = new Set(pools.map(({ poolId }) => poolId))
+    return this.#deps.control
+      .pendingPools()
+      .some(({ poolId, automatic }) => automatic && ids.has(poolId))
   }
 
   /** The one network with exactly these subnets. */

@@ -69,6 +69,14 @@ interface Fields {
   readonly internal?: boolean
 }
 
+test('a subnet that was chosen here and elsewhere at once is not two networks in one', async () => {
+  await using plugin = await startPlugin()
+  const chosen = await requestPool(plugin)
+  await plugin.control.createNetwork({ name: 'theirs', subnets: [chosen.prefix] })
+  await expect(create(plugin, [chosen])).rejects.toThrow('overlaps network theirs')
+  expect(plugin.control.engineNetworks).toEqual([])
+})
+
 test('N3: range, gateway and auxiliary address', async () => {
   await using plugin = await startPlugin()
   const pool = await requestPool(plugin, {

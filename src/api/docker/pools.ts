@@ -70,6 +70,9 @@ export class Pools {
     const name = { space, prefix, ...(range === undefined ? {} : { range }) }
     this.#refuseUsed(name)
     const pool = this.#pendingOf(name) ?? this.#note(name, automatic)
+    if (pool.automatic && !automatic) {
+      this.#deps.control.keepPendingPool({ ...pool, automatic: false }) // a user means it now
+    }
     return { PoolID: pool.poolId, Pool: prefix, Data: {} }
   }
 
