@@ -163,6 +163,10 @@ async function makeCarrick(
 }
 
 async function makeDocker(lab: Lab): Promise<World> {
+  // The kernel's default, which the lab switches off: dockerd loads br_netfilter on every machine it runs on.
+  for (const family of ['ip', 'ip6']) {
+    await lab.run('h1', ['sysctl', '-w', `net.bridge.bridge-nf-call-${family}tables=1`])
+  }
   const engine = await DockerEngine.start(lab, 'h1')
   const port = `${PUBLISHED}:${PORT}`
   await engine.docker('run', '-d', '--name', 'web', '-p', port, IMAGE, 'sleep', '86400')

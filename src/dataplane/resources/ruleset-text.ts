@@ -198,6 +198,8 @@ function chainsOf(want: Ruleset): readonly Chain[] {
     {
       name: 'from_network',
       rules: [
+        // The usual packet again; a network that is closed but for names has an index.
+        `ct state established,related ${index} == 0 goto pass`,
         'iifname @internal counter drop',
         'ct state established,related goto pass',
         'ct state invalid,untracked counter drop',
@@ -209,6 +211,7 @@ function chainsOf(want: Ruleset): readonly Chain[] {
     {
       name: 'into_network',
       rules: [
+        `ct state established,related ct mark & ${hex(OPENER | ANSWERER)} == 0 goto pass`,
         'oifname @internal counter drop',
         'ct state established,related goto pass',
         // Nobody outside has an address of the inside.
