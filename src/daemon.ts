@@ -305,7 +305,7 @@ export async function runParts(
     {
       read: () => ({
         appliedRevision: loop.appliedRevision,
-        endpoints: Array.from(replica.ownEndpoints()).length,
+        endpoints: replica.endpointCount(hostId),
         failures: loop.failures,
         paths: paths.reports,
       }),

@@ -7,7 +7,7 @@
 import { join } from 'node:path'
 import type { Kind, Veth } from '../hoststate/state.ts'
 import { KIND_ORDER, MARK } from '../hoststate/state.ts'
-import type { Link } from '../kernel/kernel.ts'
+import type { Link, OpenSetting } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
 import { killAt } from '../lib/failpoint.ts'
 import type { HostFacts } from '../model/host.ts'
@@ -73,6 +73,7 @@ export class Engine {
   #tooBigHints = 0
   /** How the host's forwarding was set when last looked at. */
   #switches: string
+  readonly #openSwitches: readonly OpenSetting[]
   #lookAgain = false
 
   constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
@@ -106,6 +107,7 @@ export class Engine {
     this.#facts = new FactsWatch(kernel, (facts) => events.facts(facts))
     this.#underlay = new UnderlayWatch(kernel, settings.underlay, (found) => events.underlay(found))
     void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'rules', 'nft', 'tc'], signal))
+    this.#openSwitches = FORWARDING_SWITCHES.map((path) => kernel.sysctl.open(path))
     this.#switches = this.#readSwitches()
     const paths = setInterval(() => {
       this.#askPaths()
@@ -113,6 +115,7 @@ export class Engine {
     }, PATH_PERIOD_MS)
     signal.addEventListener('abort', () => {
       clearInterval(paths)
+      for (const open of this.#openSwitches) open[Symbol.dispose]()
       clearTimeout(this.#flock)
       this.#facts[Symbol.dispose]()
       this.#underlay[Symbol.dispose]()
@@ -344,8 +347,7 @@ export class Engine {
   }
 
   #readSwitches(): string {
-    const { sysctl } = this.#context.kernel
-    return FORWARDING_SWITCHES.map((path) => sysctl.read(path)).join(' ')
+    return this.#openSwitches.map((open) => open.read()).join(' ')
   }
 
   /** Compares what there is much of a part at a time, so that it is through once in a period. */

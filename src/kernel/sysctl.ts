@@ -1,10 +1,12 @@
 /**
  * Kernel settings below /proc/sys. Those below `net` are the namespace's of the thread that opens the
- * file, so opening, reading and writing happen in one go inside it.
+ * file, so opening, reading and writing happen in one go inside it. To find the file costs far more than to
+ * read it where there are many namespaces: all of them have files of the same names.
  */
+import { readSync } from 'node:fs'
 import { NetworkError } from '../lib/errors.ts'
 import { errnoOf } from './errno.ts'
-import type { Sysctl } from './kernel.ts'
+import type { OpenSetting, Sysctl } from './kernel.ts'
 import * as sys from './syscall.ts'
 
 const VALUE_BYTES = 4096
@@ -23,6 +25,9 @@ export function sysctlOf(inside: <T>(work: () => T) => T): Sysctl {
         throw error
       }
     },
+    open(path) {
+      return openSetting(fileOf(path), inside)
+    },
     write(path, value) {
       const file = fileOf(path)
       const bytes = Buffer.from(`${value}\n`)
@@ -36,6 +41,27 @@ export function sysctlOf(inside: <T>(work: () => T) => T): Sysctl {
           { details: { operation: `set ${path.join('/')}`, errno: errnoOf(error) }, cause: error },
         )
       }
+    },
+  }
+}
+
+function openSetting(file: string, inside: <T>(work: () => T) => T): OpenSetting {
+  const buffer = Buffer.alloc(VALUE_BYTES)
+  let fd: number | undefined
+  try {
+    fd = inside(() => sys.open(file, sys.O.RDONLY))
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+  return {
+    read() {
+      if (fd === undefined) return undefined
+      const length = readSync(fd, buffer, 0, VALUE_BYTES, 0)
+      return buffer.toString('utf8', 0, length).replace(/\n$/, '')
+    },
+    [Symbol.dispose]() {
+      if (fd !== undefined) sys.close(fd)
+      fd = undefined
     },
   }
 }

@@ -401,8 +401,12 @@ for (const [what, open] of [
         veth(stage)
         const forward = ['net', 'ipv4', 'ip_forward']
         stage.host.sysctl.write(forward, '1')
+        using opened = stage.box.sysctl.open(forward)
         assert.equal(stage.host.sysctl.read(forward), '1')
         assert.equal(stage.box.sysctl.read(forward), '0')
+        assert.equal(opened.read(), '0')
+        stage.box.sysctl.write(forward, '1')
+        assert.equal(opened.read(), '1')
         const ofDevice = ['net', 'ipv4', 'conf', 'v0', 'rp_filter']
         stage.host.sysctl.write(ofDevice, '2')
         assert.equal(stage.host.sysctl.read(ofDevice), '2')

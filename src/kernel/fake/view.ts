@@ -131,6 +131,10 @@ function fakeSysctl(own: FakeNamespace): Sysctl {
   }
   return {
     read: (path) => (check(path) ? own.sysctls.get(path.join('/')) : undefined),
+    open: (path) => ({
+      read: () => own.sysctls.get(path.join('/')),
+      [Symbol.dispose]: () => {},
+    }),
     write(path, value) {
       if (!check(path)) refuse(`set ${path.join('/')} to "${value}"`, 'ENOENT')
       own.sysctls.set(path.join('/'), value)
