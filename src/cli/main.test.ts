@@ -228,9 +228,9 @@ describe('what goes wrong', () => {
       err: "error: option '--timeout <duration>' argument '5x' is invalid. A duration is written like 1m30s.\nhint: carrick status --help\n",
     },
     {
-      line: 'network create red',
+      line: 'network create',
       exit: 2,
-      err: "error: required option '--subnet <prefix>' not specified\nhint: carrick network create --help\n",
+      err: "error: missing required argument 'name'\nhint: carrick network create --help\n",
     },
   ]) {
     test(`carrick ${line} ends with ${exit}`, async () => {

@@ -101,7 +101,7 @@ function addCreate(network: Command, io: Io): void {
   const create = network
     .command('create')
     .argument('<name>', 'lower case letters, digits and dashes')
-    .requiredOption('--subnet <prefix>', 'IPv4 or IPv6 prefix, once per family', collect)
+    .option('--subnet <prefix>', 'IPv4 or IPv6 prefix, repeatable (default: a free /16)', collect)
     .option('--gateway <address>', 'gateway in a subnet (default: its first address)', collect)
     .addOption(
       new Option('--carrier <carrier>', 'how packets reach other hosts (default: auto)').choices(
@@ -123,7 +123,8 @@ function addCreate(network: Command, io: Io): void {
       [
         'carrick network create blue --subnet 10.80.0.0/16 --subnet fd80::/48',
         'carrick network create lab --subnet 10.81.0.0/24 --carrier local --label tier=test',
-        'carrick network create green --subnet 10.82.0.0/16 --docker',
+        'carrick network create green --docker',
+        'carrick network create quiet --internal',
       ],
       ['attach', 'network ls', 'ipam suggest'],
     ),

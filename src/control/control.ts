@@ -17,8 +17,8 @@ import type { Caller } from './overlap.ts'
 
 export interface NetworkSpec {
   readonly name: string
-  /** Text as the user typed it: checked here, so that the error can say what would be right. */
-  readonly subnets: readonly string[]
+  /** Text as the user typed it: checked here, so that the error can say what would be right. Absent: chosen. */
+  readonly subnets?: readonly string[]
   /** At most one per subnet; default: the first address of each. */
   readonly gateways?: readonly string[]
   readonly carrier?: Carrier

@@ -46,7 +46,7 @@ const MOST_LABELS = 64
 
 /** The checked form of `spec`; throws `invalid` with every wrong field. `attempted` begins the message. */
 export function checkNetwork(
-  spec: NetworkSpec,
+  spec: NetworkSpec & { readonly subnets: readonly string[] },
   attempted = `create network "${spec.name}"`,
 ): CheckedNetwork {
   const fields: FieldError[] = []

@@ -278,3 +278,19 @@ test('hosts are listed with what they have, and found by name', async () => {
     refused('conflict', /lives on host b/),
   )
 })
+
+test('a network without subnets gets one that is free, and two at once get two', async () => {
+  const [a, b] = [await start('a'), await start('b')]
+  const made = await drive(
+    scene,
+    Promise.all([
+      a.control.createNetwork({ name: 'one' }),
+      b.control.createNetwork({ name: 'two' }),
+      a.control.createNetwork({ name: 'three' }),
+    ]),
+  )
+  const prefixes = made.flatMap((network) => network.prefixes)
+  assert.equal(new Set(prefixes).size, 3)
+  for (const each of prefixes) assert.match(each, /^10\.\d+\.0\.0\/16$/)
+  await assert.rejects(make(a, 'none', { subnets: [] }), refused('invalid', /at least one subnet/))
+})

@@ -23,8 +23,9 @@ import { ipamKeys } from './ipam/ipam-keys.ts'
 import { retiredKeys } from './ipam/retired.ts'
 import { refuseUnable } from './network-limits.ts'
 import { type CheckedNetwork, checkNetwork } from './network-spec.ts'
-import { type Force, isFlat, refuseOverlaps } from './overlap.ts'
+import { type Force, isFlat, refuseOverlaps, type Surroundings } from './overlap.ts'
 import { resolve } from './resolve.ts'
+import { suggestPrefixes } from './suggest.ts'
 import { untilReplica } from './wait-replica.ts'
 
 /** Written, and compared, by every change to the set of prefixes or to how they travel. */
@@ -73,12 +74,15 @@ export class Networks {
   }
 
   async create(spec: NetworkSpec): Promise<Network> {
-    const checked = checkNetwork(spec)
-    const { replica, clock, log } = this.#deps
+    const { subnets } = spec
+    const given = subnets === undefined ? undefined : checkNetwork({ ...spec, subnets })
+    const { replica, clock, log, random } = this.#deps
+    const checkedAmong = (surroundings: Surroundings): CheckedNetwork =>
+      given ?? checkNetwork({ ...spec, subnets: suggestPrefixes({}, surroundings, random) })
     const { force, by = {} } = spec
     const insist = force === true ? { by, at: timestamp(clock.wallMs()) } : undefined
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const network = await this.#tryCreate(checked, insist)
+      const network = await this.#tryCreate(spec.name, checkedAmong, insist)
       if (network === undefined) continue
       await untilReplica(replica, clock, SEEN_MS, () => replica.network(network.id) !== undefined)
       log.info('network created', { network: network.name, prefix: network.prefixes.join(' ') })
@@ -91,15 +95,25 @@ export class Networks {
   }
 
   /** Undefined when somebody else changed what the decision was based on. */
-  async #tryCreate(checked: CheckedNetwork, force?: Force): Promise<Network | undefined> {
+  async #tryCreate(
+    wantedName: string,
+    checkedAmong: (surroundings: Surroundings) => CheckedNetwork,
+    force?: Force,
+  ): Promise<Network | undefined> {
     const { store, clock, random, replica } = this.#deps
     const seen = await readTogether(store, [
-      { key: keys.networkName(checked.name) },
+      { key: keys.networkName(wantedName) },
       { key: keys.counter('vni') },
       { key: FLAT_GUARD },
       { prefix: NETWORKS },
     ])
     const [names = [], counters = [], guards = [], others = []] = seen
+    const surroundings = {
+      networks: others.map(({ value }): Network => JSON.parse(value)),
+      hosts: [...replica.hosts()],
+      facts: replica.facts,
+    }
+    const checked = checkedAmong(surroundings)
     if (names.length > 0) {
       throw new NetworkError(
         'already-exists',
@@ -109,11 +123,7 @@ export class Networks {
     }
     const forced = refuseOverlaps(
       { ...checked, attempted: `create network "${checked.name}"` },
-      {
-        networks: others.map(({ value }): Network => JSON.parse(value)),
-        hosts: replica.hosts(),
-        facts: replica.facts,
-      },
+      surroundings,
       force,
     )
     refuseUnable(`create network "${checked.name}"`, checked.carrier, replica.hosts())

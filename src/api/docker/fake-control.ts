@@ -49,7 +49,7 @@ export class FakeControl implements EngineControl {
 
   createNetwork: EngineControl['createNetwork'] = async (spec) => {
     this.#enter('createNetwork')
-    const prefixes = spec.subnets.map((text) => sure(parsePrefix(text), text))
+    const prefixes = (spec.subnets ?? []).map((text) => sure(parsePrefix(text), text))
     const other = this.networks.find((each) =>
       each.prefixes.some((a) => prefixes.some((b) => prefixesOverlap(a, b))),
     )

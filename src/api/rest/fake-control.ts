@@ -184,7 +184,7 @@ export function createFakeControl(): FakeControl {
       }
       const network: Network = {
         ...fakeNetwork(spec.name, networks.length + 1),
-        prefixes: spec.subnets.map(prefix),
+        prefixes: (spec.subnets ?? []).map(prefix),
         carrier: spec.carrier ?? 'auto',
         ...(spec.mtuBytes === undefined ? {} : { mtuBytes: spec.mtuBytes }),
         internal: spec.internal ?? false,

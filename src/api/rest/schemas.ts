@@ -48,7 +48,11 @@ export const CreateNetwork = z
     kind: z.literal('Network').optional(),
     metadata: z.strictObject({ name: text, labels: labels.optional() }),
     spec: z.strictObject({
-      subnets: z.array(text).max(16),
+      subnets: z
+        .array(text)
+        .max(16)
+        .optional()
+        .meta({ description: 'Default: a free /16 of private space' }),
       gateways: z.array(text).max(16).optional(),
       carrier: z.enum(CARRIERS).optional(),
       mtuBytes: z.int().positive().max(65_535).optional(),
