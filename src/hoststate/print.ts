@@ -22,7 +22,7 @@ export function printWanted(wanted: Wanted): string {
     case 'ruleset':
       return `table ${wanted.table}: drop from group ${wanted.endpointGroup}, marks ${hex(wanted.packetMarkMask)}, vxlan port ${wanted.vxlanPort}${wanted.resolver === undefined ? '' : `, names at ${wanted.resolver.addresses.join(' ')} to port ${wanted.resolver.port} but from ${wanted.resolver.closed.join(' ')}`}`
     case 'gateway':
-      return `gateway ${wanted.device} peer ${wanted.peer} ${wanted.mac} mtu ${wanted.mtuBytes} alias "${wanted.alias}" ${wanted.addresses.join(' ')}${wanted.softwareChecksums ? ' checksums in software' : ''}`
+      return `gateway ${wanted.device} peer ${wanted.peer} ${wanted.mac} mtu ${wanted.mtuBytes} alias "${wanted.alias}" ${wanted.addresses.join(' ')}${wanted.softwareChecksums ? ' checksums in software' : ''}${wanted.loopback ? ', and the loopback behind it' : ''}`
     case 'gateway-entry':
       return `gateway ${wanted.device} leads into network ${wanted.vni} by ${wanted.carrier} mtu ${wanted.mtuBytes}`
     case 'gateway-rules':

@@ -126,6 +126,8 @@ export interface Gateway {
   readonly addresses: readonly IP[]
   /** True where checksums left to the hardware arrive wrong: the host's kernel sums up itself. */
   readonly softwareChecksums: boolean
+  /** True where containers may reach what listens on the host's loopback (IPv4). */
+  readonly loopback: boolean
 }
 
 /** Which network the host's stack sends into by a gateway device. */
@@ -156,6 +158,8 @@ export interface GatewayRules {
   readonly resolver?: { readonly addresses: readonly IP[]; readonly port: number }
   /** Nothing but questions for names, and their answers, may pass. */
   readonly internal?: true
+  /** What is sent to the gateway's address goes to the host's loopback. */
+  readonly loopback?: true
 }
 
 /** A route of the host itself into a network. */

@@ -72,6 +72,7 @@ function planOwn(network: Network, place: NetworkPlace, index: number): readonly
   const shared = network.internal ? [] : gateways
   const addresses = [...own, ...shared]
   const families = [...new Set(prefixes.map(prefixFamily))]
+  const loopback = network.open.includes('host-loopback') && !network.internal
   return [
     {
       kind: 'gateway',
@@ -82,6 +83,7 @@ function planOwn(network: Network, place: NetworkPlace, index: number): readonly
       alias: `gateway of ${network.name}`,
       addresses,
       softwareChecksums: place.softwareChecksums,
+      loopback,
     },
     { kind: 'gateway-entry', device, vni, carrier, mtuBytes },
     {
@@ -95,6 +97,7 @@ function planOwn(network: Network, place: NetworkPlace, index: number): readonly
       routed: network.internal ? [] : prefixes.filter((prefix) => !isTranslated(network, prefix)),
       ...(resolver === undefined ? {} : { resolver }),
       ...(network.internal ? { internal: true } : {}),
+      ...(loopback ? { loopback } : {}),
     },
     ...planRoutes(network, device, index, own, shared),
     ...(index === 0 ? [] : families.flatMap((family) => planRules(family, network, index, place))),

@@ -47,6 +47,7 @@ export function planProbes(
       addresses: [own],
       // What the hardware makes of them is the question.
       softwareChecksums: false,
+      loopback: false,
     },
     { kind: 'gateway-entry', device, vni: PROBE_VNI, carrier: 'vxlan', mtuBytes },
     {

@@ -144,6 +144,26 @@ withHosts('addresses of the cloud are closed until a network is opened', async (
   await shell(cluster, 'h1', 'ip address del 169.254.169.254/32 dev lo')
 })
 
+withHosts("the host's loopback is closed until a network is opened", async (cluster) => {
+  const there = { path: cluster.lab.netns('h1') }
+  const asked = (protocol: 'tcp' | 'udp'): string | undefined => {
+    const [gateway, loopback] = [ip('10.81.0.1'), ip('127.0.0.1')]
+    return exchange(place(cluster, 'a'), gateway, 7070, there, loopback, protocol)
+  }
+  assert.equal(asked('tcp'), undefined)
+  const open = ['network', 'set', 'blue', '--open', 'metadata', '--open', 'host-loopback']
+  await cluster.carrick('h1', ...open, '--wait')
+  for (const protocol of ['tcp', 'udp'] as const) {
+    assert.ok(containers.get('a')?.addresses.includes(asked(protocol) ?? ''), protocol)
+  }
+  // Only by the gateway's address, and only in that network.
+  const direct = ip('127.0.0.1')
+  assert.equal(
+    exchange(place(cluster, 'x'), ip('10.82.0.1'), 7070, there, direct, 'tcp'),
+    undefined,
+  )
+})
+
 /** Whom the server saw when the client asked; undefined when nothing arrived. */
 function ask(
   cluster: Cluster,

@@ -30,7 +30,7 @@ import {
 const NAMES: readonly (SetName | MapName)[] = [
   ...(['own4', 'own6', 'gateways4', 'gateways6', 'inside4', 'inside6'] as const),
   ...(['routed4', 'routed6', 'hairpin4', 'hairpin6', 'outputs', 'output_zones'] as const),
-  ...(['resolvers4', 'resolvers6', 'internal'] as const),
+  ...(['resolvers4', 'resolvers6', 'internal', 'loopback'] as const),
   ...(['zones', 'sources', 'openers', 'answerers', 'taken'] as const),
 ]
 
@@ -164,7 +164,7 @@ function chainCommands(chains: Chains): string {
 
 /** Every element that the gateway needs. */
 function linesOf(want: GatewayRules): ReadonlySet<ElementLine> {
-  const { index, packetMarkMask, addresses, hairpin, prefixes, routed, resolver, internal } = want
+  const { index, packetMarkMask, addresses, hairpin, prefixes, routed, resolver } = want
   const device = quoted(want.device)
   const lines = [
     ...addresses.map((address) => `own${familyOf(address)} ${device} . ${address}`),
@@ -175,7 +175,8 @@ function linesOf(want: GatewayRules): ReadonlySet<ElementLine> {
     ...(resolver?.addresses ?? []).map(
       (address) => `resolvers${familyOf(address)} ${device} : ${address} . ${resolver?.port}`,
     ),
-    ...(internal === true ? [`internal ${device}`] : []),
+    ...(want.internal === true ? [`internal ${device}`] : []),
+    ...(want.loopback === true ? [`loopback ${device}`] : []),
   ]
   if (index === 0) return new Set(lines)
   const packet = hexMark(packetMarks(packetMarkMask).ofIndex(index))

@@ -19,7 +19,7 @@ type Setting = readonly [path: readonly string[], value: string]
  * Sources were checked by the program; what remains of rp_filter is that a mark which leads nowhere closes
  * the way into the host while our table is missing. Loose, whatever is set for all devices.
  */
-function settingsOf(device: string): readonly Setting[] {
+function settingsOf(device: string, loopback: boolean): readonly Setting[] {
   const set = (family: 'ipv4' | 'ipv6', name: string, value: string): Setting => [
     ['net', family, 'conf', device, name],
     value,
@@ -30,6 +30,8 @@ function settingsOf(device: string): readonly Setting[] {
     set('ipv4', 'send_redirects', '0'),
     set('ipv4', 'accept_redirects', '0'),
     set('ipv4', 'forwarding', '1'),
+    // A connection that was led to 127.0.0.1 may go there, and its answers come back.
+    set('ipv4', 'route_localnet', loopback ? '1' : '0'),
     set('ipv6', 'disable_ipv6', '0'),
     set('ipv6', 'accept_ra', '0'),
     set('ipv6', 'accept_redirects', '0'),
@@ -68,6 +70,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
       have.mtuBytes === want.mtuBytes &&
       have.alias === want.alias &&
       have.softwareChecksums === want.softwareChecksums &&
+      have.loopback === want.loopback &&
       new Set(have.addresses).symmetricDifference(new Set(want.addresses)).size === 0,
     list: () => kernel.links.list({ group: MARK.gatewayGroup }).map(haveOf),
     put(want) {
@@ -78,7 +81,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
       numbers.set(want.device, index)
       if (before !== undefined && before !== index) listeners.remade(want.device)
       if (link !== undefined) correct(want, link)
-      putSettings(settingsOf(want.device))
+      putSettings(settingsOf(want.device, want.loopback))
       putSettings(peerSettingsOf(want.peer))
       kernel.batch((batch) => {
         if (link === undefined) batch.qdiscs.put({ device: index, egressBlock: MARK.gatewayBlock })
@@ -180,6 +183,8 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
     const mac = link.mac === undefined ? undefined : parseMac(link.mac)
     if (mac === undefined) throw new Error(`device ${link.name} has no MAC address`)
     const peer = link.peer === undefined ? undefined : kernel.links.get(link.peer)
+    const loopback =
+      kernel.sysctl.read(['net', 'ipv4', 'conf', link.name, 'route_localnet']) === '1'
     return {
       kind: 'gateway',
       device: link.name,
@@ -189,6 +194,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
       alias: link.alias ?? '',
       addresses: addressesOf(link.index).flatMap(({ address }) => parseIP(address) ?? []),
       softwareChecksums: !kernel.offloads.checksumsSent(link.name),
+      loopback,
       sound:
         link.up &&
         !link.arp &&
@@ -196,7 +202,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
         peer.group === MARK.gatewayPeerGroup &&
         peer.mtuBytes === link.mtuBytes &&
         clsactOf(kernel, link.index)?.egressBlock === MARK.gatewayBlock &&
-        isSet(settingsOf(link.name)) &&
+        isSet(settingsOf(link.name, loopback)) &&
         isSet(peerSettingsOf(peer.name)),
     }
   }

@@ -40,6 +40,8 @@ const SETS = {
   opened6: 'ifname',
   /** Gateways by which names are asked for and nothing else. */
   internal: 'ifname',
+  /** Gateways by which containers reach the host's loopback. */
+  loopback: 'ifname',
   /** Indexes in use, as the answerer's in the conntrack mark. */
   taken: 'mark',
 } as const
@@ -152,7 +154,11 @@ function chainsOf(want: Ruleset): readonly Chain[] {
     {
       name: 'dstnat',
       hook: 'type nat hook prerouting priority -100',
-      rules: [...names.lead, 'fib daddr type local jump publications'],
+      rules: [
+        ...names.lead,
+        'fib daddr type local jump publications',
+        'iifname @loopback ip daddr @gateways4 dnat ip to 127.0.0.1',
+      ],
     },
     {
       name: 'towards',
@@ -269,7 +275,7 @@ function chainsOf(want: Ruleset): readonly Chain[] {
         'oifname @internal ct direction original counter drop',
         'icmp type redirect counter drop',
         'icmpv6 type nd-redirect counter drop',
-        'ip saddr 127.0.0.0/8 counter drop',
+        'ip saddr 127.0.0.0/8 oifname != @loopback counter drop',
         'ip6 saddr ::1 counter drop',
       ],
     },
