@@ -45,6 +45,22 @@ export function addDockerCommands(program: Command, io: Io): void {
     io,
     async (context) => (await import('./docker-install.ts')).uninstall(context),
   )
+  onRun(
+    explain(
+      docker
+        .command('relay')
+        .option('--listen <path>', 'socket for the engine', '/run/docker/plugins/carrick.sock')
+        .option('--to <path>', 'socket of the daemon', '/run/carrick-host/carrick.sock'),
+      'Hand an engine’s calls on to the daemon: this is what runs inside the plug-in for swarm.',
+      [
+        'carrick docker relay --to /run/docker/plugins/carrick.sock --listen /run/relay.sock',
+        'docker network create -d carrick:swarm --attachable blue',
+      ],
+      ['docker status'],
+    ),
+    io,
+    async (context) => (await import('./docker-relay.ts')).relay(context),
+  )
 }
 
 function addWiringOptions(command: Command): Command {

@@ -126,7 +126,7 @@ export function createExcuses(scope: DockerApiDeps['scope'], reason: NetworkErro
 }
 
 /** What an engine asks first, and what is the same whatever is there. */
-function introductions(scope: DockerApiDeps['scope']): Readonly<Record<string, object>> {
+export function introductions(scope: DockerApiDeps['scope']): Readonly<Record<string, object>> {
   return {
     'Plugin.Activate': { Implements: ['NetworkDriver', 'IpamDriver'] },
     'NetworkDriver.GetCapabilities': { Scope: scope, ConnectivityScope: 'global' },

@@ -17,14 +17,29 @@ export interface UnusedDeps {
 const REMOVE_MS = 2_000
 /** What has just gone may still stand in the shared store. */
 const RETRY_MS = 20
-/** Such a pause is too short to be broken off. */
+/** Such pauses are too short to be broken off. */
 const NEVER = new AbortController().signal
 
+/** Two engines that give a network up at once each still see the other's; later one of them sees neither. */
+const LOOK_AGAIN_MS = [500, 2_000, 8_000]
+
 /**
- * Removes the network unless an endpoint or an engine's network that a user made uses it. Never rejects: a
- * network that stays is told of in the log.
+ * Removes the network unless an endpoint or an engine's network that a user made uses it; one that is used then is
+ * looked at again a few times, when nobody waits any more. Never rejects: a network that stays is told of in the log.
  */
-export async function removeUnused(
+export async function removeUnused(deps: UnusedDeps, network: Network): Promise<void> {
+  await removeIfUnused(deps, network)
+  if (deps.control.listNetworks().some(({ id }) => id === network.id)) void lookAgain(deps, network)
+}
+
+async function lookAgain(deps: UnusedDeps, network: Network): Promise<void> {
+  for (const pauseMs of LOOK_AGAIN_MS) {
+    await deps.clock.sleep(pauseMs, NEVER)
+    await removeIfUnused(deps, network)
+  }
+}
+
+async function removeIfUnused(
   { control, clock, log }: UnusedDeps,
   network: Network,
 ): Promise<void> {

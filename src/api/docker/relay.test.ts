@@ -1,0 +1,54 @@
+import { test } from 'bun:test'
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { silentLog } from '../../lib/log.ts'
+import { createRelay } from './relay.ts'
+import { serveDocker } from './serve.ts'
+
+/** Hands the path of a socket to the test, and removes it afterwards. */
+async function withSocket(body: (path: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'ckt-relay-'))
+  try {
+    await body(join(directory, 'carrick.sock'))
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+const text = (value: object) => new TextEncoder().encode(JSON.stringify(value))
+
+test('a relay hands calls on as they are, across restarts of the daemon', () =>
+  withSocket(async (path) => {
+    using relay = createRelay(path)
+    for (const run of [1, 2]) {
+      const heard: [string, string][] = []
+      await using _daemon = await serveDocker({
+        path,
+        log: silentLog,
+        api: {
+          async call(method, body) {
+            heard.push([method, Buffer.from(body).toString()])
+            return { run }
+          },
+        },
+      })
+      const body = { NetworkID: 'n', Options: { '‰': [] } }
+      assert.deepEqual(await relay.call('NetworkDriver.Join', text(body)), { run })
+      assert.deepEqual(heard, [['NetworkDriver.Join', JSON.stringify(body)]])
+      assert.deepEqual(await relay.call('NetworkDriver.DiscoverNew', new Uint8Array()), { run })
+    }
+  }))
+
+test('without a daemon a relay says who it is, and why it can do nothing', () =>
+  withSocket(async (path) => {
+    using relay = createRelay(path)
+    assert.deepEqual(await relay.call('NetworkDriver.GetCapabilities', new Uint8Array()), {
+      Scope: 'global',
+      ConnectivityScope: 'global',
+    })
+    const refused = await relay.call('IpamDriver.RequestPool', text({}))
+    assert.match(JSON.stringify(refused), /carrick: Cannot reach the daemon of this host: /)
+    assert.deepEqual(Object.keys(refused ?? {}), ['Err', 'Error'])
+  }))
