@@ -2,14 +2,14 @@
 
 import { createRelay } from '../api/docker/relay.ts'
 import { serveDocker } from '../api/docker/serve.ts'
+import { systemClock } from '../lib/clock.ts'
 import { silentLog } from '../lib/log.ts'
 import type { Context } from './command.ts'
 
 /** Runs until it is told to stop. */
 export async function relay({ io, options }: Context): Promise<void> {
-  using api = createRelay(String(options['to']))
   await using _server = await serveDocker({
-    api,
+    api: createRelay(String(options['to']), systemClock()),
     path: String(options['listen']),
     log: silentLog,
   })

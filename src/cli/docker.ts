@@ -54,7 +54,7 @@ export function addDockerCommands(program: Command, io: Io): void {
       'Hand an engine’s calls on to the daemon: this is what runs inside the plug-in for swarm.',
       [
         'carrick docker relay --to /run/docker/plugins/carrick.sock --listen /run/relay.sock',
-        'docker network create -d carrick:swarm --attachable blue',
+        'carrick docker relay --to /run/carrick-docker.sock',
       ],
       ['docker status'],
     ),

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { createRelay } from './relay.ts'
 import { serveDocker } from './serve.ts'
@@ -17,11 +18,23 @@ async function withSocket(body: (path: string) => Promise<void>): Promise<void> 
   }
 }
 
+/** Pauses pass at once. */
+function impatient(): Clock {
+  let nowMs = 0
+  return {
+    wallMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    sleep: async (ms) => {
+      nowMs += ms
+    },
+  }
+}
+
 const text = (value: object) => new TextEncoder().encode(JSON.stringify(value))
 
 test('a relay hands calls on as they are, across restarts of the daemon', () =>
   withSocket(async (path) => {
-    using relay = createRelay(path)
+    const relay = createRelay(path, systemClock())
     for (const run of [1, 2]) {
       const heard: [string, string][] = []
       await using _daemon = await serveDocker({
@@ -43,7 +56,8 @@ test('a relay hands calls on as they are, across restarts of the daemon', () =>
 
 test('without a daemon a relay says who it is, and why it can do nothing', () =>
   withSocket(async (path) => {
-    using relay = createRelay(path)
+    const clock = impatient()
+    const relay = createRelay(path, clock)
     assert.deepEqual(await relay.call('NetworkDriver.GetCapabilities', new Uint8Array()), {
       Scope: 'global',
       ConnectivityScope: 'global',

@@ -4,49 +4,54 @@
  * itself: an engine that is starting gets its answer though the daemon is not there yet.
  */
 
-import { Agent, request } from 'node:http'
+import { request } from 'node:http'
+import type { Clock } from '../../lib/clock.ts'
 import { messageOf, NetworkError } from '../../lib/errors.ts'
 import { createExcuses, introductions } from './api.ts'
 import type { PluginApi } from './http.ts'
 
-/** Engines give a managed plug-in 30 s; the daemon answers within 15. */
-const ANSWER_MS = 25_000
-/** Idle connections to the daemon. */
-const MOST_IDLE = 8
-
 /** Networks of this plug-in are swarm's: no other kind of plug-in may have those. */
 const SCOPE = 'global'
+/** A daemon that starts again is back within this. Engines give a managed plug-in 30 s, swarm an attachment 20. */
+const PATIENCE_MS = 8_000
+const RETRY_MS = 200
+/** The daemon answers within 15 s, and tells why it cannot. */
+const ANSWER_MS = 16_000
+/** Such a pause is too short to be broken off. */
+const NEVER = new AbortController().signal
 
 /** `socketPath`: where the daemon answers engines, as this process sees it. */
-export function createRelay(socketPath: string): PluginApi & Disposable {
-  const agent = new Agent({ keepAlive: true, maxFreeSockets: MOST_IDLE })
+export function createRelay(socketPath: string, clock: Clock): PluginApi {
   const own = introductions(SCOPE)
   return {
     async call(method, body) {
       const known = own[method]
       if (known !== undefined && Object.hasOwn(own, method)) return known
-      try {
-        return await ask({ socketPath, agent }, method, body)
-      } catch (cause) {
-        const text = `Cannot reach the daemon of this host: ${messageOf(cause)}`
-        const hint = 'systemctl start carrick'
-        const error = new NetworkError('unavailable', text, { hint, cause })
-        return (await createExcuses(SCOPE, error).call(method, body)) ?? {}
+      for (const deadline = clock.monotonicMs() + PATIENCE_MS; ; ) {
+        try {
+          return await ask(socketPath, method, body)
+        } catch (cause) {
+          // Whatever was lost on the way may be asked again: every method is made for that.
+          if (clock.monotonicMs() < deadline) await clock.sleep(RETRY_MS, NEVER)
+          else return excuse(method, body, cause)
+        }
       }
     },
-    [Symbol.dispose]: () => agent.destroy(),
   }
 }
 
-function ask(
-  where: { readonly socketPath: string; readonly agent: Agent },
-  method: string,
-  body: Uint8Array,
-): Promise<object> {
+async function excuse(method: string, body: Uint8Array, cause: unknown): Promise<object> {
+  const text = `Cannot reach the daemon of this host: ${messageOf(cause)}`
+  const error = new NetworkError('unavailable', text, { hint: 'systemctl start carrick', cause })
+  return (await createExcuses(SCOPE, error).call(method, body)) ?? {}
+}
+
+/** One connection per call: one that is kept may have been closed at the other end. */
+function ask(socketPath: string, method: string, body: Uint8Array): Promise<object> {
   return new Promise((resolve, reject) => {
-    const path = `/${method}`
-    const headers = { host: 'carrick', 'content-length': body.byteLength }
-    const call = request({ ...where, path, method: 'POST', headers }, (response) => {
+    const headers = { host: 'carrick', connection: 'close', 'content-length': body.byteLength }
+    const where = { socketPath, agent: false, path: `/${method}`, method: 'POST', headers }
+    const call = request(where, (response) => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => parts.push(part))
       response.on('error', reject)
