@@ -3,7 +3,8 @@
  * none by a routing rule for each family, which costs every packet of the host another look-up.
  */
 
-import { MARK, type Closing as Wanted } from '../../hoststate/state.ts'
+import type { Closing as Wanted } from '../../hoststate/gateway.ts'
+import { MARK } from '../../hoststate/state.ts'
 import type { Kernel, NewRule } from '../../kernel/kernel.ts'
 import type { Closing } from '../closing.ts'
 import type { Resource } from '../resource.ts'

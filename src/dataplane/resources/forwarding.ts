@@ -6,7 +6,7 @@
  * for all devices, which would stop them from hearing routers unless `accept_ra` is 2.
  */
 
-import type { Forwarding } from '../../hoststate/state.ts'
+import type { Forwarding } from '../../hoststate/gateway.ts'
 import type { Link } from '../../kernel/kernel.ts'
 import { type Family, familyOf, parseIP } from '../../net/ip.ts'
 import type { Context } from '../context.ts'

@@ -4,8 +4,8 @@
  * are changed in one transaction, and none of another gateway is touched.
  */
 
+import type { GatewayRules } from '../../hoststate/gateway.ts'
 import { packetMarks } from '../../hoststate/marks.ts'
-import type { GatewayRules } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
 import { isNetworkError } from '../../lib/errors.ts'

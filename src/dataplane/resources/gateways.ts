@@ -4,7 +4,8 @@
  * that loses its last one loses its routes in all tables (R19). Removal leaves the pair to the reaper.
  */
 
-import { type Gateway, MARK } from '../../hoststate/state.ts'
+import type { Gateway } from '../../hoststate/gateway.ts'
+import { MARK } from '../../hoststate/state.ts'
 import type { Address, KernelView, Link } from '../../kernel/kernel.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import { bitsOf, familyOf, type IP, parseIP } from '../../net/ip.ts'

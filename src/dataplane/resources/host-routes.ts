@@ -4,7 +4,7 @@
  * metric of their own, so that none of anybody else's is replaced.
  */
 
-import type { HostRoute, HostRule } from '../../hoststate/state.ts'
+import type { HostRoute, HostRule } from '../../hoststate/gateway.ts'
 import { MARK } from '../../hoststate/state.ts'
 import type { Kernel, NewRule } from '../../kernel/kernel.ts'
 import { parseIP } from '../../net/ip.ts'

@@ -1,5 +1,6 @@
 /** The kinds that are entries of the datapath's maps: which map each is in, and what its entry says. */
 
+import type { GatewayEntry } from '../../hoststate/gateway.ts'
 import * as gatewayMaps from '../../hoststate/gateway-maps.ts'
 import * as maps from '../../hoststate/maps.ts'
 import type {
@@ -7,7 +8,6 @@ import type {
   DeviceEntry,
   DirectPrefix,
   EndpointEntry,
-  GatewayEntry,
   NetworkEntry,
 } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
