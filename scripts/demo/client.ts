@@ -12,6 +12,7 @@ import { createSocket } from 'node:dgram'
 import { get } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import { countOverflows } from './overflows.ts'
 import { PORTS } from './ports.ts'
 
 const MOST_AT_ONCE = 16
@@ -64,9 +65,9 @@ function pings(target: string): Promise<boolean> {
   })
 }
 
-function fetchName(host: string, port: number = PORTS.http): Promise<unknown> {
+function fetchName(host: string, port: number = PORTS.http, path = '/'): Promise<unknown> {
   return new Promise((resolve) => {
-    const request = get({ host, port, timeout: 5000, agent: false }, (response) => {
+    const request = get({ host, port, path, timeout: 5000, agent: false }, (response) => {
       let body = ''
       response.on('data', (chunk: Buffer) => {
         body += chunk.toString()
@@ -130,9 +131,13 @@ function latency(host: string, durationSeconds: number): Promise<number> {
 
 /**
  * Sends a number a millisecond and counts the answers; a second's grace for the last ones. When this process
- * itself was held up it catches up a little at a time: a burst would overflow its own socket's buffer.
+ * itself was held up it catches up a little at a time. Lost is what no network brought: what arrived while the
+ * other process, or this one, had no turn for so long that a socket's buffer was full, the kernel counts.
  */
-async function count(host: string): Promise<{ sent: number; lost: number }> {
+async function count(host: string): Promise<{ sent: number; lost: number; overflowed: number }> {
+  const overflows = async (): Promise<number> =>
+    countOverflows() + Number((await fetchName(host, PORTS.http, '/overflows')) ?? 0)
+  const before = await overflows()
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
   const missing = new Set<number>()
   socket.on('message', (message) => missing.delete(message.readUInt32BE(0)))
@@ -154,5 +159,6 @@ async function count(host: string): Promise<{ sent: number; lost: number }> {
   }
   for (let waited = 0; missing.size > 0 && waited < 1000; waited += 10) await pause(10)
   socket.close()
-  return { sent, lost: missing.size }
+  const overflowed = missing.size === 0 ? 0 : (await overflows()) - before
+  return { sent, lost: Math.max(0, missing.size - overflowed), overflowed }
 }

@@ -1,17 +1,21 @@
 /**
- * What runs in a server container of the demo: HTTP that tells its name and who asked, a TCP sink, a TCP
- * echo, and a UDP counter that answers every datagram with the number it carried.
+ * What runs in a server container of the demo: HTTP that tells its name and who asked, or at /overflows how
+ * many datagrams found no room, a TCP sink, a TCP echo, and a UDP counter that answers every datagram with the
+ * number it carried.
  */
 
 import { createSocket } from 'node:dgram'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
+import { countOverflows } from './overflows.ts'
 import { PORTS } from './ports.ts'
 
 const name = process.argv[2] ?? 'server'
 
 createHttpServer((request, response) => {
-  response.end(JSON.stringify({ name, client: request.socket.remoteAddress }))
+  const answer =
+    request.url === '/overflows' ? countOverflows() : { name, client: request.socket.remoteAddress }
+  response.end(JSON.stringify(answer))
 }).listen(PORTS.http, '::')
 
 createServer((socket) => {
