@@ -4,20 +4,21 @@
  */
 
 import { mkdirSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { RestDoor } from './api/rest/door.ts'
 import type { DaemonOptions } from './cli/daemon-command.ts'
-import type { Settings } from './cli/settings.ts'
+import { aboutSetting, SETTING_NAMES, type Settings } from './cli/settings.ts'
 import { runParts } from './daemon.ts'
 import { NetworkError } from './lib/errors.ts'
-import type { Log } from './lib/log.ts'
-import { openService, takeSockets } from './service.ts'
+import type { LeveledLog } from './lib/log-pino.ts'
+import { openService, type Service, takeSockets } from './service.ts'
 import { setStateAside } from './store/membership.ts'
 
 /** Runs until SIGTERM or SIGINT and gives the exit code; throws NetworkError when it cannot start. */
 export async function runDaemon(
   settings: Settings,
   options: DaemonOptions,
-  log: Log,
+  log: LeveledLog,
 ): Promise<number> {
   if (process.getuid?.() !== 0) {
     throw new NetworkError(
@@ -37,7 +38,8 @@ export async function runDaemon(
   }
   const stop = new AbortController()
   const stopped = (signal: NodeJS.Signals): void => stop.abort(new Stopped(signal))
-  process.on('SIGTERM', stopped).on('SIGINT', stopped)
+  const reload = (): void => readAgain(settings, options, log, service)
+  process.on('SIGTERM', stopped).on('SIGINT', stopped).on('SIGHUP', reload)
   try {
     await using door = await RestDoor.open({
       path: sockets.api?.path ?? settings.socket,
@@ -52,8 +54,30 @@ export async function runDaemon(
     if (error instanceof Stopped) return 0 // while it waited for something
     throw error
   } finally {
-    process.off('SIGTERM', stopped).off('SIGINT', stopped)
+    process.off('SIGTERM', stopped).off('SIGINT', stopped).off('SIGHUP', reload)
   }
+}
+
+/** Takes over the settings that may change while the daemon runs, and names the others that differ. */
+function readAgain(
+  running: Settings,
+  options: DaemonOptions,
+  log: LeveledLog,
+  service: Service,
+): void {
+  service.reloading()
+  try {
+    const now = options.readAgain()
+    log.setLevel(now.logLevel)
+    const waiting = SETTING_NAMES.filter(
+      (name) => !aboutSetting(name).live && !isDeepStrictEqual(running[name], now[name]),
+    )
+    log.info('settings read again', { logLevel: now.logLevel })
+    if (waiting.length > 0) log.warn('settings that need a restart', { settings: waiting })
+  } catch (error) {
+    log.error('settings are not read: what was in force stays so', { error })
+  }
+  service.reloaded()
 }
 
 /** Why everything is taken down. */

@@ -45,6 +45,7 @@ export class Service implements Disposable {
   readonly #timer: ReturnType<typeof setInterval> | undefined
   #alive: () => Promise<unknown> = async () => undefined
   #beating = false
+  #isReady = false
 
   constructor(manager: ServiceManager) {
     this.#manager = manager
@@ -61,12 +62,18 @@ export class Service implements Disposable {
 
   /** What waits for this daemon may start: its doors answer. */
   ready(sentence: string): void {
+    this.#isReady = true
     this.#manager.tell({ READY: '1', STATUS: sentence })
   }
 
-  /** Settings are read again; `ready` ends it. */
+  /** Settings are read again, until `reloaded`. */
   reloading(): void {
+    if (!this.#isReady) return
     this.#manager.tell({ RELOADING: '1', MONOTONIC_USEC: reloadingSince() })
+  }
+
+  reloaded(): void {
+    if (this.#isReady) this.#manager.tell({ READY: '1' })
   }
 
   stopping(): void {

@@ -16,6 +16,8 @@ import { formatTable } from './table.ts'
 export interface DaemonOptions {
   /** Gives up what this host was: for a machine that was cloned, or whose state is not to be trusted. */
   readonly newIdentity: boolean
+  /** The settings as they are now, from the same sources. Throws what the first reading would have thrown. */
+  readAgain(): Settings
 }
 
 export type RunDaemon = (settings: Settings, options: DaemonOptions) => Promise<number>
@@ -44,11 +46,13 @@ export function completeDaemonCommand(command: Command, io: Io, runDaemon: RunDa
     ['status', 'token create', 'join'],
   )
   onRun(command, io, async (context) => {
-    const resolved = resolve(context, command.parent?.getOptionValueSource('socket') === 'cli')
+    const read = () => resolve(context, command.parent?.getOptionValueSource('socket') === 'cli')
+    const resolved = read()
     if (context.options['checkConfig'] === true) await printSettings(context, resolved)
     else {
       const newIdentity = context.options['newIdentity'] === true
-      throw new ExitWith(await runDaemon(resolved.settings, { newIdentity }))
+      const readAgain = () => read().settings
+      throw new ExitWith(await runDaemon(resolved.settings, { newIdentity, readAgain }))
     }
   })
 }

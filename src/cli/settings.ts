@@ -133,10 +133,7 @@ export const Settings = z.strictObject({
     description: 'Least important messages to log',
     live: true,
   }),
-  reconcilePeriodMs: durationMs.meta({
-    description: 'How often everything is compared with the kernel',
-    live: true,
-  }),
+  reconcilePeriodMs: durationMs.describe('How often everything is compared with the kernel'),
 })
 
 export type Settings = z.output<typeof Settings>

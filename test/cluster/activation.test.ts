@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,6 +11,7 @@ import { type NotifySocket, notifySocket } from '../notify-socket.ts'
 import { clusterTest } from './harness.ts'
 
 const HAND_OVER = join(dirname(import.meta.dirname), 'hand-over.pl')
+const UNIT = join(dirname(dirname(import.meta.dirname)), 'packaging/systemd/carrick.service')
 const API = '/run/carrick/carrick.sock'
 const DOCKER = '/run/docker/plugins/carrick.sock'
 const NOTIFY = '/run/notify'
@@ -33,13 +34,13 @@ class Manager implements Disposable {
     lab: Lab,
     executable: string,
     args: readonly string[] = [],
-    env: readonly string[] = [],
+    before: readonly string[] = [],
   ): Promise<Manager> {
     const notify = await notifySocket(lab.outside('h1', NOTIFY))
     const sockets = [`docker=${DOCKER}`, `api=${API}`]
     const logged = ['sh', '-c', 'exec "$@" 2>> /run/carrick-daemon.log', 'sh']
     const daemon = [...logged, executable, 'daemon', ...args]
-    const command = ['env', `NOTIFY_SOCKET=${NOTIFY}`, ...env, ...daemon]
+    const command = ['env', `NOTIFY_SOCKET=${NOTIFY}`, ...before, ...daemon]
     const child = lab.spawn('h1', ['perl', HAND_OVER, ...sockets, '--', ...command], {
       stdio: ['pipe', 'pipe', 'ignore'],
     })
@@ -155,6 +156,62 @@ clusterTest('a watching manager hears that the daemon lives', NO_DAEMONS, async 
   await manager.hears(/^WATCHDOG=1$/m)
   assert.equal(await manager.end(pid, 'SIGTERM'), 'ended 0')
 })
+
+clusterTest(
+  'what the unit leaves the daemon suffices for its work',
+  NO_DAEMONS,
+  async (cluster) => {
+    const { lab, executable } = cluster
+    const unit = readFileSync(UNIT, 'utf8')
+    const lines = unit.match(/(?<=^CapabilityBoundingSet=).*$/gm) ?? []
+    const capabilities = lines.flatMap((line) => line.split(' '))
+    assert.ok(capabilities.length > 5 && /^NoNewPrivileges=yes$/m.test(unit))
+    const kept = capabilities.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`)
+    const bound = ['setpriv', '--no-new-privs', `--bounding-set=-all,${kept.join(',')}`, '--']
+    using manager = await Manager.open(lab, executable, [], bound)
+    const pid = await manager.start()
+    await manager.hears(/^READY=1$/m)
+    assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), /^NoNewPrivs:\s+1$/m)
+    await cluster.carrick('h1', 'network', 'create', 'blue', '--subnet', '10.80.0.0/16')
+    const web = await cluster.attach('blue', 'h1', 'web')
+    const client = await cluster.attach('blue', 'h1', 'client')
+    await cluster.carrick('h1', 'publish', 'add', 'web', '80:80')
+    const ping = ['ping', '-c', '1', '-W', '2', web.addresses[0] ?? '']
+    assert.equal((await lab.runIn(client, ping)).exitCode, 0)
+    await cluster.carrick('h1', 'detach', 'web')
+    await cluster.settled('h1')
+    assert.doesNotMatch(cluster.log('h1'), /EPERM|EACCES/)
+    assert.equal(await manager.end(pid, 'SIGTERM'), 'ended 0')
+  },
+)
+
+clusterTest(
+  'SIGHUP takes over what may change, and tells the rest',
+  NO_DAEMONS,
+  async (cluster) => {
+    const { lab, executable } = cluster
+    using manager = await Manager.open(lab, executable)
+    const pid = await manager.start()
+    await manager.hears(/^READY=1$/m)
+    writeFileSync(
+      lab.outside('h1', '/etc/carrick/carrick.yaml'),
+      'logLevel: debug\nvxlanPort: 4790\n',
+    )
+    process.kill(pid, 'SIGHUP')
+    assert.match(await manager.hears(/^RELOADING=1$/m), /^MONOTONIC_USEC=\d+$/m)
+    await manager.hears(/^READY=1$/m)
+    assert.match(cluster.log('h1'), /settings that need a restart/)
+    assert.match(cluster.log('h1'), /\["vxlanPort"\]/)
+    await activate(lab)
+    assert.match(cluster.log('h1'), /"level":"debug"/)
+
+    writeFileSync(lab.outside('h1', '/etc/carrick/carrick.yaml'), 'logLevle: info\n')
+    process.kill(pid, 'SIGHUP')
+    await manager.hears(/^READY=1$/m)
+    assert.match(cluster.log('h1'), /what was in force stays so/)
+    assert.equal(await manager.end(pid, 'SIGTERM'), 'ended 0')
+  },
+)
 
 clusterTest(
   'a daemon that waits for its store tells engines so, who it is, and lets others start',
