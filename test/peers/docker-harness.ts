@@ -6,7 +6,12 @@
 import assert from 'node:assert/strict'
 import { request as httpRequest } from 'node:http'
 import type { Cluster } from '../../src/lab/cluster.ts'
-import { DockerEngine, engineProblem, IMAGE } from '../../src/lab/docker-engine.ts'
+import {
+  DockerEngine,
+  type EngineOptions,
+  engineProblem,
+  IMAGE,
+} from '../../src/lab/docker-engine.ts'
 import { messageOf } from '../../src/lib/errors.ts'
 import { type Shape, sharedCluster, shell, until } from '../cluster/harness.ts'
 
@@ -26,6 +31,7 @@ export interface Stage {
 /** Tests of one file that share hosts and engines. */
 export function sharedEngines(
   shape: Shape,
+  options: EngineOptions = {},
 ): (name: string, body: (stage: Stage) => Promise<void>) => void {
   const withCluster = sharedCluster(shape)
   const engines: DockerEngine[] = []
@@ -35,7 +41,7 @@ export function sharedEngines(
       const problem = engineProblem()
       if (problem !== undefined) throw new Error(problem)
       for (const host of cluster.lab.hosts.slice(engines.length, shape.members)) {
-        const engine = await DockerEngine.start(cluster.lab, host.name)
+        const engine = await DockerEngine.start(cluster.lab, host.name, options)
         engines.push(engine)
         before.push(await trace(cluster, engine))
       }
