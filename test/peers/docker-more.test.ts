@@ -1,13 +1,22 @@
-/** What else users do with an engine: set up while stopped (C5), live-restore (R5), Compose (R12). */
+/** What else users do with an engine: set up while stopped (C5), expose (D9), live-restore (R5), Compose (R12). */
 
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import type { Cluster } from '../../src/lab/cluster.ts'
 import { IMAGE } from '../../src/lab/docker-engine.ts'
 import { addressOf, shell, until } from '../cluster/harness.ts'
-import { FOREVER, inside, OURS, pings, run, settingsOf, sharedEngines } from './docker-harness.ts'
+import {
+  FOREVER,
+  inside,
+  OURS,
+  pings,
+  run,
+  runServer,
+  settingsOf,
+  sharedEngines,
+} from './docker-harness.ts'
 
-const withEngine = sharedEngines({ hosts: 1 }, { flags: ['--live-restore'] })
+const withEngine = sharedEngines({ hosts: 2, members: 1 }, { flags: ['--live-restore'] })
 
 withEngine('C5: networks of a container that has not started', async ({ docker, cluster }) => {
   for (const i of [1, 2, 3]) await docker.docker(...OURS, '--subnet', `10.8${i}.0.0/24`, `n${i}`)
@@ -29,6 +38,19 @@ withEngine('C5: networks of a container that has not started', async ({ docker, 
   assert.ok(await pings(docker, 'c2', 'www'))
   await run(docker, 'c3', '--network', 'n1')
   assert.ok(await pings(docker, 'c3', 'c1'))
+})
+
+withEngine('D9: what is exposed is not published', async ({ docker, cluster }) => {
+  await docker.docker(...OURS, 'n1')
+  await runServer(docker, 'web', '--network', 'n1', '--expose', '80')
+  await run(docker, 'c2', '--network', 'n1')
+  const exposed = await docker.docker('inspect', '-f', '{{json .Config.ExposedPorts}}', 'web')
+  assert.equal(exposed, '{"80/tcp":{}}')
+  assert.equal(await inside(docker, 'c2', 'wget', '-qO-', 'http://web/'), 'web')
+  const { items } = await cluster.json<{ items: readonly unknown[] }>('h1', 'publish', 'ls')
+  assert.deepEqual(items, [])
+  const outside = ['curl', '-s', '-m', '2', `http://${addressOf(cluster.lab, 'h1')}:80/`]
+  assert.notEqual((await cluster.lab.run('h2', outside)).exitCode, 0)
 })
 
 withEngine('R5: an engine that restarts under running containers', async ({ docker, cluster }) => {
