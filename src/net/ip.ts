@@ -53,9 +53,10 @@ export function mappedBytes(ip: IP): Uint8Array {
 
 /** The address as a number, for arithmetic. */
 export function ipToNumber(ip: IP): bigint {
-  let value = 0n
-  for (const byte of ipBytes(ip)) value = (value << 8n) | BigInt(byte)
-  return value
+  const bytes = ipBytes(ip)
+  const view = new DataView(bytes.buffer)
+  if (bytes.length === 4) return BigInt(view.getUint32(0))
+  return (view.getBigUint64(0) << 64n) | view.getBigUint64(8)
 }
 
 /** The address of the family with this number; the number must fit. */
@@ -63,13 +64,13 @@ export function ipFromNumber(value: bigint, family: Family): IP {
   if (value < 0n || value >> BigInt(bitsOf(family)) !== 0n) {
     throw new Error(`${value} is not an IPv${family} address`)
   }
-  const bytes = new Uint8Array(bitsOf(family) / 8)
-  let rest = value
-  for (let i = bytes.length - 1; i >= 0; i--) {
-    bytes[i] = Number(rest & 0xffn)
-    rest >>= 8n
+  const view = new DataView(new ArrayBuffer(bitsOf(family) / 8))
+  if (family === 4) view.setUint32(0, Number(value))
+  else {
+    view.setBigUint64(0, value >> 64n)
+    view.setBigUint64(8, value & 0xffff_ffff_ffff_ffffn)
   }
-  return ipFromBytes(bytes)
+  return ipFromBytes(new Uint8Array(view.buffer))
 }
 
 /** Fixed-width hexadecimal, so that text order is number order within a family (store keys). */
@@ -88,50 +89,81 @@ export function compareIP(a: IP, b: IP): number {
   return x < y ? -1 : x > y ? 1 : 0
 }
 
+/** Text is read digit by digit: all of a cluster's addresses are, whenever a daemon starts. */
+const CODE = { dot: 46, zero: 48, colon: 58, A: 65, a: 97 } as const
+
 function parseIPv4Bytes(text: string): Uint8Array | undefined {
-  const parts = text.split('.')
-  if (parts.length !== 4) return undefined
   const bytes = new Uint8Array(4)
-  for (const [i, part] of parts.entries()) {
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return undefined
-    const value = Number(part)
-    if (value > 255) return undefined
-    bytes[i] = value
+  return readIPv4(text, 0, bytes, 0) ? bytes : undefined
+}
+
+/** Writes the four bytes of what stands from `from` to the end of the text; false when it is no address. */
+function readIPv4(text: string, from: number, bytes: Uint8Array, at: number): boolean {
+  let part = 0
+  let value = -1
+  for (let i = from; i <= text.length; i++) {
+    const code = i === text.length ? CODE.dot : text.charCodeAt(i)
+    if (code === CODE.dot) {
+      if (value < 0 || part > 3) return false
+      bytes[at + part++] = value
+      value = -1
+    } else {
+      const digit = code - CODE.zero
+      if (digit < 0 || digit > 9 || value === 0) return false
+      value = value < 0 ? digit : value * 10 + digit
+      if (value > 255) return false
+    }
   }
-  return bytes
+  return part === 4
 }
 
 function parseIPv6Bytes(text: string): Uint8Array | undefined {
-  const halves = text.split('::')
-  if (halves.length > 2) return undefined
-  const head = parseGroups(halves[0] ?? '', halves.length === 1)
-  const tail = halves.length === 2 ? parseGroups(halves[1] ?? '', true) : []
-  if (head === undefined || tail === undefined) return undefined
-  const missing = 16 - head.length - tail.length
-  if (halves.length === 2 ? missing < 2 : missing !== 0) return undefined
   const bytes = new Uint8Array(16)
-  bytes.set(head, 0)
-  bytes.set(tail, 16 - tail.length)
+  let end = 0
+  /** Where `::` stands, in bytes; -1 for nowhere. */
+  let gap = -1
+  let i = 0
+  if (text.startsWith('::')) {
+    gap = 0
+    i = 2
+  }
+  while (i < text.length) {
+    const start = i
+    let group = 0
+    let digit = hexDigit(text.charCodeAt(i))
+    while (digit >= 0) {
+      group = group * 16 + digit
+      digit = ++i < text.length ? hexDigit(text.charCodeAt(i)) : -1
+    }
+    if (text.charCodeAt(i) === CODE.dot) {
+      if (end > 12 || !readIPv4(text, start, bytes, end)) return undefined
+      end += 4
+      break
+    }
+    if (i === start || i - start > 4 || end > 14) return undefined
+    bytes[end++] = group >> 8
+    bytes[end++] = group & 0xff
+    if (i === text.length) break
+    if (text.charCodeAt(i++) !== CODE.colon) return undefined
+    if (text.charCodeAt(i) === CODE.colon) {
+      if (gap >= 0) return undefined
+      gap = end
+      i++
+    } else if (i === text.length) return undefined
+  }
+  if (gap < 0 ? end !== 16 : end > 14) return undefined
+  if (gap >= 0) {
+    bytes.copyWithin(16 - (end - gap), gap, end)
+    bytes.fill(0, gap, 16 - (end - gap))
+  }
   return isMapped(bytes) ? undefined : bytes
 }
 
-/** The bytes of colon-separated groups; the last may be dotted decimal when `dotted` says so. */
-function parseGroups(text: string, dotted: boolean): number[] | undefined {
-  if (text === '') return []
-  const bytes: number[] = []
-  const groups = text.split(':')
-  for (const [i, group] of groups.entries()) {
-    if (dotted && i === groups.length - 1 && group.includes('.')) {
-      const four = parseIPv4Bytes(group)
-      if (four === undefined) return undefined
-      bytes.push(...four)
-    } else {
-      if (!/^[0-9a-fA-F]{1,4}$/.test(group)) return undefined
-      const value = Number.parseInt(group, 16)
-      bytes.push(value >> 8, value & 0xff)
-    }
-  }
-  return bytes
+/** Value of a hexadecimal digit in either case, or -1. */
+function hexDigit(code: number): number {
+  if (code >= CODE.zero && code < CODE.zero + 10) return code - CODE.zero
+  if (code >= CODE.a && code < CODE.a + 6) return code - CODE.a + 10
+  return code >= CODE.A && code < CODE.A + 6 ? code - CODE.A + 10 : -1
 }
 
 function isMapped(bytes: Uint8Array): boolean {
@@ -141,16 +173,23 @@ function isMapped(bytes: Uint8Array): boolean {
 
 /** RFC 5952 §4: lower case, no leading zeros, the longest run of two or more zero groups is `::`. */
 function printIPv6(bytes: Uint8Array): string {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
-  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(i * 2))
-  let best = { start: -1, length: 1 }
+  const group = (i: number): number => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)
+  let [best, longest] = [8, 1]
   for (let i = 0; i < 8; i++) {
     let end = i
-    while (end < 8 && groups[end] === 0) end++
-    if (end - i > best.length) best = { start: i, length: end - i }
+    while (end < 8 && group(end) === 0) end++
+    if (end - i > longest) [best, longest] = [i, end - i]
     if (end > i) i = end
   }
-  const hex = (part: number[]): string => part.map((group) => group.toString(16)).join(':')
-  if (best.start < 0) return hex(groups)
-  return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`
+  let text = ''
+  for (let i = 0; i < 8; i++) {
+    if (i === best) {
+      text += '::'
+      i += longest - 1
+    } else {
+      if (i > 0 && i !== best + longest) text += ':'
+      text += group(i).toString(16)
+    }
+  }
+  return text
 }

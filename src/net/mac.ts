@@ -16,12 +16,17 @@ export function parseMac(text: string): Mac | undefined {
 
 /** Six bytes, as on the wire. */
 export function macBytes(mac: Mac): Uint8Array {
-  return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16))
+  const bytes = new Uint8Array(6)
+  for (const i of bytes.keys()) bytes[i] = Number.parseInt(mac.slice(3 * i, 3 * i + 2), 16)
+  return bytes
 }
 
 export function macFromBytes(bytes: Uint8Array): Mac {
   if (bytes.length !== 6) throw new Error(`a MAC address has 6 bytes, not ${bytes.length}`)
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac
+  let text = ''
+  for (const byte of bytes)
+    text += `${text === '' ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`
+  return text as Mac
 }
 
 /** True when the group bit is clear and the address is not all zero: a device may carry it. */
@@ -36,8 +41,9 @@ export function isUnicastMac(mac: Mac): boolean {
  */
 export function macForAddress(vni: number, ip: IP): Mac {
   let hash = 0x811c9dc5 ^ vni
-  for (const byte of ipBytes(ip)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
-  const tail = ipBytes(ip).subarray(-1)[0] ?? 0
+  const bytes = ipBytes(ip)
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
+  const tail = bytes.at(-1) ?? 0
   return macFromBytes(
     Uint8Array.of(0x0a, hash >>> 24, (hash >>> 16) & 255, (hash >>> 8) & 255, hash & 255, tail),
   )

@@ -1,6 +1,16 @@
 /** Prefixes (RFC 4632, RFC 4291) as values: an address with its host bits zero, a slash, a length. */
 
-import { bitsOf, type Family, familyOf, type IP, ipFromNumber, ipToNumber, parseIP } from './ip.ts'
+import {
+  bitsOf,
+  type Family,
+  familyOf,
+  type IP,
+  ipBytes,
+  ipFromBytes,
+  ipFromNumber,
+  ipToNumber,
+  parseIP,
+} from './ip.ts'
 
 declare const brand: unique symbol
 
@@ -50,7 +60,14 @@ export function prefixSize(prefix: Prefix): bigint {
 }
 
 export function prefixContains(prefix: Prefix, ip: IP): boolean {
-  return prefixFamily(prefix) === familyOf(ip) && prefixAround(ip, prefixLength(prefix)) === prefix
+  const [first, bytes] = [ipBytes(prefixAddress(prefix)), ipBytes(ip)]
+  if (first.length !== bytes.length) return false
+  const length = prefixLength(prefix)
+  for (let i = 0; i * 8 < length; i++) {
+    const unlike = (first[i] ?? 0) ^ (bytes[i] ?? 0)
+    if (unlike >> Math.max(0, 8 - (length - i * 8)) !== 0) return false
+  }
+  return true
 }
 
 /** True when the two have an address in common. */
@@ -83,7 +100,10 @@ function splitPrefix(text: string): { ip: IP; length: number } | undefined {
 }
 
 function networkOf(ip: IP, length: number): IP {
-  const family = familyOf(ip)
-  const hostBits = BigInt(bitsOf(family) - length)
-  return ipFromNumber((ipToNumber(ip) >> hostBits) << hostBits, family)
+  const bytes = ipBytes(ip)
+  for (const i of bytes.keys()) {
+    const ofHost = Math.min(8, Math.max(0, (i + 1) * 8 - length))
+    bytes[i] = ((bytes[i] ?? 0) >> ofHost) << ofHost
+  }
+  return ipFromBytes(bytes)
 }
