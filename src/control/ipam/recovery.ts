@@ -38,6 +38,8 @@ export class Recovery {
   #high = 0
   #noticed = false
   #suspect = true
+  /** `changes` of the territory when all own addresses were last found covered. */
+  #coveredAt = -1
   #open: KeyValue | undefined
   #done = new Set<string>()
   readonly #failures = new Map<string, ObjectFailure>()
@@ -76,9 +78,9 @@ export class Recovery {
     this.#deps.log.warn('the store went back in time; addresses are claimed again', {})
   }
 
-  /** Own blocks may be missing from the store: the next review looks. */
+  /** Own blocks may be missing from the store: the next review looks, unless nothing changed since the last. */
   suspect(): void {
-    this.#suspect = true
+    if (this.#deps.territory.changes !== this.#coveredAt) this.#suspect = true
   }
 
   /** Takes note of the marker and of who is done. */
@@ -98,8 +100,10 @@ export class Recovery {
     if (!replica.connected) return
     if (this.#noticed) await this.#raise()
     if (this.#suspect || territory.shrank() || this.#open !== undefined) {
+      const { changes } = territory
       await this.#claimUncovered(signal)
       this.#suspect = this.#undecided()
+      this.#coveredAt = this.#failures.size === 0 ? changes : -1
     }
     if (this.#open === undefined) return
     if (this.#suspect) {

@@ -58,6 +58,7 @@ export class Territory implements AsyncDisposable {
   readonly #stop: readonly (() => void)[]
   #waiters: (() => void)[] = []
   #shrank = false
+  #changes = 0
 
   constructor(deps: TerritoryDeps) {
     this.#deps = deps
@@ -195,8 +196,14 @@ export class Territory implements AsyncDisposable {
     })
   }
 
+  /** Grows with every change of own endpoints, and of what is claimed in a network. */
+  get changes(): number {
+    return this.#changes
+  }
+
   /** Takes over what the replica and the ledger say now, and wakes whoever waits. */
   refresh(networkId: string): void {
+    this.#changes++
     const before = this.#holding.get(networkId)
     this.#holding.delete(networkId)
     this.#reserved.delete(networkId)
@@ -245,7 +252,9 @@ export class Territory implements AsyncDisposable {
         this.remembered.remember(before.networkId, before.name, before.addresses)
       }
     }
-    if (touched) this.#wake()
+    if (!touched) return
+    this.#changes++
+    this.#wake()
   }
 
   #learn(key: string, endpoint: Endpoint): void {
