@@ -10,7 +10,15 @@ import { DockerEngine } from '../../src/lab/docker-engine.ts'
 import { ip } from '../../src/net/testing.ts'
 import { Firewalld } from '../firewalls.ts'
 import { exchangeSegments, openSocket, type Place } from '../kernel/datapath/sockets.ts'
-import { addressOf, createNetwork, knows, sharedCluster, shell, until } from './harness.ts'
+import {
+  addressOf,
+  createNetwork,
+  endpointNames,
+  knows,
+  sharedCluster,
+  shell,
+  until,
+} from './harness.ts'
 
 /** How soon traffic passes again after a firewall changed. */
 const AGAIN_MS = 1_000
@@ -187,6 +195,7 @@ withTwoHosts('with the last network our rules go from the chains of others', asy
   await until('they stand', async () => (await added(cluster)).length === 2)
   await cluster.carrick('h1', 'detach', 'web')
   await cluster.carrick('h2', 'detach', 'far')
+  await until('h1 knows it', async () => (await endpointNames(cluster, 'h1')).length === 0)
   await cluster.carrick('h1', 'network', 'rm', 'shop')
   await until('they are gone', async () => (await added(cluster)).length === 0)
   assert.match(await shell(cluster, 'h1', 'iptables -S'), /-A INPUT -p tcp -j ACCEPT/)
