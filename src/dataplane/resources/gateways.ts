@@ -16,17 +16,21 @@ import type { Resource } from '../resource.ts'
 
 type Setting = readonly [path: readonly string[], value: string]
 
+/** The higher of what is set for all devices and for one holds: 0 none, 1 strict, 2 loose. ip-sysctl.rst */
+const FILTER_OF_ALL = ['net', 'ipv4', 'conf', 'all', 'rp_filter']
+
 /**
- * Sources were checked by the program; what remains of rp_filter is that a mark which leads nowhere closes
- * the way into the host while our table is missing. Loose, whatever is set for all devices.
+ * Sources were checked by the program, so that rp_filter has nothing to find and costs every packet a
+ * look-up. Where the host wants it strict it is loose here: what goes from one network to another of the
+ * same prefix comes in by another device than its source is behind.
  */
-function settingsOf(device: string, loopback: boolean): readonly Setting[] {
+function settingsOf(device: string, loopback: boolean, filterOfAll: string): readonly Setting[] {
   const set = (family: 'ipv4' | 'ipv6', name: string, value: string): Setting => [
     ['net', family, 'conf', device, name],
     value,
   ]
   return [
-    set('ipv4', 'rp_filter', '2'),
+    set('ipv4', 'rp_filter', filterOfAll === '1' ? '2' : '0'),
     set('ipv4', 'src_valid_mark', '1'),
     set('ipv4', 'send_redirects', '0'),
     set('ipv4', 'accept_redirects', '0'),
@@ -82,7 +86,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
       numbers.set(want.device, index)
       if (before !== undefined && before !== index) listeners.remade(want.device)
       if (link !== undefined) correct(want, link)
-      putSettings(settingsOf(want.device, want.loopback))
+      putSettings(settingsOf(want.device, want.loopback, filterOfAll()))
       putSettings(peerSettingsOf(want.peer))
       kernel.batch((batch) => {
         if (link === undefined) batch.qdiscs.put({ device: index, egressBlock: MARK.gatewayBlock })
@@ -169,6 +173,10 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
     }
   }
 
+  function filterOfAll(): string {
+    return kernel.sysctl.read(FILTER_OF_ALL) ?? '0'
+  }
+
   function isSet(settings: readonly Setting[]): boolean {
     return settings.every(([path, value]) => (kernel.sysctl.read(path) ?? value) === value)
   }
@@ -203,7 +211,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
         peer.group === MARK.gatewayPeerGroup &&
         peer.mtuBytes === link.mtuBytes &&
         clsactOf(kernel, link.index)?.egressBlock === MARK.gatewayBlock &&
-        isSet(settingsOf(link.name, loopback)) &&
+        isSet(settingsOf(link.name, loopback, filterOfAll())) &&
         isSet(peerSettingsOf(peer.name)),
     }
   }
