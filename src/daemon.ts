@@ -29,12 +29,14 @@ import { readUnderlay } from './dataplane/underlay.ts'
 import { DockerDoor } from './docker-door.ts'
 import { type DockerWatch, watchDocker } from './docker-watch.ts'
 import { documentChanges } from './documents.ts'
+import { programPages } from './kernel/program-pages.ts'
 import { openKernel } from './kernel/real.ts'
 import { openUdp } from './kernel/udp.ts'
 import { systemClock } from './lib/clock.ts'
 import { NetworkError } from './lib/errors.ts'
 import { killAt } from './lib/failpoint.ts'
 import type { Log } from './lib/log.ts'
+import { Lull } from './lib/lull.ts'
 import { VERSION } from './lib/version.ts'
 import type { Host, ObjectFailure } from './model/host.ts'
 import { PROBE_PORT } from './model/probe-network.ts'
@@ -48,6 +50,9 @@ import { openSharedStore } from './store/shared.ts'
 const REGISTER_MS = 30_000
 /** Long enough that an attach has answered, short enough that nobody waits for the news. */
 const GATHER_MS = 20
+
+/** Without a change for this long the daemon is at rest. */
+const LULL_MS = 3_000
 
 /** A store that does not answer is given up this long after the daemon was told to stop. */
 const FAREWELL_MS = 500
@@ -333,6 +338,11 @@ export async function runParts(
   cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
   await using _engines = await dockerDoor.open(control, hostId)
+  // What the start needed of the program, or many changes at once, need not stay in memory.
+  const pages = programPages()
+  const lull = cleanup.use(new Lull(LULL_MS, () => pages.letGo()))
+  replica.subscribe(() => lull.busy())
+  lull.busy()
   await using watch = watchDocker({ settings, control, replica, journal, clock, log })
   watched = watch
   using _alive = service.watch(() => dataplane.apply([]))

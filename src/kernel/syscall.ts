@@ -49,6 +49,7 @@ const libc = dlopen('libc.so.6', {
   getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
   getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
   ioctl: { args: ['i32', 'u64', 'u64'], returns: 'i32' },
+  madvise: { args: ['u64', 'u64', 'i32'], returns: 'i32' },
   mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
   open: { args: ['ptr', 'i32', 'i32'], returns: 'i32' },
   prctl: { args: ['i32', 'u64', 'u64', 'u64', 'u64'], returns: 'i32' },
@@ -150,6 +151,11 @@ export function monotonicMicroseconds(): bigint {
 
 export function close(fd: number): void {
   checked('close a descriptor', libc.close(fd))
+}
+
+/** Tells the kernel what is true of a part of this process's memory. sys/mman.h */
+export function madvise(start: bigint, length: bigint, advice: number): void {
+  checked('advise about memory', libc.madvise(start, length, advice))
 }
 
 /** The magic number of the file system the descriptor is on. linux/magic.h */

@@ -8,7 +8,11 @@
 const MACHINE_BYTES = 128_000_000
 
 /** By name in the environment; whoever starts the daemon may say otherwise. */
-const SETTINGS = { BUN_JSC_forceRAMSize: `${MACHINE_BYTES}` } as const
+const SETTINGS = {
+  BUN_JSC_forceRAMSize: `${MACHINE_BYTES}`,
+  // Else it collects every second, then twice a minute, whether or not there is anything.
+  BUN_GC_TIMER_DISABLE: '1',
+} as const
 
 /** Becomes another program, which has what this one was handed by whoever started it. */
 export type Execute = (
