@@ -34,7 +34,6 @@ const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 export class Fields<Name extends string> {
   readonly bytes: Uint8Array
   readonly #layout: Layout<Name>
-  readonly #view: DataView
 
   constructor(layout: Layout<Name>, bytes: Uint8Array = new Uint8Array(layout.size)) {
     if (bytes.length < layout.size) {
@@ -42,25 +41,29 @@ export class Fields<Name extends string> {
     }
     this.#layout = layout
     this.bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
+  // Byte by byte: a view of its own for each of tens of thousands of entries costs more than all else of them.
   number(name: Name): number {
     const { kind, at } = this.#layout.fields[name]
-    if (kind === 'u8') return this.#view.getUint8(at)
-    if (kind === 'u16') return this.#view.getUint16(at, LITTLE_ENDIAN)
-    if (kind === 'be16') return this.#view.getUint16(at, false)
-    if (kind === 'u64') return Number(this.#view.getBigUint64(at, LITTLE_ENDIAN))
-    return this.#view.getUint32(at, LITTLE_ENDIAN)
+    const last = WIDTH[kind] - 1
+    const rising = kind === 'be16' || !LITTLE_ENDIAN
+    let value = 0
+    for (let i = 0; i <= last; i++) {
+      value = value * 256 + (this.bytes[at + (rising ? i : last - i)] ?? 0)
+    }
+    return value
   }
 
   setNumber(name: Name, value: number): this {
     const { kind, at } = this.#layout.fields[name]
-    if (kind === 'u8') this.#view.setUint8(at, value)
-    else if (kind === 'u16') this.#view.setUint16(at, value, LITTLE_ENDIAN)
-    else if (kind === 'be16') this.#view.setUint16(at, value, false)
-    else if (kind === 'u64') this.#view.setBigUint64(at, BigInt(value), LITTLE_ENDIAN)
-    else this.#view.setUint32(at, value, LITTLE_ENDIAN)
+    const last = WIDTH[kind] - 1
+    const rising = kind === 'be16' || !LITTLE_ENDIAN
+    let rest = value
+    for (let i = 0; i <= last; i++) {
+      this.bytes[at + (rising ? last - i : i)] = rest % 256
+      rest = Math.floor(rest / 256)
+    }
     return this
   }
 

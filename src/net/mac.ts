@@ -17,16 +17,26 @@ export function parseMac(text: string): Mac | undefined {
 /** Six bytes, as on the wire. */
 export function macBytes(mac: Mac): Uint8Array {
   const bytes = new Uint8Array(6)
-  for (const i of bytes.keys()) bytes[i] = Number.parseInt(mac.slice(3 * i, 3 * i + 2), 16)
+  for (let i = 0; i < 6; i++) {
+    bytes[i] = 16 * hexDigit(mac.charCodeAt(3 * i)) + hexDigit(mac.charCodeAt(3 * i + 1))
+  }
   return bytes
 }
 
+/** Of a lower-case digit. */
+function hexDigit(code: number): number {
+  return code < 0x3a ? code - 0x30 : code - 0x57
+}
+
+/** Every byte as two digits. */
+const PAIRS: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, '0'),
+)
+
 export function macFromBytes(bytes: Uint8Array): Mac {
   if (bytes.length !== 6) throw new Error(`a MAC address has 6 bytes, not ${bytes.length}`)
-  let text = ''
-  for (const byte of bytes)
-    text += `${text === '' ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`
-  return text as Mac
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = bytes
+  return `${PAIRS[a]}:${PAIRS[b]}:${PAIRS[c]}:${PAIRS[d]}:${PAIRS[e]}:${PAIRS[f]}` as Mac
 }
 
 /** True when the group bit is clear and the address is not all zero: a device may carry it. */
