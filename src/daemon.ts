@@ -176,7 +176,10 @@ export async function runParts(
   })
 
   // What is known, and what of it is told to others.
-  const replica = cleanup.use(createReplica({ ...base, log: log.child('replica') }))
+  const looped = Promise.withResolvers<void>()
+  const replica = cleanup.use(
+    createReplica({ ...base, log: log.child('replica'), listAfter: looped.promise }),
+  )
   if (!replica.complete) log.info('waiting for the shared store', { store: shared.address })
   await dockerDoor.whileWaiting(Promise.race([replica.ready, ended.promise]), toWait)
   if (signal.aborted) return
@@ -335,6 +338,7 @@ export async function runParts(
   })
   paths.start()
   await loop.start()
+  looped.resolve()
   cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
   await using _engines = await dockerDoor.open(control, hostId)

@@ -80,10 +80,11 @@ export class EndpointTable {
   /** False when the record stands there already, word for word. */
   put(endpoint: AnyEndpoint): boolean {
     const { id, networkId, hostId, name } = endpoint
-    if (this.has(endpoint)) return false
+    const packed = 'sandbox' in endpoint ? undefined : this.#pack(endpoint)
+    if (packed === undefined ? this.has(endpoint) : this.#others.get(id) === packed) return false
     this.remove(id)
     if ('sandbox' in endpoint) this.#own.set(id, endpoint)
-    else this.#others.set(id, this.#pack(endpoint))
+    else if (packed !== undefined) this.#others.set(id, packed)
     if (name !== undefined) this.#names.set(nameKey(networkId, name), id)
     this.#count(networkId, 1)
     this.#count(hostId, 1)

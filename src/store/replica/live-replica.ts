@@ -6,6 +6,7 @@
  * the store.
  */
 
+import { once } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError, messageOf, NetworkError } from '../../lib/errors.ts'
 import type { Random } from '../../lib/ids.ts'
@@ -43,6 +44,8 @@ export interface ReplicaOptions {
   readonly random: Random
   readonly log: Log
   readonly signal: AbortSignal
+  /** Where a copy stands in for the store, the first listing waits for this: whoever starts has work to do. */
+  readonly listAfter?: Promise<void>
 }
 
 /** Starts a replica; it ends with the signal or when disposed, and then writes its copy. */
@@ -222,7 +225,8 @@ class Follower implements LiveReplica {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options
+    const { clock, random, listAfter } = this.#options
+    if (this.#complete && !signal.aborted) await Promise.race([listAfter, once(signal, 'abort')])
     let failures = 0
     while (!signal.aborted) {
       try {

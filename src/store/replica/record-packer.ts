@@ -18,12 +18,13 @@ export class RecordPacker<R extends object> {
 
   /** Equal records, with their fields in the same order, have equal texts. */
   pack(record: R): string {
-    const fields = Object.entries(record)
-    const names = fields.map(([name]) => name)
-    const values = fields.map(([name, value]) =>
-      this.#repeating.has(name) ? this.#refer(value) : value,
-    )
-    return JSON.stringify([this.#shapes.of(names), ...values])
+    const names = Object.keys(record)
+    const packed: unknown[] = [this.#shapes.of(names)]
+    for (const name of names) {
+      const value: unknown = record[name as keyof R]
+      packed.push(this.#repeating.has(name) ? this.#refer(value) : value)
+    }
+    return JSON.stringify(packed)
   }
 
   unpack(text: string): R {
