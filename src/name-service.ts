@@ -53,6 +53,9 @@ export function startNameService({
       log,
     }),
   )
-  keeper.onDoors((doors) => server.want(doors))
+  // Who asks before every name is there must not hear that there is none.
+  void keeper.complete.then((complete) => {
+    if (complete && !stack.disposed) keeper.onDoors((doors) => server.want(doors))
+  })
   return stack
 }

@@ -1,7 +1,10 @@
 /**
  * Keeps the table of names and the list of doors at which they are asked for: in the same turn in which the
- * replica changes, so that a name is there before its attach has answered, and gone with its endpoint.
+ * replica changes, so that a name is there before its attach has answered, and gone with its endpoint. At the
+ * start there may be tens of thousands, which are read a few at a time: others have to be answered meanwhile.
  */
+
+import { setImmediate } from 'node:timers/promises'
 
 import { packetMarks } from '../hoststate/marks.ts'
 import type { IP } from '../net/ip.ts'
@@ -26,18 +29,26 @@ export interface NameKeeperOptions {
   readonly packetMarkMask: number
 }
 
+/** Endpoints that are read before others get a turn: about a millisecond. */
+const AT_ONCE = 200
+
 export class NameKeeper implements Disposable {
   readonly names = new Names()
+  /** Resolves with true when every name is there; with false when it was disposed before. */
+  readonly complete: Promise<boolean>
   readonly #options: NameKeeperOptions
   readonly #gateways: Gateways
   readonly #stop: () => void
+  #stopped = false
   #listener: (doors: readonly NameDoor[]) => void = () => {}
 
   constructor(options: NameKeeperOptions) {
     this.#options = options
     this.#gateways = new Gateways(options.replica, true)
     this.#stop = options.replica.subscribe((changes) => this.#changed(changes))
-    this.#changed([{ kind: 'all' }])
+    this.#gateways.changed({ kind: 'all' })
+    this.#takePlaces()
+    this.complete = this.#load()
   }
 
   /** Calls the listener with all doors, now and whenever they are others. */
@@ -47,7 +58,20 @@ export class NameKeeper implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#stopped = true
     this.#stop()
+  }
+
+  /** What changes meanwhile is taken in as it changes, and read again here as it is then. */
+  async #load(): Promise<boolean> {
+    let read = 0
+    for (const endpoint of this.#options.replica.endpoints()) {
+      this.names.putEndpoint(endpoint)
+      if (++read % AT_ONCE !== 0) continue
+      await setImmediate()
+      if (this.#stopped) return false
+    }
+    return true
   }
 
   #changed(changes: readonly ReplicaChange[]): void {
@@ -85,11 +109,15 @@ export class NameKeeper implements Disposable {
   }
 
   #takeAll(): void {
-    const { replica } = this.#options
     this.names.clear()
+    this.#takePlaces()
+    for (const endpoint of this.#options.replica.endpoints()) this.names.putEndpoint(endpoint)
+  }
+
+  #takePlaces(): void {
+    const { replica } = this.#options
     for (const { id } of replica.networks()) this.#takeNetwork(id)
     for (const { id } of replica.hosts()) this.#takeAlive(id)
-    for (const endpoint of replica.endpoints()) this.names.putEndpoint(endpoint)
   }
 
   #takeNetwork(id: string): void {
