@@ -10,6 +10,7 @@ import { describeHost, openIdentity, registerHost } from './agent/identity.ts'
 import { holdLease } from './agent/lease.ts'
 import { Loop } from './agent/loop.ts'
 import { OwnUnderlay } from './agent/own-underlay.ts'
+import { PathMemory } from './agent/paths/memory.ts'
 import { Paths } from './agent/paths/paths.ts'
 import { pathWarnings } from './agent/paths/sentences.ts'
 import { startPublisher } from './agent/publisher.ts'
@@ -221,6 +222,7 @@ export async function runParts(
   const self = (): Host => replica.host(hostId) ?? registered
   const paths = new Paths({
     replica,
+    memory: new PathMemory(journal, log.child('paths')),
     self,
     open: (address, onDatagram) => openUdp({ address, port: PROBE_PORT, onDatagram }),
     onNews: (body) => shared.hear(body),

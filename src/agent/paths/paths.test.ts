@@ -5,6 +5,7 @@ import { probeAddress } from '../../model/probe-network.ts'
 import type { IP } from '../../net/ip.ts'
 import { hostOf, networkOf } from '../../plan/testing.ts'
 import type { ReplicaChange } from '../../store/replica/replica.ts'
+import { PathMemory } from './memory.ts'
 import { Paths } from './paths.ts'
 
 test('hosts without a sign of life are not asked until they give one', async () => {
@@ -22,12 +23,12 @@ test('hosts without a sign of life are not asked until they give one', async () 
       hosts: () => hosts,
       networks: () => [networkOf('blue', 7, ['10.80.0.0/16'], 'vxlan')],
       alive: (id) => (alive.has(id) ? { bootId: '', instance: '', since: '' } : undefined),
-      status: () => undefined,
       subscribe: (listener) => {
         tell = listener
         return () => {}
       },
     },
+    memory: new PathMemory({ settings: { get: () => undefined, set: () => {} } }, silentLog),
     self: () => self,
     open: async () => ({
       send: (_datagram, to) => asked.note(to),

@@ -17,15 +17,14 @@ import type { Replica } from '../../store/replica/replica.ts'
 import { Doors } from './doors.ts'
 import { examinePath, type PathLink } from './examine.ts'
 import { type Belief, freshBelief, judge } from './judge.ts'
+import type { PathMemory } from './memory.ts'
 import { type OpenMailbox, Post } from './post.ts'
 import { openStreamDoor, type StreamDoor, streamTo } from './streams.ts'
 import { sharedFamilies, type Target, targetKey, targetsOf } from './targets.ts'
 
 export interface PathsOptions {
-  readonly replica: Pick<
-    Replica,
-    'hostId' | 'host' | 'hosts' | 'networks' | 'alive' | 'status' | 'subscribe'
-  >
+  readonly replica: Pick<Replica, 'hostId' | 'host' | 'hosts' | 'networks' | 'alive' | 'subscribe'>
+  readonly memory: PathMemory
   readonly self: () => Host
   readonly open: OpenMailbox
   /** Is told of news from other hosts, who prove themselves in it. */
@@ -171,7 +170,7 @@ export class Paths {
     const key = targetKey(target)
     const way = this.#ways.get(key)
     if (way === undefined) {
-      const before = this.#remembered(target)
+      const before = this.#options.memory.of(target)
       const finding = before ?? freshBelief(target.expectedBytes).finding
       this.#ways.set(key, {
         target,
@@ -193,18 +192,6 @@ export class Paths {
     way.target = target
     way.silences = 0
     way.dueMs = this.#soonMs()
-  }
-
-  #remembered({ hostId, carrier, expectedBytes }: Target): PathReport | undefined {
-    const { replica } = this.#options
-    return replica
-      .status(replica.hostId)
-      ?.paths?.find(
-        (path) =>
-          path.hostId === hostId &&
-          path.carrier === carrier &&
-          path.expectedBytes === expectedBytes,
-      )
   }
 
   /** The daemon of a host came to life: it answers now. */
@@ -272,7 +259,7 @@ export class Paths {
   }
 
   #learn(way: Way, { belief, again }: ReturnType<typeof judge>): void {
-    const { log, periodMs, clock } = this.#options
+    const { log, periodMs, clock, memory } = this.#options
     const before = way.belief.finding
     const silent = belief.finding.problems.includes('no-answer')
     way.belief = belief
@@ -286,6 +273,7 @@ export class Paths {
         : periodMs
     way.dueMs = this.#nowMs() + pauseMs * (0.8 + 0.4 * this.#fraction())
     if (JSON.stringify(before) === JSON.stringify(belief.finding)) return
+    memory.keep(this.#reports())
     const { hostId, carrier } = way.target
     const { mtuBytes, problems } = belief.finding
     log.info('path changed', { host: hostId, carrier, mtuBytes, problems: problems.join() })
