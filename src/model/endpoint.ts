@@ -2,6 +2,7 @@
 
 import type { IP } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
+import type { Prefix } from '../net/prefix.ts'
 
 export const ATTACHMENTS = ['engine', 'held'] as const
 /**
@@ -33,6 +34,13 @@ export interface Endpoint {
    * A route of rank 0 has no metric of its own; n > 0 has 100·n (IPv4) or 1024 + 100·n (IPv6).
    */
   readonly order: number
+  /** Routes by the network's gateway, besides those to the network itself. */
+  readonly routes?: readonly EndpointRoute[]
+  /** Present: its gateway never gives the default route. */
+  readonly defaultRoute?: false
+  /** MTU of its interface, where that is less than the network's. */
+  readonly mtuBytes?: number
+  readonly bandwidth?: Bandwidth
   /** Name of the veth's end on the host; empty when held. */
   readonly device: string
   /** Small number, unique on the host while the endpoint lives: the datapath counts by it. 0 when held. */
@@ -40,6 +48,31 @@ export interface Endpoint {
   /** Of an engine's endpoint: the run of the daemon that makes its pair, once. No other run makes it again. */
   readonly run?: string
   readonly createdAt: string
+}
+
+/** A route inside an endpoint's namespace, by the gateway of its network. */
+export interface EndpointRoute {
+  readonly to: Prefix
+  /** Lower wins; absent: as the network's own routes have it. */
+  readonly metric?: number
+  /** Absent: main. */
+  readonly table?: number
+  /** Of packets that take it, where that is less than the interface's. */
+  readonly mtuBytes?: number
+  /** What TCP is to say it takes in one segment. linux/rtnetlink.h RTAX_ADVMSS */
+  readonly advmssBytes?: number
+}
+
+/** How much an endpoint may receive and send; a direction without a limit is absent. */
+export interface Bandwidth {
+  readonly toContainer?: RateLimit
+  readonly fromContainer?: RateLimit
+}
+
+/** A token bucket: what passes in the long run, and what may pass at once after a rest. */
+export interface RateLimit {
+  readonly bitsPerSecond: number
+  readonly burstBits: number
 }
 
 /** The network namespace an endpoint lives in. */

@@ -22,6 +22,7 @@ import { parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { parsePrefix } from '../../net/prefix.ts'
 import type { KeyRange } from '../store.ts'
+import { readEndpointShape } from './endpoint-shape.ts'
 import { readDockerSide, readEngineNetwork } from './engine-records.ts'
 import { asObject, type Fields, listOf, parseObject, textOf } from './fields.ts'
 import { readAlive, readFacts, readStatus, readUnderlay } from './host-records.ts'
@@ -205,6 +206,7 @@ export class RecordReader {
       ...common,
       ...(attachment === undefined ? {} : { attachment }),
       ...{ ifname, order, createdAt },
+      ...readEndpointShape(fields),
       ...(typeof name === 'string' ? { name } : {}),
     }
   }
