@@ -1,6 +1,6 @@
 /**
  * The shell script that turns a fresh network and mount namespace into a host: its own /run, bpffs and sysfs,
- * its own Carrick directories, and private copies of /etc, /var/lib and /var/cache on an overlay, so that
+ * its own Carrick directories, and private copies of /etc, /opt, /var/lib and /var/cache on an overlay, so that
  * nothing written there reaches the machine. It runs once, as the first process of the namespaces.
  *
  * Mounts below /run and /var/lib are let go first: a copy kept here would hold other labs' namespaces and the
@@ -53,6 +53,7 @@ release /var/lib
 overlay /etc
 overlay /var/lib
 overlay /var/cache
+overlay /opt
 private etc /etc/carrick
 private lib /var/lib/carrick
 private cache /var/cache/carrick

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openKernel } from '../kernel/real.ts'
 import { NetworkError } from '../lib/errors.ts'
-import { removeCgroups } from './cgroups.ts'
+import { cgroupProcesses, removeCgroups } from './cgroups.ts'
 import { type LinkFault, setFault } from './faults.ts'
 import {
   listPins,
@@ -100,7 +100,7 @@ export function listLabs(): readonly {
 export async function removeLab(name: string): Promise<void> {
   checkLabName(name)
   if (!existsSync(labPath(name))) return
-  await endProcesses(processesPath(name), listPins(name))
+  await endProcesses(processesPath(name), listPins(name), () => cgroupProcesses(name))
   removeCgroups(name)
   removeLabDirectory(name)
 }

@@ -123,11 +123,20 @@ export async function runTool(
 
 /**
  * Ends what was remembered under `directory` and whoever lives in the pinned namespaces: first asked, then
- * after a grace period killed. Returns when all are gone; throws `timeout` naming those that stay.
+ * after a grace period killed; and the `contained`, who are killed at once. Returns when all are gone;
+ * throws `timeout` naming those that stay.
  */
-export async function endProcesses(directory: string, pins: readonly string[]): Promise<void> {
+export async function endProcesses(
+  directory: string,
+  pins: readonly string[],
+  contained: () => readonly number[],
+): Promise<void> {
   const inodes = new Set(pins.flatMap((pin) => namespaceInode(pin) ?? []))
-  const alive = () => [...new Set([...remembered(directory), ...inhabitants(inodes)])]
+  const alive = () => {
+    const left = contained().filter((pid) => startTicks(pid) !== undefined)
+    for (const pid of left) signalProcess(pid, 'SIGKILL')
+    return [...new Set([...left, ...remembered(directory), ...inhabitants(inodes)])]
+  }
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const asked = new Set<number>()
     const deadline = Date.now() + GRACE_MS
