@@ -31,7 +31,8 @@ export interface Batch {
 
 /** The endpoint without what stays at home, as text in one spelling. */
 export function publishedText(endpoint: Endpoint): string {
-  const { sandbox: _sandbox, device: _device, number: _number, run: _run, ...published } = endpoint
+  const { sandbox: _sandbox, device: _device, number: _number, run: _run, ...rest } = endpoint
+  const { delegate: _delegate, ...published } = rest
   return JSON.stringify(published satisfies PublishedEndpoint)
 }
 

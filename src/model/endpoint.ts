@@ -3,6 +3,7 @@
 import type { IP } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import type { Prefix } from '../net/prefix.ts'
+import type { Delegate } from './cni.ts'
 
 export const ATTACHMENTS = ['engine', 'held'] as const
 /**
@@ -45,6 +46,8 @@ export interface Endpoint {
   readonly device: string
   /** Small number, unique on the host while the endpoint lives: the datapath counts by it. 0 when held. */
   readonly number: number
+  /** Present: its addresses are also this one's to take back. */
+  readonly delegate?: Delegate
   /** Of an engine's endpoint: the run of the daemon that makes its pair, once. No other run makes it again. */
   readonly run?: string
   readonly createdAt: string
@@ -87,4 +90,4 @@ export interface Sandbox {
 export const NO_SANDBOX: Sandbox = { path: '', inode: 0 }
 
 /** What another host needs to know of an endpoint; the sandbox stays at home. */
-export type PublishedEndpoint = Omit<Endpoint, 'sandbox' | 'device' | 'number' | 'run'>
+export type PublishedEndpoint = Omit<Endpoint, 'sandbox' | 'device' | 'number' | 'run' | 'delegate'>

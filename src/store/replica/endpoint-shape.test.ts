@@ -1,6 +1,6 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
-import { readEndpointShape } from './endpoint-shape.ts'
+import { readDelegate, readEndpointShape } from './endpoint-shape.ts'
 
 const WHOLE = {
   routes: [
@@ -31,3 +31,11 @@ for (const { what, fields, want } of [
     assert.deepEqual(readEndpointShape(fields), want)
   })
 }
+
+test('readDelegate() gives back what is whole, and nothing else', () => {
+  const whole = { type: 'host-local', path: ['/opt/cni/bin'], config: '{}', args: '' }
+  assert.deepEqual(readDelegate(whole), whole)
+  assert.equal(readDelegate(undefined), undefined)
+  assert.equal(readDelegate({ ...whole, path: [1] }), undefined)
+  assert.equal(readDelegate({ ...whole, args: undefined }), undefined)
+})

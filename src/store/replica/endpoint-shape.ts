@@ -1,5 +1,6 @@
 /** What an endpoint's record says about its interface where that differs from what its network gives. */
 
+import type { Delegate } from '../../model/cni.ts'
 import type { Bandwidth, Endpoint, EndpointRoute, RateLimit } from '../../model/endpoint.ts'
 import { parsePrefix } from '../../net/prefix.ts'
 import { asObject, type Fields, listOf, textOf } from './fields.ts'
@@ -17,6 +18,21 @@ export function readEndpointShape(fields: Fields): Shape {
     ...(mtuBytes === undefined ? {} : { mtuBytes }),
     ...(bandwidth === undefined ? {} : { bandwidth }),
   }
+}
+
+/** Undefined when there is none, or it is malformed. */
+export function readDelegate(value: unknown): Delegate | undefined {
+  const fields = asObject(value)
+  const path =
+    fields &&
+    listOf(
+      fields['path'],
+      textOf((text) => text),
+    )
+  if (fields === undefined || path === undefined) return undefined
+  const { type, config, args } = fields
+  if (typeof type !== 'string' || typeof config !== 'string') return undefined
+  return typeof args === 'string' ? { type, path, config, args } : undefined
 }
 
 const ROUTE_NUMBERS = ['metric', 'table', 'mtuBytes', 'advmssBytes'] as const

@@ -22,7 +22,7 @@ import { parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { parsePrefix } from '../../net/prefix.ts'
 import type { KeyRange } from '../store.ts'
-import { readEndpointShape } from './endpoint-shape.ts'
+import { readDelegate, readEndpointShape } from './endpoint-shape.ts'
 import { readDockerSide, readEngineNetwork } from './engine-records.ts'
 import { asObject, type Fields, listOf, parseObject, textOf } from './fields.ts'
 import { readAlive, readFacts, readStatus, readUnderlay } from './host-records.ts'
@@ -81,8 +81,12 @@ export class RecordReader {
     const { path, inode } = sandbox
     if (typeof path !== 'string' || typeof inode !== 'number') return undefined
     if (typeof device !== 'string' || typeof number !== 'number') return undefined
-    const own = { ...published, sandbox: { path, inode }, device, number }
-    return typeof run === 'string' ? { ...own, run } : own
+    const delegate = readDelegate(fields['delegate'])
+    return {
+      ...{ ...published, sandbox: { path, inode }, device, number },
+      ...(typeof run === 'string' ? { run } : {}),
+      ...(delegate === undefined ? {} : { delegate }),
+    }
   }
 
   /** A published port; undefined when malformed. */
