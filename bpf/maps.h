@@ -33,6 +33,7 @@ enum config_flag { CONFIG_CROSS_FAMILY_STRIP = 1, CONFIG_DIRECT = 2 };
 enum endpoint_flag {
 	ENDPOINT_HOST = 1, /* the host itself: `ifindex` is the network's gateway device */
 	ENDPOINT_UNTRACKED = 2, /* nothing came to it from the host's stack */
+	ENDPOINT_SHAPED = 4, /* what goes to it waits at its host-side device for its turn */
 };
 
 enum device_flag { DEVICE_UNTRACKED = 1 /* nothing went from it to the host's stack */ };

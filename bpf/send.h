@@ -11,11 +11,16 @@
 
 #define GSO_BY_FRAGS 0xffff /* SCTP: segments lie ready, within the path's limit as SCTP knew it */
 
-/* Hands the frame to the container behind `endpoint`, as if it came in by the container's own device. */
+/*
+ * Hands the frame to the container behind `endpoint`, as if it came in by the container's own device; where its
+ * rate is limited, by way of the host's end, at whose queue it waits.
+ */
 static __always_inline int deliver(struct __sk_buff *skb, void *frame, const struct endpoint *endpoint,
 				   const struct config *facts)
 {
 	macs_write(frame, endpoint->mac, facts->fabric_mac);
+	if (endpoint->flags & ENDPOINT_SHAPED)
+		return bpf_redirect(endpoint->ifindex, 0);
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect_peer(endpoint->ifindex, 0);

@@ -117,3 +117,8 @@ export function maskBytes(bits: number): Uint8Array {
     return (0xff00 >> left) & 0xff
   })
 }
+
+/** How many bits of a mask are set. */
+export function bitsSet(mask: Uint8Array): number {
+  return mask.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0)
+}

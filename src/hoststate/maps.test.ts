@@ -109,6 +109,7 @@ expectRoundTrip(maps.hosts, [
 ])
 expectRoundTrip(maps.endpoints, [
   { vni: 1, address: ip('10.0.0.1'), mac: device, at: { kind: 'local', ifindex: 65_537 } },
+  { vni: 1, address: ip('10.0.0.2'), mac: device, at: { kind: 'local', ifindex: 7, shaped: true } },
   { vni: 0xffffff, address: ip('fd80::1'), mac: device, at: { kind: 'remote', host: 0 } },
   { vni: 2, address: ip('10.0.0.254'), mac: device, at: { kind: 'host', ifindex: 12 } },
 ])

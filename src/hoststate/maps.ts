@@ -9,7 +9,7 @@
 import { familyOf, type IP, mappedBytes } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import { type Prefix, prefixAddress, prefixAround, prefixLength } from '../net/prefix.ts'
-import { Fields, type Layout, mappedBits, maskBytes, unmapAddress } from './layout.ts'
+import { bitsSet, Fields, type Layout, mappedBits, maskBytes, unmapAddress } from './layout.ts'
 import { packetMarks } from './marks.ts'
 import {
   CONFIG,
@@ -61,11 +61,11 @@ export interface EndpointEntry {
   readonly address: IP
   readonly mac: Mac
   /**
-   * Index of the host-side device here, or the row in `hosts` of the host that has it. `host` is an address
-   * of this host itself, reached by the network's gateway device.
+   * Index of the host-side device here, or the row in `hosts` of the host that has it. `shaped`: packets to it
+   * wait at that device. `host` is an address of this host itself, reached by the network's gateway device.
    */
   readonly at:
-    | { readonly kind: 'local'; readonly ifindex: number }
+    | { readonly kind: 'local'; readonly ifindex: number; readonly shaped?: true }
     | { readonly kind: 'host'; readonly ifindex: number }
     | { readonly kind: 'remote'; readonly host: number }
 }
@@ -152,7 +152,7 @@ export interface ConfigEntry {
   readonly resolver6: IP | undefined
 }
 
-const ENDPOINT_FLAG = { HOST: 1, UNTRACKED: 2 } as const
+const ENDPOINT_FLAG = { HOST: 1, UNTRACKED: 2, SHAPED: 4 } as const
 const DEVICE_FLAG = { UNTRACKED: 1 } as const
 const NETWORK_FLAG = { OPEN_METADATA: 1, INTERNAL: 2 } as const
 const CONFIG_FLAG = { CROSS_FAMILY_STRIP: 1, DIRECT: 2 } as const
@@ -171,19 +171,26 @@ export const endpoints: MapLayout<EndpointEntry> = {
       .setNumber('ifindex', at.kind === 'remote' ? 0 : at.ifindex)
       .setNumber('host', at.kind === 'remote' ? at.host : 0)
       .setMac('mac', mac)
-      .setNumber('flags', at.kind === 'host' ? ENDPOINT_FLAG.HOST : 0).bytes,
+      .setNumber('flags', endpointFlags(at)).bytes,
   entryOf: (key, value) => {
     const [k, v] = [new Fields(ENDPOINT_KEY, key), new Fields(ENDPOINT, value)]
-    const [address, mac, ifindex] = [k.address('address'), v.mac('mac'), v.number('ifindex')]
+    const [vni, address, mac] = [k.number('vni'), k.address('address'), v.mac('mac')]
     if (address === undefined || mac === undefined) return undefined
-    const kind = (v.number('flags') & ENDPOINT_FLAG.HOST) === 0 ? 'local' : 'host'
-    const at =
-      ifindex === 0
-        ? ({ kind: 'remote', host: v.number('host') } as const)
-        : ({ kind, ifindex } as const)
-    return { vni: k.number('vni'), address, mac, at }
+    return { vni, address, mac, at: placeOf(v) }
   },
   untouched: ENDPOINT_FLAG.UNTRACKED,
+}
+
+function endpointFlags(at: EndpointEntry['at']): number {
+  if (at.kind === 'host') return ENDPOINT_FLAG.HOST
+  return at.kind === 'local' && at.shaped ? ENDPOINT_FLAG.SHAPED : 0
+}
+
+function placeOf(value: Fields<keyof typeof ENDPOINT.fields>): EndpointEntry['at'] {
+  const [ifindex, flags] = [value.number('ifindex'), value.number('flags')]
+  if (ifindex === 0) return { kind: 'remote', host: value.number('host') }
+  if (flags & ENDPOINT_FLAG.HOST) return { kind: 'host', ifindex }
+  return { kind: 'local', ifindex, ...(flags & ENDPOINT_FLAG.SHAPED ? { shaped: true } : {}) }
 }
 
 /** Host-side device → its endpoint. */
@@ -274,10 +281,6 @@ export const networks: MapLayout<NetworkEntry> = {
 function prefixOf(bytes: Uint8Array, bits: number): Prefix {
   const address = unmapAddress(bytes) ?? ('::' as IP) // only the prefix ::/0 has no bit set
   return prefixAround(address, familyOf(address) === 4 ? bits - 96 : bits)
-}
-
-function bitsSet(mask: Uint8Array): number {
-  return mask.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0)
 }
 
 /** Host index → how to reach that host. */
