@@ -55,6 +55,16 @@ static __always_inline bool address_link_local(const struct address *a)
 	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
+static __always_inline bool ipv4_link_local(__be32 ipv4)
+{
+	return (ipv4 & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000);
+}
+
+static __always_inline bool address_link_local4(const struct address *a)
+{
+	return address_is4(a) && ipv4_link_local(a->word[3]);
+}
+
 /* True for groups, broadcasts, and what stays on its link: none of it is carried. */
 static __always_inline bool address_on_link(const struct address *a, bool ipv4)
 {

@@ -2,7 +2,8 @@
 /*
  * What the fabric answers itself: ARP and neighbour solicitations for every address of the network, so that
  * no broadcast leaves the host, and echo requests to the gateway's anycast address. A question for one's own
- * address, or from no address, is duplicate detection and stays unanswered (R29).
+ * address, or from no address, is duplicate detection and stays unanswered (R29). A container that was given
+ * addresses of 169.254/16 takes all of those for its neighbours: the resolver, too, is found by an answer.
  */
 #ifndef CARRICK_ANSWER_H
 #define CARRICK_ANSWER_H
@@ -67,13 +68,18 @@ static __always_inline bool owns6(const struct device *device, __u32 ifindex,
 	return owns(device, ifindex, address);
 }
 
-/* True when the fabric answers for the address: the network's own, or its gateway. */
+/* True when the fabric answers for the address: the network's own, its gateway, or a link-local one. */
 static __always_inline bool in_network(__u32 vni, struct address *address)
 {
 	struct network *network = bpf_map_lookup_elem(&networks, &vni);
+	struct endpoint_key key = { .vni = vni, .address = *address };
 
-	return network && (in_prefixes(network, address) || address_equal(address, &network->gateway4) ||
-			   address_equal(address, &network->gateway6));
+	if (!network)
+		return false;
+	if (in_prefixes(network, address) || address_equal(address, &network->gateway4) ||
+	    address_equal(address, &network->gateway6) || address_link_local4(address))
+		return true;
+	return address_link_local(address) && bpf_map_lookup_elem(&endpoints, &key);
 }
 
 static __always_inline bool is_gateway6(__u32 vni, const struct address *address)

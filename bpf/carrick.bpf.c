@@ -38,7 +38,7 @@ static __always_inline int container4(struct __sk_buff *skb, struct device *devi
 	address_map4(&to.address, ip->daddr);
 	endpoint = bpf_map_lookup_elem(&endpoints, &to);
 	if (!endpoint)
-		return leave(skb, device, &to.address);
+		return leave(skb, device, &to.address, ipv4_link_local(ip->saddr));
 	if (!endpoint->ifindex) {
 		struct sender sender = { .vni = device->vni, .carrier = device->carrier };
 
@@ -86,7 +86,7 @@ static __always_inline int container6(struct __sk_buff *skb, struct device *devi
 				    DROP_SPOOFED);
 	endpoint = bpf_map_lookup_elem(&endpoints, &to);
 	if (!endpoint)
-		return leave(skb, device, &to.address);
+		return leave(skb, device, &to.address, address_link_local(&source));
 	if (!endpoint->ifindex) {
 		struct sender sender = { .vni = device->vni, .carrier = device->carrier };
 

@@ -29,7 +29,7 @@ static __always_inline bool address_own_place(const struct address *a, bool ipv4
 	if (!ipv4)
 		return !(a->word[0] | a->word[1]);
 	return !(a->word[3] & bpf_htonl(0xff000000)) || address_loopback(a, true) ||
-	       (a->word[3] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000);
+	       ipv4_link_local(a->word[3]);
 }
 
 /* RFC 1035 §4.2 */
@@ -63,7 +63,9 @@ static __always_inline bool is_resolver(const struct address *a, const struct co
 	return address_equal(a, ipv4 ? &facts->resolver4 : &facts->resolver6) && !address_zero(a);
 }
 
-static __noinline int leave(struct __sk_buff *skb, struct device *device, struct address *destination)
+/* `stays`: the source means something on its link only, and nobody outside could answer it (RFC 3927 §2.7). */
+static __noinline int leave(struct __sk_buff *skb, struct device *device, struct address *destination,
+			    bool stays)
 {
 	struct error error = { .ifindex = skb->ifindex, .source = *destination, .type4 = 3, .type6 = 1 };
 	bool ipv4 = skb->protocol == bpf_htons(ETH_P_IP), at_gateway;
@@ -91,7 +93,9 @@ static __noinline int leave(struct __sk_buff *skb, struct device *device, struct
 		return bpf_redirect(error.ifindex, 0);
 	}
 	error.reason = DROP_NO_ROUTE;
-	if (is_resolver(destination, facts, ipv4) && network->gateway_ifindex) {
+	if (stays) {
+		/* It is told that there is no way. */
+	} else if (is_resolver(destination, facts, ipv4) && network->gateway_ifindex) {
 		if (asks_for_name(skb, ipv4)) {
 			note_tracked(device);
 			return enter_host(skb, network, facts, error.vni);

@@ -123,8 +123,9 @@ static __always_inline int send_remote(struct __sk_buff *skb, void *frame, const
 
 	if (!host || !(host->flags & HOST_VALID) || carrier == CARRIER_LOCAL)
 		return drop(skb, vni, skb->ifindex, IP_AT, DROP_NO_CARRIER);
-	direct = carrier != CARRIER_VXLAN && (host->flags & HOST_ON_LINK);
-	/* A router in between would not know where the network is. */
+	direct = carrier != CARRIER_VXLAN && (host->flags & HOST_ON_LINK) &&
+		 !(ipv4 ? ipv4_link_local(destination->word[3]) : address_link_local(destination));
+	/* A router in between would not know where the network is, nor the host whose a link-local address is. */
 	if (carrier == CARRIER_DIRECT && !direct)
 		return drop(skb, vni, skb->ifindex, IP_AT, DROP_NO_CARRIER);
 	limit = host->mtu;

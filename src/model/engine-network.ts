@@ -58,6 +58,8 @@ export const ENGINE_LABELS = {
   image: 'carrick/docker-image',
   /** Names that resolve to the endpoint, separated by commas. */
   names: 'carrick/dns-names',
+  /** Link-local addresses that a user gave to the container in this network, separated by commas. */
+  linkLocal: 'carrick/link-local',
 } as const
 
 /** Labels of networks of ours that came to be by an engine. */

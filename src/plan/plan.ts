@@ -10,6 +10,7 @@ import { FABRIC_MAC, MARK } from '../hoststate/state.ts'
 import type { Block } from '../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
 import type { Host } from '../model/host.ts'
+import { reachedAt } from '../model/link-local.ts'
 import type { Network } from '../model/network.ts'
 import type { Publication } from '../model/publication.ts'
 import { type Family, familyOf, type IP } from '../net/ip.ts'
@@ -263,7 +264,7 @@ export function planEndpoint(
   const { vni } = network
   const { mac } = endpoint
   const at = { hostIndex: host.index }
-  return endpoint.addresses.map((address): Wanted => ({ kind: 'endpoint', vni, address, mac, at }))
+  return reachedAt(endpoint).map((address): Wanted => ({ kind: 'endpoint', vni, address, mac, at }))
 }
 
 /**

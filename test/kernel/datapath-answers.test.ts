@@ -48,6 +48,15 @@ for (const { what, target } of [
   })
 }
 
+for (const { what, target } of [
+  { what: 'a link-local address', target: pk.ip('169.254.7.7') },
+  { what: 'the resolver', target: fx.RESOLVER.ip4 },
+]) {
+  test(`ARP for ${what} is answered, for containers that take it for a neighbour`, () => {
+    expect(send(arpFrame({ target }))).toBe('redirected')
+  })
+}
+
 for (const { what, question, want } of [
   { what: 'its own address', question: { target: A.ip4 }, want: 'ignored' },
   { what: 'its own second address', question: { target: A.second4 }, want: 'ignored' },
@@ -154,6 +163,38 @@ test('link-local talk is ignored, a link-local source elsewhere is spoofed', () 
     pk.ether(FABRIC, A.mac, pk.ETH.IPV6, pk.udpPacket({ source: LINK_LOCAL, destination }))
   expect(send(frame(pk.ip('fe80::1')))).toBe('ignored')
   expect(send(frame(B.ip6))).toBe('spoofed')
+})
+
+test('who was given link-local addresses talks by them, to neighbours and by VXLAN to other hosts', () => {
+  using own = new fx.Fabric()
+  own.putDevice('auto')
+  const [here, there] = [
+    { kind: 'local', ifindex: fx.LO },
+    { kind: 'remote', host: 1 },
+  ] as const
+  const [a4, a6] = [pk.ip('169.254.7.7'), pk.ip('fe80::7:7')]
+  const [c4, c6] = [pk.ip('169.254.7.9'), pk.ip('fe80::7:9')]
+  for (const address of [a4, a6]) own.endpoint(address, A.mac, here)
+  for (const address of [c4, c6]) own.endpoint(address, C.mac, there)
+  const ask = pk.arp(1, { mac: A.mac, ip: a4 }, { mac: NOBODY, ip: c4 })
+  const frame = pk.ether(BROADCAST, A.mac, pk.ETH.ARP, ask)
+  expect(own.verdict('from_container', frame)).toBe('redirected')
+  expect(own.verdict('from_container', ndFrame({ source: a6, target: c6 }))).toBe('redirected')
+  expect(own.verdict('from_container', ndFrame({ source: a6, target: a6 }))).toBe('ignored')
+  for (const [source, destination, type] of [
+    [a4, c4, pk.ETH.IPV4],
+    [a6, c6, pk.ETH.IPV6],
+  ] as const) {
+    const bytes = pk.ether(FABRIC, A.mac, type, pk.udpPacket({ source, destination }))
+    const sent = own.run('from_container', { bytes })
+    expect(sent.verdict).toBe(fx.VERDICT.REDIRECT)
+    expect(sent.bytes.length).toBeGreaterThan(bytes.length) // encapsulated, though the host is on the link
+    const forged = pk.ether(FABRIC, A.mac, type, pk.udpPacket({ source: destination, destination }))
+    expect(own.verdict('from_container', forged)).toMatch(/spoofed|ignored/)
+    const outside = type === pk.ETH.IPV4 ? OUTSIDE.ip4 : OUTSIDE.ip6
+    const away = pk.ether(FABRIC, A.mac, type, pk.udpPacket({ source, destination: outside }))
+    expect(own.verdict('from_container', away)).toBe('no-route, answered')
+  }
 })
 
 for (const { family, source, gateway, type, reply } of [

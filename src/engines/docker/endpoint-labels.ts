@@ -3,7 +3,7 @@
 import type { Endpoint } from '../../model/endpoint.ts'
 import { ENGINE_LABELS } from '../../model/engine-network.ts'
 import { labelProblem } from '../../model/names.ts'
-import type { ContainerSummary } from './engine-shapes.ts'
+import type { ContainerSummary, GivenToEndpoint } from './engine-shapes.ts'
 
 /** Labels of one record, ours included, and the bytes of a label's value. */
 const MOST_LABELS = 64
@@ -19,13 +19,14 @@ const SHORT_ID = 12
 export function labelsFor(
   endpoint: Endpoint,
   { id, name, image, labels }: Omit<ContainerSummary, 'endpointIds' | 'running'>,
-  aliases: readonly string[],
+  given: GivenToEndpoint,
 ): Readonly<Record<string, string>> | undefined {
-  const names = namesIn([name, ...aliases, labels[COMPOSE_SERVICE] ?? '', id.slice(0, SHORT_ID)])
+  const names = listIn([name, ...given.names, labels[COMPOSE_SERVICE] ?? '', id.slice(0, SHORT_ID)])
   const ours = Object.entries({
     [ENGINE_LABELS.container]: name === '' ? id.slice(0, SHORT_ID) : name,
     [ENGINE_LABELS.image]: image,
     [ENGINE_LABELS.names]: names,
+    [ENGINE_LABELS.linkLocal]: listIn(given.linkLocals),
   }).filter(([, value]) => value !== '' && value.length <= MOST_VALUE)
   const wanted = new Map([...Object.entries(endpoint.labels), ...ours])
   for (const [key, value] of Object.entries(labels).sort(composeFirst)) {
@@ -38,7 +39,7 @@ export function labelsFor(
 }
 
 /** Each once, as far as they fit; names with commas or blanks are none that anybody could look up. */
-function namesIn(names: readonly string[]): string {
+function listIn(names: readonly string[]): string {
   let text = ''
   for (const name of new Set(names)) {
     if (name === '' || /[,\s]/.test(name)) continue

@@ -85,7 +85,12 @@ const members = z.object({
     .catch({}),
 })
 
-const place = z.object({ EndpointID: text, Aliases: texts, DNSNames: texts })
+const place = z.object({
+  EndpointID: text,
+  Aliases: texts,
+  DNSNames: texts,
+  IPAMConfig: z.object({ LinkLocalIPs: texts }).catch({ LinkLocalIPs: [] }),
+})
 const places = z.object({ Networks: z.record(z.string(), place).catch({}) }).catch({ Networks: {} })
 
 const containerSummary = z
@@ -111,18 +116,27 @@ const containerSummary = z
 
 export type ContainerSummary = z.output<typeof containerSummary>
 
+/** What a user gave to a container in one network. */
+export interface GivenToEndpoint {
+  /** Further names. */
+  readonly names: readonly string[]
+  /** Addresses of its link, which the driver is not told. */
+  readonly linkLocals: readonly string[]
+}
+
 const containerDetails = z
   .object({ Id: z.string().min(1), NetworkSettings: places })
   .transform((given) => ({
     id: given.Id,
-    /** Further names, by endpoint id. */
-    aliases: new Map(
+    /** What users gave to its endpoints, by endpoint id. */
+    given: new Map(
       Object.values(given.NetworkSettings.Networks)
         .filter(({ EndpointID }) => EndpointID !== '')
-        .map(
-          ({ EndpointID, Aliases, DNSNames }) => [EndpointID, [...Aliases, ...DNSNames]] as const,
-        ),
-    ) as ReadonlyMap<string, readonly string[]>,
+        .map(({ EndpointID, Aliases, DNSNames, IPAMConfig }) => [
+          EndpointID,
+          { names: [...Aliases, ...DNSNames], linkLocals: IPAMConfig.LinkLocalIPs },
+        ]),
+    ) as ReadonlyMap<string, GivenToEndpoint>,
   }))
 
 export type ContainerDetails = z.output<typeof containerDetails>

@@ -3,18 +3,20 @@
  * networks, which an engine answers at any time, and for a container itself only once that has started.
  */
 
-import type { DockerControl } from '../../control/docker-control.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
 import { ENGINE_LABELS } from '../../model/engine-network.ts'
+import { linkLocalsOf, parseLinkLocal } from '../../model/link-local.ts'
+import type { IP } from '../../net/ip.ts'
 import { labelsFor } from './endpoint-labels.ts'
 import type { EngineApi } from './engine-api.ts'
-import type { ContainerSummary, SeenEndpoint } from './engine-shapes.ts'
+import type { FollowerControl } from './engine-control.ts'
+import type { ContainerSummary, GivenToEndpoint, SeenEndpoint } from './engine-shapes.ts'
 
 export interface LabellerDeps {
   readonly api: EngineApi
-  readonly control: DockerControl
+  readonly control: FollowerControl
   readonly log: Log
 }
 
@@ -23,8 +25,8 @@ const AT_ONCE = 4
 
 export class Labeller {
   readonly #deps: LabellerDeps
-  /** Further names that users gave, by the engine's endpoint id: they never change. */
-  readonly #aliases = new Map<string, readonly string[]>()
+  /** What users gave, by the engine's endpoint id: it never changes. */
+  readonly #given = new Map<string, GivenToEndpoint>()
 
   constructor(deps: LabellerDeps) {
     this.#deps = deps
@@ -55,10 +57,10 @@ export class Labeller {
     }
     label() // at once with what is known without asking
     const asked = [...owners].filter(([engineId, { running }]) => {
-      return running && endpoints.has(engineId) && !this.#aliases.has(engineId)
+      return running && endpoints.has(engineId) && !this.#given.has(engineId)
     })
     if (asked.length === 0) return
-    await this.#askAliases(new Set(asked.map(([, { id }]) => id)))
+    await this.#ask(new Set(asked.map(([, { id }]) => id)))
     label()
   }
 
@@ -69,8 +71,8 @@ export class Labeller {
       const engineId = endpoint.labels[ENGINE_LABELS.endpoint]
       if (engineId !== undefined) found.set(engineId, endpoint)
     }
-    for (const engineId of this.#aliases.keys()) {
-      if (!found.has(engineId)) this.#aliases.delete(engineId)
+    for (const engineId of this.#given.keys()) {
+      if (!found.has(engineId)) this.#given.delete(engineId)
     }
     return found
   }
@@ -79,10 +81,10 @@ export class Labeller {
     const { control, log } = this.#deps
     const endpoint = control.plugged(engineId)
     if (endpoint === undefined) return
-    const known = this.#aliases.get(engineId)
-    // After our start they are asked for again; until then what was known stands.
-    const before = endpoint.labels[ENGINE_LABELS.names]?.split(',') ?? []
-    const labels = labelsFor(endpoint, container, known ?? before)
+    // After our start containers are asked again; until then what was known stands.
+    const names = endpoint.labels[ENGINE_LABELS.names]?.split(',') ?? []
+    const known = this.#given.get(engineId) ?? { names, linkLocals: [] }
+    const labels = labelsFor(endpoint, container, known)
     if (labels === undefined) return
     try {
       control.labelEndpoint(id, labels)
@@ -92,14 +94,34 @@ export class Labeller {
     }
   }
 
-  async #askAliases(containerIds: ReadonlySet<string>): Promise<void> {
+  /** Link-local addresses that can be had: who has one first keeps it. */
+  #free(engineId: string, texts: readonly string[]): readonly IP[] {
+    const { control, log } = this.#deps
+    const endpoint = control.plugged(engineId)
+    const addresses = texts.flatMap((text) => parseLinkLocal(text) ?? [])
+    if (endpoint === undefined || addresses.length === 0) return []
+    const others = control
+      .listEndpoints({ network: endpoint.networkId })
+      .filter(({ id }) => id !== endpoint.id)
+    const taken = new Set(others.flatMap(linkLocalsOf))
+    return addresses.filter((address) => {
+      if (!taken.has(address)) return true
+      log.warn('link-local address is another’s', { endpoint: endpoint.id, address })
+      return false
+    })
+  }
+
+  async #ask(containerIds: ReadonlySet<string>): Promise<void> {
     const { api, log } = this.#deps
     const waiting = [...containerIds]
     const ask = async (): Promise<void> => {
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
         try {
-          const { aliases } = await api.container(id)
-          for (const [engineId, names] of aliases) this.#aliases.set(engineId, names)
+          const { given } = await api.container(id)
+          for (const [engineId, each] of given) {
+            const linkLocals = this.#free(engineId, each.linkLocals)
+            this.#given.set(engineId, { ...each, linkLocals })
+          }
         } catch (error) {
           if (!isNetworkError(error)) throw error
           log.debug('container not asked', { container: id, error: error.message })

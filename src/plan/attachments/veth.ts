@@ -7,16 +7,11 @@
 import type { Interior, Veth, Wanted } from '../../hoststate/state.ts'
 import { FABRIC_MAC } from '../../hoststate/state.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
+import { reachedAt } from '../../model/link-local.ts'
 import type { Network } from '../../model/network.ts'
-import { bitsOf, type Family, familyOf, type IP } from '../../net/ip.ts'
-import {
-  type Prefix,
-  parsePrefix,
-  prefixAround,
-  prefixContains,
-  prefixFamily,
-  prefixLength,
-} from '../../net/prefix.ts'
+import type { IP } from '../../net/ip.ts'
+import { prefixContains, prefixLength } from '../../net/prefix.ts'
+import { insideRoutes } from './inside-routes.ts'
 
 /** Everything this host's kernel needs for a container of its own. */
 export function planVeth(
@@ -26,11 +21,17 @@ export function planVeth(
   softwareChecksums: boolean,
   resolvers: readonly IP[],
 ): readonly Wanted[] {
+  const ownMtuBytes = endpointMtuBytes(endpoint, mtuBytes)
   return [
-    planPair(endpoint, network, mtuBytes),
+    planPair(endpoint, network, ownMtuBytes),
     ...planEntries(endpoint, network),
-    planInterior(endpoint, network, mtuBytes, softwareChecksums, resolvers),
+    planInterior(endpoint, network, ownMtuBytes, softwareChecksums, resolvers),
   ]
+}
+
+/** What the endpoint asks for, as far as the network carries it. */
+export function endpointMtuBytes({ mtuBytes }: Endpoint, networkMtuBytes: number): number {
+  return Math.min(mtuBytes ?? networkMtuBytes, networkMtuBytes)
 }
 
 /** The pair itself. */
@@ -57,7 +58,7 @@ export function planEntries(endpoint: Endpoint, network: Network): readonly Want
       addresses: endpoint.addresses,
       carrier: network.carrier,
     },
-    ...endpoint.addresses.map(
+    ...reachedAt(endpoint).map(
       (address): Wanted => ({
         kind: 'endpoint',
         vni: network.vni,
@@ -72,8 +73,6 @@ export function planEntries(endpoint: Endpoint, network: Network): readonly Want
 /**
  * All traffic goes by the gateway, whose MAC is the fabric's: one neighbour per container and family,
  * however many peers it talks to (the kernel's neighbour tables are bounded for all namespaces together).
- * Every prefix of the network has a route, so that it is reached by this interface whoever gives the default
- * route; an internal network gives none, but the way to where names are asked for.
  */
 function planInterior(
   endpoint: Endpoint,
@@ -97,33 +96,6 @@ function planInterior(
     softwareChecksums,
     addresses: served.map(({ address, prefix }) => ({ address, length: prefixLength(prefix) })),
     neighbours: served.map(({ gateway }) => ({ address: gateway, mac: FABRIC_MAC })),
-    routes: served.flatMap(({ prefix, gateway }) => {
-      const metric = metricOf(endpoint.order, prefix)
-      const near = network.prefixes.filter((each) => prefixFamily(each) === prefixFamily(prefix))
-      const far = network.internal
-        ? hostPrefixes(resolvers, prefixFamily(prefix))
-        : [everything(prefix)]
-      const destinations = [...near, ...far]
-      return destinations.map((to) => ({ to, via: gateway, ...metric }))
-    }),
+    routes: insideRoutes(endpoint, network, served, resolvers),
   }
-}
-
-/** Routes of the first network have no metric of their own; IPv6 counts from the kernel's 1024. */
-function metricOf(order: number, prefix: Prefix): { metric?: number } {
-  if (order === 0) return {}
-  return { metric: (prefixFamily(prefix) === 4 ? 0 : 1024) + 100 * order }
-}
-
-function hostPrefixes(addresses: readonly IP[], family: Family): readonly Prefix[] {
-  return addresses
-    .filter((address) => familyOf(address) === family)
-    .map((address) => prefixAround(address, bitsOf(family)))
-}
-
-function everything(prefix: Prefix): Prefix {
-  const text = prefixFamily(prefix) === 4 ? '0.0.0.0/0' : '::/0'
-  const all = parsePrefix(text)
-  if (all === undefined) throw new Error(`${text} does not parse`)
-  return all
 }
