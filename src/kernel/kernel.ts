@@ -14,7 +14,7 @@ import type { NftQueries } from './nftables/objects.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 import type { Offloads } from './offloads.ts'
 import type { Ports } from './ports.ts'
-import type { Filters, Qdiscs } from './traffic-control.ts'
+import type { Filters, Qdiscs, Shapers } from './traffic-control.ts'
 
 /**
  * An open network namespace, of the kernel that opened it. The handle keeps the namespace alive until it is
@@ -53,6 +53,7 @@ export interface KernelView {
   readonly rules: Rules
   readonly neighbours: Neighbours
   readonly qdiscs: Qdiscs
+  readonly shapers: Shapers
   readonly filters: Filters
   readonly nft: Nftables
   readonly sysctl: Sysctl
@@ -85,6 +86,7 @@ export interface Batch {
   readonly rules: Pick<Rules, 'put' | 'remove'>
   readonly neighbours: Pick<Neighbours, 'put' | 'remove'>
   readonly qdiscs: Pick<Qdiscs, 'put' | 'remove'>
+  readonly shapers: Pick<Shapers, 'put' | 'remove'>
   readonly filters: Pick<Filters, 'put'>
 }
 

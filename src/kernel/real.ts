@@ -41,6 +41,7 @@ export function openKernel(): Kernel {
     rules: own.rules,
     neighbours: own.neighbours,
     qdiscs: own.qdiscs,
+    shapers: own.shapers,
     filters: own.filters,
     nft: own.nft,
     sysctl: own.sysctl,

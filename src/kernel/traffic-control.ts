@@ -1,4 +1,4 @@
-/** Traffic control as far as programs need it: the clsact hook, shared blocks and BPF filters. */
+/** Traffic control as far as it is needed: the clsact hook, shared blocks and BPF filters, and token buckets. */
 
 /** The hook for programs on a device. Its sides may join shared blocks, whose filters count for all. */
 export interface Clsact {
@@ -18,6 +18,27 @@ export interface Qdiscs {
     readonly egressBlock?: number
   }): void
   remove(clsact: { readonly device: number }): void
+}
+
+/** A token bucket at the root of a device: what the device sends beyond the rate waits, or is dropped. tc-tbf(8) */
+export interface Shaper {
+  readonly device: number
+  /** 1 to 65535, by which its maker knows it again. */
+  readonly handle: number
+  /** Link headers included. */
+  readonly bytesPerSecond: number
+  /** What may pass at once after a rest; less than a packet cuts super-packets. Read back, it is rounded. */
+  readonly burstBytes: number
+  /** How much may wait. */
+  readonly queueBytes: number
+}
+
+export interface Shapers {
+  /** Those with this handle, of all devices or of one. */
+  list(filter: { readonly handle: number; readonly device?: number }): readonly Shaper[]
+  /** Changes it in place where it stands; puts it in the place of whatever else is at the root. */
+  put(shaper: Shaper): void
+  remove(shaper: Pick<Shaper, 'device' | 'handle'>): void
 }
 
 export type FilterPlace =

@@ -21,6 +21,7 @@ import * as neighbours from './rtnetlink/neighbours.ts'
 import * as qdiscs from './rtnetlink/qdiscs.ts'
 import * as routes from './rtnetlink/routes.ts'
 import * as rules from './rtnetlink/rules.ts'
+import * as shapers from './rtnetlink/shapers.ts'
 import { writeVxlan } from './rtnetlink/vxlan.ts'
 import { sysctlOf } from './sysctl.ts'
 import { watchNamespace } from './watch.ts'
@@ -159,6 +160,16 @@ export class RealView implements KernelView, Disposable {
     remove: ({ device }) => this.#do(qdiscs.removeClsact(device)),
   }
 
+  readonly shapers: KernelView['shapers'] = {
+    list: ({ handle, device }) =>
+      this.#read(
+        device === undefined ? qdiscs.listQdiscs() : shapers.getShaper(device, handle),
+        shapers.readShaper,
+      ).filter((shaper) => shaper.handle === handle),
+    put: (shaper) => this.#do(shapers.putShaper(shaper)),
+    remove: ({ device, handle }) => this.#do(shapers.removeShaper(device, handle)),
+  }
+
   readonly filters: KernelView['filters'] = {
     list: (place) =>
       this.#read(filters.listFilters(place), (body) => filters.readFilter(body, place)),
@@ -200,6 +211,10 @@ export class RealView implements KernelView, Disposable {
       qdiscs: {
         put: (clsact) => add(qdiscs.createClsact(clsact)),
         remove: ({ device }) => add(qdiscs.removeClsact(device)),
+      },
+      shapers: {
+        put: (shaper) => add(shapers.putShaper(shaper)),
+        remove: ({ device, handle }) => add(shapers.removeShaper(device, handle)),
       },
       filters: { put: (filter) => add(filters.putFilter(filter)) },
     })

@@ -351,6 +351,44 @@ for (const [what, open] of [
     )
 
     test(
+      'puts token buckets at the root of devices, beside the hook, and changes them in place',
+      staged((stage) => {
+        const { index: device } = veth(stage)
+        const shapers = () => stage.host.shapers.list({ device, handle: 9 })
+        const shaper = {
+          ...{ device, handle: 9, bytesPerSecond: 1_000_000 },
+          ...{ burstBytes: 20_000, queueBytes: 70_000 },
+        }
+        assert.deepEqual(shapers(), [])
+        stage.host.batch((batch) => {
+          batch.qdiscs.put({ device, ingressBlock: 7 })
+          batch.shapers.put(shaper)
+          batch.links.set(device, { up: true })
+        })
+        stage.host.shapers.put(shaper)
+        assert.deepEqual(shapers(), [shaper])
+        const faster = { ...shaper, bytesPerSecond: 8_000_000_000, burstBytes: 4_096_000 }
+        stage.host.shapers.put(faster)
+        assert.deepEqual(stage.host.shapers.list({ handle: 9 }), [faster])
+        assert.deepEqual(stage.host.shapers.list({ handle: 8 }), [])
+        assert.deepEqual(stage.host.qdiscs.list({ device })[0]?.ingressBlock, 7)
+        stage.host.shapers.remove({ device, handle: 8 })
+        assert.deepEqual(shapers(), [faster])
+        stage.host.shapers.put({ ...shaper, handle: 8 })
+        assert.deepEqual(shapers(), [])
+        stage.host.shapers.remove({ device, handle: 8 })
+        stage.host.shapers.remove({ device, handle: 8 })
+        assert.deepEqual(stage.host.shapers.list({ handle: 8 }), [])
+        stage.host.shapers.remove({ device: 4711, handle: 8 })
+        assert.deepEqual(stage.host.shapers.list({ device: 4711, handle: 8 }), [])
+        assert.equal(
+          errnoWhen(() => stage.host.shapers.put({ ...shaper, device: 4711 })),
+          'ENODEV',
+        )
+      }),
+    )
+
+    test(
       'is content to remove filters that are nowhere',
       staged(({ host }) => {
         host.filters.remove({ place: { block: 7 }, priority: 1, handle: 1 })

@@ -341,6 +341,30 @@ test('a program in a shared block counts for every device in it, as tc shows', (
   assert.deepEqual([host.view.filters.list(direct), host.view.filters.list(place)], [[], []])
 })
 
+test('token buckets are as tc shows them, and the other way round', () => {
+  const { host, end } = pair()
+  const device = end.index
+  for (const [bytesPerSecond, burstBytes] of [
+    [125, 16_384],
+    [1_000_000, 20_000],
+    [5_000_000_000, 8_000_000],
+  ] as const) {
+    host.view.shapers.put({ device, handle: 0x99, bytesPerSecond, burstBytes, queueBytes: 50_000 })
+    const [shown] = list(host.name, 'tc -j qdisc show dev v0 root')
+    const options = (shown?.['options'] ?? {}) as Record<string, unknown>
+    assert.deepEqual([shown?.['kind'], shown?.['handle']], ['tbf', '99:'])
+    assert.equal(options['rate'], bytesPerSecond)
+    const off = Math.abs(Number(options['burst']) - burstBytes)
+    assert.ok(off <= burstBytes / 100, `${off} bytes at ${bytesPerSecond}`)
+  }
+  run(host.name, 'tc qdisc replace dev v0 root handle 77: tbf rate 8mbit burst 20000 limit 60000')
+  assert.deepEqual(host.view.shapers.list({ handle: 0x77 }), [
+    { device, handle: 0x77, bytesPerSecond: 1_000_000, burstBytes: 20_000, queueBytes: 60_000 },
+  ])
+  run(host.name, 'tc qdisc add dev v0 parent 77: handle 78: tbf rate 8mbit burst 20000 limit 60000')
+  assert.deepEqual(host.view.shapers.list({ handle: 0x78 }), [])
+})
+
 test('a hundred devices are listed whole and removed as a group', () => {
   const host = namespaces.make('h')
   const box = namespaces.make('b')

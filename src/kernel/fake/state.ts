@@ -8,7 +8,7 @@ import type { Address, Link, Neighbour, Route, Rule } from '../kernel.ts'
 import type { NoticeQueue } from '../notice-queue.ts'
 import type { Notice, NoticeGroup } from '../notices.ts'
 import type { NewPortSocket } from '../ports.ts'
-import type { Clsact, Filter, FilterPlace } from '../traffic-control.ts'
+import type { Clsact, Filter, FilterPlace, Shaper } from '../traffic-control.ts'
 
 export interface NftTable {
   readonly family: string
@@ -23,6 +23,7 @@ export interface FakeNamespace {
   /** For each veth the namespace and index of its other end. */
   readonly peers: Map<number, { readonly namespace: FakeNamespace; readonly index: number }>
   readonly qdiscs: Map<number, Clsact>
+  readonly shapers: Map<number, Shaper>
   readonly filters: Map<string, Filter>
   readonly sysctls: Map<string, string>
   readonly nftTables: Map<string, NftTable>
@@ -57,6 +58,7 @@ export function newNamespace(inode: number): FakeNamespace {
     links: new Map([[1, { ...PLAIN, index: 1, name: 'lo', mtuBytes: 65536, loopback: true }]]),
     peers: new Map(),
     qdiscs: new Map(),
+    shapers: new Map(),
     filters: new Map(),
     sysctls: new Map([
       ['net/ipv4/ip_forward', '0'],
@@ -126,6 +128,7 @@ export function dropLink(namespace: FakeNamespace, index: number): void {
   if (link === undefined) return
   namespace.links.delete(index)
   namespace.qdiscs.delete(index)
+  namespace.shapers.delete(index)
   for (const [key, { place }] of namespace.filters) {
     if ('device' in place && place.device === index) namespace.filters.delete(key)
   }

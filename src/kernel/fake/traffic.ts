@@ -1,7 +1,8 @@
 /** Hooks and filters of the fake kernel. A shared block lives while a device is in it. */
 
 import { putFilter } from '../rtnetlink/filters.ts'
-import type { Clsact, Filters, Qdiscs } from '../traffic-control.ts'
+import { putShaper } from '../rtnetlink/shapers.ts'
+import type { Clsact, Filters, Qdiscs, Shapers } from '../traffic-control.ts'
 import { refuse } from './calls.ts'
 import { blockLives, type FakeNamespace, filterKey, forgetEmptyBlocks } from './state.ts'
 
@@ -32,6 +33,23 @@ export function fakeQdiscs(own: FakeNamespace): Qdiscs & { create: Qdiscs['put']
       create(want)
     },
     remove: ({ device }) => remove(device),
+  }
+}
+
+export function fakeShapers(own: FakeNamespace): Shapers {
+  return {
+    list: ({ handle, device }) =>
+      [...own.shapers.values()].filter(
+        (each) => each.handle === handle && (device === undefined || each.device === device),
+      ),
+    put(shaper) {
+      const { operation } = putShaper(shaper)
+      if (!own.links.has(shaper.device)) refuse(operation, 'ENODEV', 'Cannot find device')
+      own.shapers.set(shaper.device, shaper)
+    },
+    remove({ device, handle }) {
+      if (own.shapers.get(device)?.handle === handle) own.shapers.delete(device)
+    },
   }
 }
 

@@ -10,7 +10,7 @@ import { fakeOffloads } from './offloads.ts'
 import { fakePorts } from './ports.ts'
 import { fakeAddresses, fakeNeighbours, fakeRoutes, fakeRules } from './routing.ts'
 import type { FakeNamespace } from './state.ts'
-import { fakeFilters, fakeQdiscs } from './traffic.ts'
+import { fakeFilters, fakeQdiscs, fakeShapers } from './traffic.ts'
 
 export interface FakeSurroundings {
   readonly calls: Calls
@@ -28,6 +28,7 @@ export function fakeView(own: FakeNamespace, around: FakeSurroundings): KernelVi
     rules: fakeRules(own),
     neighbours: fakeNeighbours(own),
     qdiscs: fakeQdiscs(own),
+    shapers: fakeShapers(own),
     filters: fakeFilters(own, around.program),
   }
   const view = {
@@ -37,6 +38,7 @@ export function fakeView(own: FakeNamespace, around: FakeSurroundings): KernelVi
     rules: noted('rules', bare.rules),
     neighbours: noted('neighbours', bare.neighbours),
     qdiscs: noted('qdiscs', bare.qdiscs),
+    shapers: noted('shapers', bare.shapers),
     filters: noted('filters', bare.filters),
   }
   return {
@@ -99,6 +101,7 @@ function batch(work: (batch: Batch) => void, view: Batch): void {
     rules: later(view.rules),
     neighbours: later(view.neighbours),
     qdiscs: later(view.qdiscs),
+    shapers: later(view.shapers),
     filters: later(view.filters),
   })
   const failures = changes.flatMap((change, request) => {
