@@ -3,13 +3,22 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf, NetworkError } from '../lib/errors.ts'
-import { replaceFile } from '../lib/replace-file.ts'
+import { replaceByCopy, replaceByLink, replaceFile } from '../lib/replace-file.ts'
 
 export type Change =
   | {
       readonly kind: 'write'
       readonly path: string
       readonly content: string
+      readonly mode: number
+      readonly why: string
+    }
+  /** A symbolic link to `target`, or a copy of it with this mode. */
+  | { readonly kind: 'link'; readonly path: string; readonly target: string; readonly why: string }
+  | {
+      readonly kind: 'copy'
+      readonly path: string
+      readonly target: string
       readonly mode: number
       readonly why: string
     }
@@ -22,6 +31,9 @@ export function sentenceOf(change: Change): string {
     case 'write':
     case 'remove':
       return `${change.kind} ${change.path}: ${change.why}`
+    case 'link':
+    case 'copy':
+      return `${change.kind} ${change.target} to ${change.path}: ${change.why}`
     case 'run':
       return `run ${change.argv.join(' ')}`
   }
@@ -34,6 +46,18 @@ export async function carryOut(change: Change): Promise<void> {
       onFile('write', change.path, () => {
         mkdirSync(dirname(change.path), { recursive: true, mode: 0o755 })
         replaceFile(change.path, change.content, change.mode)
+      })
+      return
+    case 'link':
+      onFile('link', change.path, () => {
+        mkdirSync(dirname(change.path), { recursive: true, mode: 0o755 })
+        replaceByLink(change.path, change.target)
+      })
+      return
+    case 'copy':
+      onFile('copy', change.path, () => {
+        mkdirSync(dirname(change.path), { recursive: true, mode: 0o755 })
+        replaceByCopy(change.path, change.target, change.mode)
       })
       return
     case 'remove':

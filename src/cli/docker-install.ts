@@ -10,12 +10,14 @@ import { type Change, carryOut, sentenceOf } from './changes.ts'
 import type { Context } from './command.ts'
 import { isOurs, UNITS, type UnitName, unitText } from './docker-units.ts'
 import { withoutResolver, withResolver } from './engine-settings.ts'
+import { programPath } from './program-path.ts'
 
 /** sd_booted(3): the service manager makes it. */
 const MANAGER = '/run/systemd/system'
 const PACKAGED_UNITS = ['/usr/lib/systemd/system', '/lib/systemd/system']
 const OWN_UNITS = '/etc/systemd/system'
 const ENGINE_SETTINGS = '/etc/docker/daemon.json'
+const UNITS_START = { who: 'units', command: 'carrick docker install' }
 const BACKUP = '/etc/docker/daemon.json.before-carrick'
 
 /** Whose files, and whether a service manager is to hear of it. */
@@ -33,7 +35,11 @@ export interface Plan {
 
 export async function install(context: Context): Promise<void> {
   const place = placeOf(context)
-  const plan = planInstall(place, executableOf(context.options['executable']), dnsFlagGiven(place))
+  const plan = planInstall(
+    place,
+    programPath(context.options['executable'], UNITS_START),
+    dnsFlagGiven(place),
+  )
   await carryOutPlan(context, plan, 'everything is installed already')
 }
 
@@ -143,26 +149,6 @@ async function carryOutPlan(
 function placeOf({ options }: Context): Place {
   const root = String(options['root'] ?? '').replace(/\/+$/, '')
   return { root, manager: root === '' && existsSync(MANAGER) }
-}
-
-/** Throws `invalid` when this process is not the program itself, or the path is not absolute. */
-function executableOf(option: unknown): string {
-  const executable = typeof option === 'string' ? option : process.execPath
-  if (!executable.startsWith('/')) {
-    throw new NetworkError(
-      'invalid',
-      `Cannot start "${executable}" by a unit: a path from / is needed`,
-    )
-  }
-  // The runtime shows a built program's parts in a file system of its own.
-  if (option === undefined && !import.meta.dirname.startsWith('/$bunfs/')) {
-    throw new NetworkError(
-      'invalid',
-      'Cannot tell which program the units shall start: this one runs from its sources',
-      { hint: 'npm run build; carrick docker install --executable /usr/local/bin/carrick' },
-    )
-  }
-  return executable
 }
 
 function isPackaged({ root }: Place, name: UnitName): boolean {

@@ -7,6 +7,7 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../lib/version.ts'
 import { addClusterCommands } from './cluster.ts'
+import { addCniCommands } from './cni.ts'
 import { addGlobalOptions, explain } from './command.ts'
 import type { RunDaemon } from './daemon-command.ts'
 import { addDockerCommands } from './docker.ts'
@@ -71,6 +72,7 @@ export async function createProgram(
   addReserveCommands(program, io)
   addIpamCommands(program, io)
   addDockerCommands(program, io)
+  addCniCommands(program, io)
   addHostCommands(program, io)
   addClusterCommands(program, io)
   addLabCommands(program, io)
