@@ -24,12 +24,14 @@ import { createControl } from './control/create-control.ts'
 import { deviceNameOf } from './control/own-index.ts'
 import { findSandboxes } from './dataplane/find-sandboxes.ts'
 import { HostPorts } from './dataplane/host-ports.ts'
+import { Inspector } from './dataplane/inspector.ts'
 import { Sandboxes } from './dataplane/sandboxes.ts'
 import { startDataplane } from './dataplane/threads.ts'
 import { readUnderlay } from './dataplane/underlay.ts'
 import { DockerDoor } from './docker-door.ts'
 import { type DockerWatch, watchDocker } from './docker-watch.ts'
 import { documentChanges } from './documents.ts'
+import { endpointShapes } from './endpoint-shapes.ts'
 import { programPages } from './kernel/program-pages.ts'
 import { openKernel } from './kernel/real.ts'
 import { openUdp } from './kernel/udp.ts'
@@ -205,6 +207,7 @@ export async function runParts(
   const run = randomUUID()
   const sandboxes = cleanup.use(new Sandboxes(kernel))
   const hostPorts = cleanup.use(new HostPorts(kernel))
+  const inspector = new Inspector(kernel)
   const dataplane = cleanup.use(
     await startDataplane(
       {
@@ -262,7 +265,10 @@ export async function runParts(
       ...base,
       run,
       replica,
-      ports: { sandboxes, hostPorts, settler: loop },
+      ports: {
+        ...{ sandboxes, hostPorts, inspector, settler: loop },
+        shapes: endpointShapes(self, settings.resolverAddresses),
+      },
       reports: {
         version: VERSION,
         store: { kind: shared.kind, address: () => shared.address },

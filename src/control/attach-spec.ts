@@ -1,11 +1,13 @@
 /** What an attach may ask for: checks what the user typed against the networks. Pure. */
 
 import { type FieldError, NetworkError } from '../lib/errors.ts'
+import type { Delegate } from '../model/cni.ts'
+import type { Endpoint } from '../model/endpoint.ts'
 import { interfaceNameProblem, isName } from '../model/names.ts'
 import type { Network } from '../model/network.ts'
 import { familyOf, type IP, parseIP } from '../net/ip.ts'
 import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts'
-import { prefixesOverlap } from '../net/prefix.ts'
+import { prefixesOverlap, prefixFamily } from '../net/prefix.ts'
 import type { AttachPart, AttachTarget, PortWish } from './control.ts'
 import { reservedFor } from './ipam/layout.ts'
 import { gatewayOf, prefixOf } from './ipam/territory.ts'
@@ -17,6 +19,7 @@ export interface CheckedAttach {
   readonly targetName: string
   readonly name: string | undefined
   readonly labels: Readonly<Record<string, string>>
+  readonly delegate: Delegate | undefined
   /** Ports to publish, unread. */
   readonly publish: readonly (string | PortWish)[]
   /** In the order in which they were named, at least one. */
@@ -31,6 +34,10 @@ export interface CheckedPart {
   /** Undefined: the first ethN that is free in the sandbox. */
   readonly ifname: string | undefined
   readonly defaultRoute: boolean
+  /** What the endpoint's record says of its interface. */
+  readonly shape: Pick<Endpoint, 'routes' | 'defaultRoute' | 'mtuBytes' | 'bandwidth'>
+  /** Where addresses are chosen, and of which families. */
+  readonly choice: Pick<AttachPart, 'families' | 'within'>
 }
 
 /** What is wanted of one network, and where in the request it stands. */
@@ -70,8 +77,9 @@ export function checkAttach(common: AttachTarget, wanted: readonly WantedPart[])
     )
   }
   const targetName = 'pid' in target ? `process ${target.pid}` : target.netns
-  const { name, labels = {}, publish = [] } = common
-  return { target, targetName, name, labels, publish, parts }
+  const { name, publish = [], delegate } = common
+  const labels = { ...common.labels, ...common.ownLabels }
+  return { target, targetName, name, labels, delegate, publish, parts }
 }
 
 /** How networks are called in messages: `network blue`, `networks lan and blue`. */
@@ -101,7 +109,44 @@ function checkPart(part: WantedPart, wrong: Wrong): CheckedPart {
       `network ${network.name} is internal: it has no gateway for a default route`,
     )
   }
-  return { network, addresses, mac, ifname, defaultRoute }
+  checkMtu(part, wrong)
+  return {
+    network,
+    addresses,
+    mac,
+    ifname,
+    defaultRoute,
+    shape: shapeOf(part),
+    choice: choiceOf(part),
+  }
+}
+
+function checkMtu({ mtuBytes, network, pointer }: WantedPart, wrong: Wrong): void {
+  if (mtuBytes === undefined) return
+  const least = network.prefixes.some((prefix) => prefixFamily(prefix) === 6) ? 1280 : 68
+  if (Number.isInteger(mtuBytes) && mtuBytes >= least) return
+  wrong(
+    `${pointer}/mtuBytes`,
+    `an MTU of ${mtuBytes} is too small for the network's protocols: at least ${least}`,
+  )
+}
+
+/** Only what is said and differs from the rule. */
+function shapeOf(part: WantedPart): CheckedPart['shape'] {
+  const { routes = [], noDefaultRoute, mtuBytes, bandwidth } = part
+  return {
+    ...(routes.length === 0 ? {} : { routes }),
+    ...(noDefaultRoute === true ? { defaultRoute: false } : {}),
+    ...(mtuBytes === undefined ? {} : { mtuBytes }),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
+  }
+}
+
+function choiceOf({ families, within }: WantedPart): CheckedPart['choice'] {
+  return {
+    ...(families === undefined ? {} : { families }),
+    ...(within === undefined ? {} : { within }),
+  }
 }
 
 /** What the networks of one request must not have in common. */

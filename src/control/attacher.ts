@@ -172,9 +172,9 @@ export class Attacher {
     const { parts, name } = work.checked
     using reserved = new DisposableStack()
     const given: Given[] = []
-    for (const { network, addresses: wanted } of parts) {
+    for (const { network, addresses: wanted, choice } of parts) {
       const id = newId(clock.wallMs(), random)
-      const wish = { network, endpointId: id, name, addresses: wanted }
+      const wish = { network, endpointId: id, name, addresses: wanted, ...choice }
       const { addresses } = reserved.use(await ipam.reserve(wish, signal))
       given.push({ id, addresses })
     }
@@ -198,11 +198,11 @@ export class Attacher {
     given: readonly Given[],
   ): readonly Endpoint[] {
     const { own, clock, hostId } = this.#deps
-    const { name, labels, parts } = checked
+    const { name, labels, delegate, parts } = checked
     const numbers = own.freeNumbers(parts.length)
     const orders = this.#ordersOf(parts, sandbox)
     const createdAt = timestamp(clock.wallMs())
-    return parts.map(({ network, mac }, i): Endpoint => {
+    return parts.map(({ network, mac, shape }, i): Endpoint => {
       const { id = '', addresses = [] } = given[i] ?? {}
       const [first] = addresses
       if (first === undefined) throw new Error(`network ${network.id} has no prefix`)
@@ -218,8 +218,10 @@ export class Attacher {
         sandbox: { path: sandbox.path, inode: sandbox.inode },
         ifname: ifnames[i] ?? '',
         order: orders[i] ?? 0,
+        ...shape,
         device: own.deviceFor(id),
         number: numbers[i] ?? 0,
+        ...(delegate === undefined ? {} : { delegate }),
         createdAt,
       }
     })

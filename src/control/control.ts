@@ -4,16 +4,20 @@
  * within its deadline when the store does not answer.
  */
 
-import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
+import type { Delegate } from '../model/cni.ts'
+import type { Bandwidth, Endpoint, EndpointRoute, PublishedEndpoint } from '../model/endpoint.ts'
 import type { DockerSide } from '../model/engine-network.ts'
 import type { Host, HostStatus, ObjectFailure } from '../model/host.ts'
 import type { Carrier, Network, Opening } from '../model/network.ts'
 import type { PathReport } from '../model/path.ts'
 import type { Publication } from '../model/publication.ts'
+import type { Family } from '../net/ip.ts'
+import type { Prefix } from '../net/prefix.ts'
 import type { AddressControl } from './address-control.ts'
 import type { HostPorts } from './host-ports.ts'
 import type { NetworkPatch } from './network-patch.ts'
 import type { Caller } from './overlap.ts'
+import type { Inspector, KernelShapes } from './sandbox-view.ts'
 
 export interface NetworkSpec {
   readonly name: string
@@ -64,6 +68,17 @@ export interface AttachPart {
   readonly ifname?: string
   /** True: its gateway becomes the default route. Default: that of the namespace's first network. */
   readonly defaultRoute?: boolean
+  /** True: its gateway gives no default route at all. */
+  readonly noDefaultRoute?: true
+  /** Routes by its gateway besides those to the network itself. */
+  readonly routes?: readonly EndpointRoute[]
+  /** Of the interface; one that is not less than the network's says nothing. */
+  readonly mtuBytes?: number
+  readonly bandwidth?: Bandwidth
+  /** Families in which it gets an address; default: all that the network has. */
+  readonly families?: readonly Family[]
+  /** Parts of the network in which addresses are chosen; one that was asked for need not be inside. */
+  readonly within?: readonly Prefix[]
 }
 
 /** What an attach says besides its networks. */
@@ -73,6 +88,9 @@ export interface AttachTarget {
   readonly pid?: number
   readonly name?: string
   readonly labels?: Readonly<Record<string, string>>
+  /** Labels that only this program sets; these are not checked. */
+  readonly ownLabels?: Readonly<Record<string, string>>
+  readonly delegate?: Delegate
   /** Ports to publish, for the network that gives the default route. */
   readonly publish?: readonly (string | PortWish)[]
 }
@@ -233,6 +251,8 @@ export interface Ports {
   }
   /** Holds ports of this host for publications. */
   readonly hostPorts: HostPorts
+  readonly inspector: Inspector
+  readonly shapes: KernelShapes
   readonly settler: {
     /**
      * Resolves when the kernel reflects this commit of the journal, with what failed on the way; commits

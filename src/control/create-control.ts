@@ -10,6 +10,9 @@ import type { Replica } from '../store/replica/replica.ts'
 import type { Store } from '../store/store.ts'
 import { createAddressControl } from './address-control.ts'
 import { Attacher } from './attacher.ts'
+import type { CniControl } from './cni-control.ts'
+import { CniEndpoints } from './cni-endpoints.ts'
+import { CniIndex } from './cni-index.ts'
 import type { Control, DropCount, Ports, StatusView, Token } from './control.ts'
 import { createDockerControl } from './create-docker-control.ts'
 import type { DockerControl } from './docker-control.ts'
@@ -21,6 +24,7 @@ import { IPAM_DEFAULTS, Ipam, type IpamSettings } from './ipam/ipam.ts'
 import { NameIndex } from './name-index.ts'
 import { NetworkChanges } from './network-changes.ts'
 import { Networks } from './networks.ts'
+import { fullnessOf } from './obstacle.ts'
 import { OverlapWarnings } from './overlap-warnings.ts'
 import { OwnIndex } from './own-index.ts'
 import { Publications } from './publications.ts'
@@ -75,7 +79,9 @@ const SETTLE_MS = 10_000
 /** How long the hosts have to apply one step of a network's change. */
 const APPLY_MS = 8_000
 
-export function createControl(deps: ControlDeps): Control & DockerControl & AsyncDisposable {
+export function createControl(
+  deps: ControlDeps,
+): Control & DockerControl & CniControl & AsyncDisposable {
   const { store, journal, replica, ports, reports, clock, random, hostId } = deps
   const log = deps.log.child('control')
   const closing = new AbortController()
@@ -115,6 +121,12 @@ export function createControl(deps: ControlDeps): Control & DockerControl & Asyn
     signal: closing.signal,
     detach: (id) => endpoints.detach(id),
     hostOf: (reference) => hosts.get(reference).host.id,
+  })
+  const cniIndex = new CniIndex(journal, hostId)
+  const cni = new CniEndpoints({
+    ...{ index: cniIndex, attacher, networks, names },
+    wallMs: () => clock.wallMs(),
+    detach: (id) => endpoints.detach(id),
   })
 
   const networkOf = (reference: string | undefined) =>
@@ -177,6 +189,16 @@ export function createControl(deps: ControlDeps): Control & DockerControl & Asyn
       }),
     getPublication: (reference) => publications.get(reference),
     publicationsOf: (endpointId) => [...replica.publicationsOfEndpoint(endpointId)],
+    attachCni: (spec) => cni.attach(spec),
+    detachCni: (attachment) => cni.detach(attachment),
+    cniEndpoint: (attachment) => cniIndex.find(attachment),
+    cniEndpoints: (network) => cni.list(network),
+    sweepCni: (network, valid, youngMs) => cni.sweep(network, valid, youngMs),
+    obstacle: (network) => fence.reason ?? fullnessOf(network, replica),
+    failureOf: (endpointId) =>
+      reports.failures().find(({ object }) => object === `endpoint/${endpointId}`)?.message,
+    inspector: ports.inspector,
+    shapes: ports.shapes,
     listHosts: () => hosts.list(),
     getHost: (reference) => hosts.get(reference),
     removeHost: (reference) => hosts.remove(reference),
@@ -198,6 +220,7 @@ export function createControl(deps: ControlDeps): Control & DockerControl & Asyn
       overlaps[Symbol.dispose]()
       own[Symbol.dispose]()
       index[Symbol.dispose]()
+      cniIndex[Symbol.dispose]()
       await ipam[Symbol.asyncDispose]()
     },
   }

@@ -1,10 +1,13 @@
 /** A whole host in a test: state, replica, lease and publisher as in the agent, with the use cases on top. */
 
 import { Agent, type AgentOptions, type Scene } from '../agent/scene.ts'
+import { FABRIC_MAC } from '../hoststate/state.ts'
 import { NetworkError } from '../lib/errors.ts'
 import type { ObjectFailure } from '../model/host.ts'
+import { RESOLVER4, RESOLVER6 } from '../model/resolver.ts'
 import type { AttachSpec, Ports } from './control.ts'
 import { type ControlDeps, createControl, type RawDrop } from './create-control.ts'
+import type { SandboxView } from './sandbox-view.ts'
 
 /** Waits for `work` while time passes on the scene's clock, at most a minute of it. */
 export async function drive<T>(scene: Scene, work: Promise<T>): Promise<T> {
@@ -29,6 +32,8 @@ export class FakePorts implements Ports {
   readonly sandboxes: Ports['sandboxes'] = {
     hold: (target) => {
       const path = 'pid' in target ? `/proc/${target.pid}/ns/net` : target.netns
+      if (this.gone.has(path))
+        throw new NetworkError('not-found', `There is no namespace at ${path}`)
       const inode = inodeOf(path)
       this.held.set(inode, (this.held.get(inode) ?? 0) + 1)
       return { path, inode }
@@ -63,6 +68,30 @@ export class FakePorts implements Ports {
         },
       }
     },
+  }
+
+  /** What is seen in namespaces, by their paths; in others there is nothing. */
+  readonly inside = new Map<string, SandboxView>()
+  /** Paths of namespaces that are gone. */
+  readonly gone = new Set<string>()
+
+  readonly inspector: Ports['inspector'] = {
+    inspect: (path) => {
+      if (this.gone.has(path))
+        throw new NetworkError('not-found', `There is no namespace at ${path}`)
+      return this.inside.get(path) ?? { inode: inodeOf(path), link: undefined }
+    },
+    isOwn: (inode) => inode === inodeOf('/proc/self/ns/net'),
+    stands: ({ path, inode }) => !this.gone.has(path) && inodeOf(path) === inode,
+  }
+
+  readonly shapes: Ports['shapes'] = {
+    shapeOf: (endpoint, { vni, internal }) => ({
+      mtuBytes: endpoint.mtuBytes ?? 1450,
+      hostMac: FABRIC_MAC,
+      gateway: internal ? undefined : { device: `ckgw${vni}`, mac: FABRIC_MAC },
+    }),
+    resolvers: [RESOLVER4, RESOLVER6],
   }
 
   readonly settler: Ports['settler'] = {

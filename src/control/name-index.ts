@@ -17,6 +17,11 @@ export class NameIndex {
     return this.#replica.endpointNamed(networkId, name)
   }
 
+  /** True when nobody has the name, nor is getting it. */
+  isFree(networkId: string, name: string): boolean {
+    return this.find(networkId, name) === undefined && !this.#claimed.has(`${networkId} ${name}`)
+  }
+
   /** Keeps the name for an attach; disposing lets it go. Throws `already-exists` when it is taken. */
   claim(network: Network, name: string | undefined): Disposable {
     if (name === undefined) return { [Symbol.dispose]() {} }

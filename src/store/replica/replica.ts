@@ -58,8 +58,8 @@ export interface Replica {
   endpoint(id: string): Endpoint | PublishedEndpoint | undefined
   /** The id of the endpoint that has the name in the network. */
   endpointNamed(networkId: string, name: string): string | undefined
-  /** How many there are, of one host or of all. */
-  endpointCount(hostId?: string): number
+  /** How many there are: of one host, of one network, or of all. */
+  endpointCount(ownerId?: string): number
   /** Those of other hosts are unpacked as they are read: tens of milliseconds for twenty thousand. */
   endpoints(): Iterable<Endpoint | PublishedEndpoint>
   endpointsOf(networkId: string): Iterable<Endpoint | PublishedEndpoint>

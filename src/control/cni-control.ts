@@ -1,0 +1,61 @@
+/**
+ * The use cases of CNI runtimes. An attachment is found by what the runtime calls it, never by our ids: the
+ * endpoint's labels carry that, so that it outlives the daemon, and nothing else remembers it.
+ */
+
+import type { Endpoint } from '../model/endpoint.ts'
+import type { Network } from '../model/network.ts'
+import type { AttachedEndpoint, AttachPart, AttachTarget } from './control.ts'
+import type { Inspector, KernelShapes } from './sandbox-view.ts'
+
+/** One interface of one container in one network, as the runtime calls them. */
+export interface CniAttachment {
+  /** Name of the runtime's network, which need not be that of ours. */
+  readonly network: string
+  readonly container: string
+  readonly ifname: string
+}
+
+export interface CniAttachSpec
+  extends Omit<AttachPart, 'ifname'>,
+    Pick<AttachTarget, 'labels' | 'publish' | 'delegate'> {
+  readonly attachment: CniAttachment
+  readonly netns: string
+  /** Becomes the endpoint's name where nobody in the network has it; otherwise it has none. */
+  readonly preferredName?: string
+  /** Names that resolve to it besides its own. */
+  readonly names?: readonly string[]
+}
+
+/** What a GC did. */
+export interface CniSweep {
+  readonly removed: readonly Endpoint[]
+  /** Of attachments that could not be removed. */
+  readonly errors: readonly { readonly endpoint: Endpoint; readonly error: unknown }[]
+}
+
+export interface CniControl {
+  /**
+   * Makes the endpoint of an attachment and waits for the kernel. Throws `already-exists` when it stands or is being
+   * made, and leaves that one alone; of equal requests at the same time one wins.
+   */
+  attachCni(spec: CniAttachSpec): Promise<AttachedEndpoint>
+  /** Takes an attachment away, wherever its namespace is; content when there is none. One under way goes when it is there. */
+  detachCni(attachment: CniAttachment): Promise<void>
+  /** The endpoint of an attachment that stands on this host. */
+  cniEndpoint(attachment: CniAttachment): Endpoint | undefined
+  /** Those of the runtime's network on this host, or all. */
+  cniEndpoints(network?: string): readonly Endpoint[]
+  /** Removes those of the runtime's network that are not named, unless they are younger than `youngMs`. */
+  sweepCni(
+    network: string,
+    valid: readonly Pick<CniAttachment, 'container' | 'ifname'>[],
+    youngMs: number,
+  ): Promise<CniSweep>
+  /** Why no endpoint could be attached to the network now, as far as this host knows by itself; or undefined. */
+  obstacle(network: Network): string | undefined
+  /** Why the kernel does not have an endpoint of this host as it should; or undefined. */
+  failureOf(endpointId: string): string | undefined
+  readonly inspector: Inspector
+  readonly shapes: KernelShapes
+}

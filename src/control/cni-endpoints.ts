@@ -1,0 +1,124 @@
+/**
+ * Endpoints that CNI runtimes bring into being: attaches like all others, each known by what its runtime calls it.
+ * A runtime may kill its call and ask for the opposite at once, so that what is under way is waited for.
+ */
+
+import { NetworkError } from '../lib/errors.ts'
+import { CNI_LABELS } from '../model/cni.ts'
+import type { Endpoint } from '../model/endpoint.ts'
+import { ENGINE_LABELS } from '../model/engine-network.ts'
+import type { Attacher } from './attacher.ts'
+import type { CniAttachment, CniAttachSpec, CniSweep } from './cni-control.ts'
+import { attachmentKey, attachmentOf, type CniIndex } from './cni-index.ts'
+import type { AttachedEndpoint, AttachSpec } from './control.ts'
+import type { NameIndex } from './name-index.ts'
+import type { Networks } from './networks.ts'
+
+export interface CniEndpointsDeps {
+  readonly index: CniIndex
+  readonly attacher: Attacher
+  readonly networks: Networks
+  readonly names: NameIndex
+  readonly wallMs: () => number
+  /** Takes the endpoint with this id away. */
+  readonly detach: (endpointId: string) => Promise<void>
+}
+
+export class CniEndpoints {
+  readonly #deps: CniEndpointsDeps
+  /** Attaches under way, by attachment. */
+  readonly #attaching = new Map<string, Promise<AttachedEndpoint>>()
+
+  constructor(deps: CniEndpointsDeps) {
+    this.#deps = deps
+  }
+
+  async attach(spec: CniAttachSpec): Promise<AttachedEndpoint> {
+    const { attachment } = spec
+    const key = attachmentKey(attachment)
+    if (this.#attaching.has(key)) throw standing(attachment, 'it is being attached')
+    const other = this.#deps.index.find(attachment)
+    if (other !== undefined) {
+      throw standing(attachment, `it has ${other.addresses.join(' and ')}`, other)
+    }
+    const work = this.#deps.attacher
+      .attach(this.#specOf(spec))
+      .finally(() => this.#attaching.delete(key))
+    this.#attaching.set(key, work)
+    return work
+  }
+
+  async detach(attachment: CniAttachment): Promise<void> {
+    await this.#attaching.get(attachmentKey(attachment))?.catch(() => undefined)
+    const endpoint = this.#deps.index.find(attachment)
+    if (endpoint !== undefined) await this.#deps.detach(endpoint.id)
+  }
+
+  list(network?: string): readonly Endpoint[] {
+    const all = [...this.#deps.index.all()].sort((a, b) => (a.id < b.id ? -1 : 1))
+    if (network === undefined) return all
+    return all.filter(({ labels }) => labels[CNI_LABELS.network] === network)
+  }
+
+  async sweep(
+    network: string,
+    valid: readonly Pick<CniAttachment, 'container' | 'ifname'>[],
+    youngMs: number,
+  ): Promise<CniSweep> {
+    const kept = new Set(valid.map((each) => attachmentKey({ ...each, network })))
+    const youngest = this.#deps.wallMs() - youngMs
+    const stale = this.list(network).filter((endpoint) => {
+      const attachment = attachmentOf(endpoint)
+      if (attachment === undefined || kept.has(attachmentKey(attachment))) return false
+      return !(Date.parse(endpoint.createdAt) > youngest)
+    })
+    const ended = await Promise.allSettled(stale.map(({ id }) => this.#deps.detach(id)))
+    const errors = ended.flatMap((result, i) => {
+      const endpoint = stale[i]
+      if (result.status === 'fulfilled' || endpoint === undefined) return []
+      return [{ endpoint, error: result.reason as unknown }]
+    })
+    const failed = new Set(errors.map(({ endpoint }) => endpoint))
+    return { removed: stale.filter((endpoint) => !failed.has(endpoint)), errors }
+  }
+
+  #specOf(spec: CniAttachSpec): AttachSpec {
+    const { attachment, preferredName, names = [], ...rest } = spec
+    const { networks, names: taken } = this.#deps
+    const network = networks.get(spec.network)
+    // From here to the claim of the name nothing else runs.
+    const name =
+      preferredName !== undefined && taken.isFree(network.id, preferredName)
+        ? preferredName
+        : undefined
+    const further = [...new Set([preferredName, ...names])].filter(
+      (each) => each !== undefined && each !== name,
+    )
+    return {
+      ...rest,
+      ifname: attachment.ifname,
+      ...(name === undefined ? {} : { name }),
+      ownLabels: {
+        [CNI_LABELS.network]: attachment.network,
+        [CNI_LABELS.container]: attachment.container,
+        [CNI_LABELS.ifname]: attachment.ifname,
+        ...(further.length === 0 ? {} : { [ENGINE_LABELS.names]: further.join(',') }),
+      },
+    }
+  }
+}
+
+function standing(
+  { network, container, ifname }: CniAttachment,
+  what: string,
+  endpoint?: Endpoint,
+): NetworkError {
+  return new NetworkError(
+    'already-exists',
+    `Cannot attach ${ifname} of container ${container} to CNI network ${network}: it already exists, ${what}`,
+    {
+      details: { network, container, ...(endpoint === undefined ? {} : { endpoint: endpoint.id }) },
+      hint: 'DEL it first; a runtime must not ADD one attachment twice',
+    },
+  )
+}

@@ -1,0 +1,74 @@
+/** The attachments of CNI runtimes on this host, by what the runtimes call them, from the journal's endpoints. */
+
+import { CNI_LABELS } from '../model/cni.ts'
+import type { Endpoint } from '../model/endpoint.ts'
+import { parseKey, ROOT } from '../model/keys.ts'
+import type { Journal, JournalRecord } from '../store/journal/journal.ts'
+import type { CniAttachment } from './cni-control.ts'
+
+export class CniIndex implements Disposable {
+  readonly #hostId: string
+  readonly #endpoints = new Map<string, Endpoint>()
+  /** Ids of endpoints by their attachments. */
+  readonly #ids = new Map<string, string>()
+  readonly #stop: () => void
+
+  constructor(journal: Journal, hostId: string) {
+    this.#hostId = hostId
+    this.#changed(journal.list(`${ROOT}endpoints/`))
+    this.#stop = journal.subscribe((records) => this.#changed(records))
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop()
+  }
+
+  find(attachment: CniAttachment): Endpoint | undefined {
+    return this.#endpoints.get(this.#ids.get(attachmentKey(attachment)) ?? '')
+  }
+
+  get(id: string): Endpoint | undefined {
+    return this.#endpoints.get(id)
+  }
+
+  all(): Iterable<Endpoint> {
+    return this.#endpoints.values()
+  }
+
+  #changed(records: readonly JournalRecord[]): void {
+    for (const { key, value } of records) {
+      const parsed = parseKey(key)
+      if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#hostId) continue
+      const before = this.#endpoints.get(parsed.id)
+      if (before !== undefined) this.#forget(before)
+      // Most endpoints of a host with an engine are the engine's.
+      if (value?.includes(CNI_LABELS.container) !== true) continue
+      const endpoint: Endpoint = JSON.parse(value)
+      const attachment = attachmentOf(endpoint)
+      if (attachment === undefined) continue
+      this.#endpoints.set(endpoint.id, endpoint)
+      this.#ids.set(attachmentKey(attachment), endpoint.id)
+    }
+  }
+
+  #forget(endpoint: Endpoint): void {
+    this.#endpoints.delete(endpoint.id)
+    const attachment = attachmentOf(endpoint)
+    const key = attachment === undefined ? '' : attachmentKey(attachment)
+    if (this.#ids.get(key) === endpoint.id) this.#ids.delete(key)
+  }
+}
+
+/** What the runtime calls it; undefined for an endpoint that no CNI runtime made. */
+export function attachmentOf({ labels }: Pick<Endpoint, 'labels'>): CniAttachment | undefined {
+  const network = labels[CNI_LABELS.network]
+  const container = labels[CNI_LABELS.container]
+  const ifname = labels[CNI_LABELS.ifname]
+  if (network === undefined || container === undefined || ifname === undefined) return undefined
+  return { network, container, ifname }
+}
+
+/** None of the three may contain a space. */
+export function attachmentKey({ network, container, ifname }: CniAttachment): string {
+  return `${network} ${container} ${ifname}`
+}

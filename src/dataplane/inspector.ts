@@ -1,0 +1,74 @@
+/** Looks into namespaces for those who compare what is there with what they were told. Changes nothing. */
+
+import { statSync } from 'node:fs'
+import type { Kernel, KernelView, Link } from '../kernel/kernel.ts'
+import { type IP, parseIP } from '../net/ip.ts'
+import { type Mac, parseMac } from '../net/mac.ts'
+import { type Prefix, parsePrefix } from '../net/prefix.ts'
+
+/** linux/rtnetlink.h RT_TABLE_LOCAL: addresses of the namespace itself, made by the kernel. */
+const LOCAL_TABLE = 255
+
+interface LinkView {
+  readonly mac: Mac | undefined
+  readonly mtuBytes: number
+  readonly up: boolean
+  readonly addresses: readonly { readonly address: IP; readonly length: number }[]
+  readonly routes: readonly {
+    readonly to: Prefix
+    readonly via: IP | undefined
+    readonly table: number
+  }[]
+}
+
+export class Inspector {
+  readonly #kernel: Kernel
+  readonly #own = statSync('/proc/self/ns/net')
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel
+  }
+
+  /** Throws `not-found` when nothing is at the path, `invalid` when it is no network namespace. */
+  inspect(path: string, ifname: string): { inode: number; link: LinkView | undefined } {
+    using netns = this.#kernel.openNetns(path)
+    const link = this.#kernel.inNetns(netns, (inside) => {
+      const found = inside.links.get(ifname)
+      return found && viewOf(inside, found)
+    })
+    return { inode: netns.inode, link }
+  }
+
+  isOwn(inode: number): boolean {
+    return this.#own.ino === inode
+  }
+
+  /** True when the path leads to the namespace with this inode. */
+  stands({ path, inode }: { readonly path: string; readonly inode: number }): boolean {
+    try {
+      const there = statSync(path)
+      return there.dev === this.#own.dev && there.ino === inode
+    } catch {
+      return false // whatever keeps this process from the path keeps it from the namespace
+    }
+  }
+}
+
+function viewOf(inside: KernelView, link: Link): LinkView {
+  return {
+    mac: link.mac === undefined ? undefined : parseMac(link.mac),
+    mtuBytes: link.mtuBytes,
+    up: link.up,
+    addresses: inside.addresses.list({ device: link.index }).flatMap((found) => {
+      const address = parseIP(found.address)
+      return address === undefined ? [] : [{ address, length: found.prefixLength }]
+    }),
+    routes: inside.routes.list().flatMap((route) => {
+      const to = parsePrefix(route.destination)
+      const there = route.device === link.index && route.table !== LOCAL_TABLE
+      if (to === undefined || !there) return []
+      const via = route.gateway === undefined ? undefined : parseIP(route.gateway)
+      return [{ to, via, table: route.table }]
+    }),
+  }
+}
