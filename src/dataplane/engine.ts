@@ -5,7 +5,7 @@
  */
 
 import { join } from 'node:path'
-import type { Kind, Veth } from '../hoststate/state.ts'
+import type { Kind } from '../hoststate/state.ts'
 import { KIND_ORDER, MARK } from '../hoststate/state.ts'
 import type { Link, OpenSetting } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
@@ -24,6 +24,7 @@ import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 import { OTHERS_KINDS, Reconciler } from './reconcile.ts'
 import { allResources } from './resources/all.ts'
 import { FORWARDING_SWITCHES } from './resources/forwarding.ts'
+import { isHooked, isSound } from './resources/veths.ts'
 import { gatewaySuspects, TABLE_KINDS } from './suspicions.ts'
 import type { Underlay } from './underlay.ts'
 import { UnderlayWatch } from './underlay-watch.ts'
@@ -258,11 +259,17 @@ export class Engine {
     const name = device === undefined ? undefined : this.#context.devices.nameOf(device)
     if (device === undefined || (name !== undefined && this.#carriesOurs(name))) {
       this.#suspect(['block', 'program'])
-    } else if (name !== undefined && this.#reconciler.wantedAt('veth', name) !== undefined) {
+    } else if (name !== undefined && this.#isUnhooked(name, device)) {
       this.#restore('veth', name)
     } else if (name !== undefined && this.#reconciler.wantedAt('gateway', name) !== undefined) {
       this.#suspect(['gateway'])
     }
+  }
+
+  /** True for the end of a wanted pair at which something is missing: a limit that was lifted is not. */
+  #isUnhooked(name: string, device: number): boolean {
+    const veth = this.#reconciler.wantedAt('veth', name)
+    return veth?.kind === 'veth' && !isHooked(this.#context.kernel, veth, device)
   }
 
   /** True for devices, endpoints' apart, on which something of ours stands. */
@@ -377,11 +384,6 @@ export class Engine {
       this.#events.repaired(repair)
     }
   }
-}
-
-function isSound(want: Veth, link: Link | undefined): boolean {
-  if (link?.up !== true || link.group !== MARK.endpointGroup) return false
-  return want.engine !== undefined || link.mtuBytes === want.mtuBytes
 }
 
 /** The next few of what is left. */

@@ -1,6 +1,6 @@
 /** HostState as an operator would read it: the golden files of the plan, and `carrick daemon` at debug. */
 
-import type { HostState, Wanted } from './state.ts'
+import type { HostState, Shaping, Wanted } from './state.ts'
 
 /** One block of lines per object, in the order of their keys. */
 export function printHostState(state: HostState): string {
@@ -46,13 +46,13 @@ export function printWanted(wanted: Wanted): string {
     case 'peer':
       return `peer ${wanted.index} ${wanted.remote} src ${wanted.local} port ${wanted.vxlanPort}${wanted.onLink ? ` onlink ${wanted.mac}` : ''}${wanted.mtuLimitBytes === undefined ? '' : ` mtu ${wanted.mtuLimitBytes}`}`
     case 'endpoint':
-      return `endpoint ${wanted.vni}/${wanted.address} ${wanted.mac} at ${'device' in wanted.at ? `dev ${wanted.at.device}` : `host ${wanted.at.hostIndex}`}${wanted.host === undefined ? '' : ' itself'}`
+      return `endpoint ${wanted.vni}/${wanted.address} ${wanted.mac} at ${'device' in wanted.at ? `dev ${wanted.at.device}${wanted.at.shaped ? ' by its queue' : ''}` : `host ${wanted.at.hostIndex}`}${wanted.host === undefined ? '' : ' itself'}`
     case 'veth':
-      return `veth ${wanted.name} mtu ${wanted.mtuBytes} alias "${wanted.alias}" peer ${wanted.peer.name} ${wanted.peer.mac} ${wanted.engine === undefined ? `in ${wanted.sandbox.path}` : `for an engine${wanted.engine.softwareChecksums ? ', checksums in software' : ''}`}`
+      return `veth ${wanted.name} mtu ${wanted.mtuBytes} alias "${wanted.alias}" peer ${wanted.peer.name} ${wanted.peer.mac} ${wanted.engine === undefined ? `in ${wanted.sandbox.path}` : `for an engine${wanted.engine.softwareChecksums ? ', checksums in software' : ''}`}${printShaping(wanted.shaping)}`
     case 'device':
       return `device ${wanted.device} network ${wanted.vni} may send as ${wanted.mac} ${wanted.addresses.join(' ')} by ${wanted.carrier}`
     case 'interior':
-      return `inside ${wanted.device}: ${wanted.ifname} mtu ${wanted.mtuBytes}, ${wanted.softwareChecksums ? 'checksums in software, ' : ''}${[
+      return `inside ${wanted.device}: ${wanted.ifname} mtu ${wanted.mtuBytes}, ${wanted.softwareChecksums ? 'checksums in software, ' : ''}${printShaping(wanted.shaping, '', ', ')}${[
         ...wanted.addresses.map(({ address, length }) => `address ${address}/${length}`),
         ...wanted.neighbours.map(({ address, mac }) => `neighbour ${address} ${mac}`),
         ...wanted.routes.map(
@@ -71,6 +71,12 @@ export function printWanted(wanted: Wanted): string {
     default:
       return wanted satisfies never
   }
+}
+
+function printShaping(shaping: Shaping | undefined, before = ' ', after = ''): string {
+  if (shaping === undefined) return ''
+  const { bytesPerSecond, burstBytes, queueBytes } = shaping
+  return `${before}sends ${bytesPerSecond * 8} bit/s, ${burstBytes} bytes at once, ${queueBytes} waiting${after}`
 }
 
 function hex(value: number): string {

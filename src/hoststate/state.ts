@@ -59,6 +59,8 @@ export const MARK = {
   filterName: 'carrick',
   filterPriority: 1,
   filterHandle: 0xca,
+  /** Of the token buckets at the root of devices. */
+  shaperHandle: 0xca10,
   /** Protocol number on our routes. linux/rtnetlink.h: above 128 is for user programs. */
   routeProtocol: 202,
   /** Of our routes in the main table: none of anybody else's has it, so that none is replaced. */
@@ -157,9 +159,16 @@ export interface EndpointEntry {
   readonly vni: number
   readonly address: IP
   readonly mac: Mac
-  readonly at: { readonly device: string } | { readonly hostIndex: number }
+  readonly at: { readonly device: string; readonly shaped?: true } | { readonly hostIndex: number }
   /** An address of this host itself: `device` is the network's gateway. */
   readonly host?: true
+}
+
+/** A token bucket: what a device sends beyond its rate waits, and what finds no room is dropped. */
+export interface Shaping {
+  readonly bytesPerSecond: number
+  readonly burstBytes: number
+  readonly queueBytes: number
 }
 
 /** Of a pair, born on the host, whose other end a container engine takes: the named run makes it, once. */
@@ -179,6 +188,8 @@ export interface Veth {
   readonly alias: string
   readonly sandbox: { readonly path: string; readonly inode: number }
   readonly peer: { readonly name: string; readonly mac: Mac }
+  /** Of what the host's end sends: to the container. Entries of its addresses are `shaped` then. */
+  readonly shaping?: Shaping
   /** Present: there is no sandbox to know of. */
   readonly engine?: EngineEnd
 }
@@ -208,9 +219,15 @@ export interface Interior {
     readonly to: Prefix
     readonly via: IP
     readonly metric?: number
+    /** Absent: main. Where it is found elsewhere it was moved there by the container's own wish. */
+    readonly table?: number
+    readonly mtuBytes?: number
+    readonly advmssBytes?: number
   }[]
   /** True where checksums left to the hardware arrive wrong: the container's kernel sums up itself. */
   readonly softwareChecksums: boolean
+  /** Of what the container sends. */
+  readonly shaping?: Shaping
   /** Permanent neighbours: one for each gateway, so that no table fills. */
   readonly neighbours: readonly { readonly address: IP; readonly mac: Mac }[]
 }

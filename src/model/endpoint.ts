@@ -75,8 +75,12 @@ export interface Bandwidth {
 /** A token bucket: what passes in the long run, and what may pass at once after a rest. */
 export interface RateLimit {
   readonly bitsPerSecond: number
-  readonly burstBits: number
+  /** Absent: what the rate needs to be reached. */
+  readonly burstBits?: number
 }
+
+/** Below it a packet takes seconds, above it nothing is limited. */
+export const RATES = { leastBitsPerSecond: 8_000, mostBitsPerSecond: 1e15 } as const
 
 /** The network namespace an endpoint lives in. */
 export interface Sandbox {

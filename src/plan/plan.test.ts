@@ -127,6 +127,28 @@ const cases: Readonly<Record<string, Snapshot>> = {
     ),
     resolvers: [ip('169.254.77.53'), ip('fd3b:ca44:1c53::53')],
   },
+  'containers with limits each way or one way': snapshotOf(
+    one,
+    [blue],
+    [
+      {
+        ...endpointOf('web', blue, one, ['10.80.255.1', 'fd80::ff01']),
+        bandwidth: {
+          toContainer: { bitsPerSecond: 8_000_000, burstBits: 8_000_000 },
+          fromContainer: { bitsPerSecond: 16_000_000 },
+        },
+      },
+      {
+        ...endpointOf('up', blue, one, ['10.80.255.2']),
+        bandwidth: { fromContainer: { bitsPerSecond: 1e9 } },
+      },
+      {
+        ...engineEndpointOf('app', blue, one, ['10.80.255.3']),
+        bandwidth: { toContainer: { bitsPerSecond: 8_000_000 } },
+      },
+    ],
+    [one],
+  ),
   'endpoints of networks and hosts that are gone ask for nothing': snapshotOf(
     one,
     [],

@@ -3,7 +3,7 @@
  * gateway and the routes through it. Whatever else the container adds is its own business.
  */
 
-import type { Interior } from '../../hoststate/state.ts'
+import type { Interior, Shaping } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
 import type { Batch, KernelView, Link, Netns } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
@@ -12,9 +12,11 @@ import { parseMac } from '../../net/mac.ts'
 import { parsePrefix, prefixFamily } from '../../net/prefix.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
+import { putShaping, readShaping, sameShaping } from './shaping.ts'
 
 interface Have extends Interior {
   readonly up: boolean
+  readonly sends: Shaping | undefined
 }
 
 type RouteInside = Interior['routes'][number]
@@ -32,8 +34,9 @@ export function interiors({ kernel, devices, sandboxes }: Context): Resource<Int
       const made = devices.peerOf(want.device)
       kernel.inNetns(netns, (inside) => {
         const device = made ?? indexOf(inside, want)
-        configure(inside, want, device)
         const fresh = made !== undefined && !filled.has(want.device)
+        configure(inside, want, device)
+        if (!fresh && want.shaping === undefined) putShaping(inside, device, undefined)
         if (!fresh) dropStaleRoutes(inside, want, device)
         if (!fresh || want.softwareChecksums) chooseChecksums(inside, want)
         // Neither end is of much use until the kernel's link watch has run; being asked, it runs (Linux 6.8).
@@ -82,13 +85,14 @@ function dropStaleRoutes(inside: KernelView, want: Interior, device: number): vo
   const stale = routesBy(inside, device).filter(
     (route) => !want.routes.some((wanted) => sameRoute(wanted, route)),
   )
-  for (const { to, metric } of stale) {
+  for (const { to, metric, table } of stale) {
     const protocol = MARK.routeProtocol
     inside.routes.remove({
       destination: to,
       device,
       protocol,
       ...(metric === undefined ? {} : { metric }),
+      ...(table === undefined ? {} : { table }),
     })
   }
 }
@@ -105,15 +109,16 @@ function indexOf(inside: KernelView, want: Interior): number {
 
 function fill(batch: Batch, want: Interior, device: number): void {
   batch.links.set('lo', { up: true })
+  if (want.shaping !== undefined) putShaping(batch, device, want.shaping)
   batch.links.set(device, { up: true, mtuBytes: want.mtuBytes })
   for (const { address, length: prefixLength } of want.addresses) {
     batch.addresses.put({ device, address, prefixLength, noDad: true, noPrefixRoute: true })
   }
   for (const { address, mac } of want.neighbours) batch.neighbours.put({ device, address, mac })
-  for (const { to, via, metric } of want.routes) {
+  for (const { to, via, ...rest } of want.routes) {
     batch.routes.put({
       destination: to,
-      ...(metric === undefined ? {} : { metric }),
+      ...rest,
       gateway: via,
       device,
       onlink: true,
@@ -142,6 +147,7 @@ function read(inside: KernelView, want: Interior): Have | undefined {
     mtuBytes: link.mtuBytes,
     softwareChecksums: !inside.offloads.checksumsSent(want.ifname),
     up: link.up,
+    sends: readShaping(inside, link.index),
     ...readParts(inside, link),
   }
 }
@@ -174,7 +180,7 @@ function routesBy(inside: KernelView, device: number): readonly RouteInside[] {
       route.gateway === undefined ? undefined : parseIP(route.gateway),
     ]
     if (to === undefined || via === undefined || route.device !== device) return []
-    return [{ to, via, metric: route.metric }]
+    return [{ to, via, metric: route.metric, table: route.table }]
   })
 }
 
@@ -194,6 +200,7 @@ function equal(want: Interior, have: Have): boolean {
     have.mac === want.mac &&
     have.mtuBytes === want.mtuBytes &&
     have.softwareChecksums === want.softwareChecksums &&
+    sameShaping(want.shaping, have.sends) &&
     want.addresses.every(({ address, length }) =>
       have.addresses.some((each) => each.address === address && each.length === length),
     ) &&

@@ -71,7 +71,7 @@ export function endpointEntries({ datapath, devices }: Context): Resource<Endpoi
       mac,
       at:
         'device' in at
-          ? { kind: host === true ? 'host' : 'local', ifindex: devices.of(at.device) }
+          ? placeAt(devices.of(at.device), host === true, at.shaped === true)
           : { kind: 'remote', host: at.hostIndex },
     }),
     wantedOf: ({ vni, address, mac, at }) => ({
@@ -80,7 +80,12 @@ export function endpointEntries({ datapath, devices }: Context): Resource<Endpoi
       address,
       mac,
       at:
-        at.kind === 'remote' ? { hostIndex: at.host } : { device: deviceName(devices, at.ifindex) },
+        at.kind === 'remote'
+          ? { hostIndex: at.host }
+          : {
+              device: deviceName(devices, at.ifindex),
+              ...(at.kind === 'local' && at.shaped ? { shaped: true } : {}),
+            },
       ...(at.kind === 'host' ? { host: true } : {}),
     }),
   })
@@ -160,6 +165,11 @@ export function configs({ datapath, devices }: Context): Resource<DatapathConfig
       resolvers: [entry.resolver4, entry.resolver6].flatMap((address) => address ?? []),
     }),
   })
+}
+
+function placeAt(ifindex: number, host: boolean, shaped: boolean): maps.EndpointEntry['at'] {
+  if (host) return { kind: 'host', ifindex }
+  return { kind: 'local', ifindex, ...(shaped ? { shaped } : {}) }
 }
 
 /** The name of a device, or a name nobody has for one that is gone, so that its entry is a leftover. */

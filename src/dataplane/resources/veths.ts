@@ -4,13 +4,14 @@
  * as dying and leaves the rest to the reaper's thread: taking a device down waits for the kernel (R22).
  */
 
-import { MARK, type Veth } from '../../hoststate/state.ts'
-import type { Link, NewVeth } from '../../kernel/kernel.ts'
+import { MARK, type Shaping, type Veth } from '../../hoststate/state.ts'
+import type { KernelView, Link, NewVeth } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import { parseMac } from '../../net/mac.ts'
 import type { Context } from '../context.ts'
 import { type Aside, dyingName } from '../put-aside.ts'
 import type { Resource } from '../resource.ts'
+import { putShaping, readAllShaping, readShaping, sameShaping, shaperOf } from './shaping.ts'
 
 interface Have extends Veth {
   readonly up: boolean
@@ -21,9 +22,6 @@ interface Have extends Veth {
 export function veths(context: Context, onDying: (aside: Aside) => void): Resource<Veth, Have> {
   const { kernel, devices, sandboxes, enginePairs } = context
 
-  const blockOf = (index: number): number | undefined =>
-    kernel.qdiscs.list({ device: index }).find(({ device }) => device === index)?.ingressBlock
-
   return {
     kind: 'veth',
     equal: (want, have) =>
@@ -31,15 +29,17 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       have.block === MARK.endpointBlock &&
       have.mac === want.mac &&
       (want.engine !== undefined || have.mtuBytes === want.mtuBytes) &&
-      have.alias === want.alias,
+      have.alias === want.alias &&
+      sameShaping(want.shaping, have.shaping),
     list() {
       devices.clear()
       const blocks = new Map(
         kernel.qdiscs.list().map(({ device, ingressBlock }) => [device, ingressBlock]),
       )
+      const shaping = readAllShaping(kernel)
       return kernel.links.list({ group: MARK.endpointGroup }).map((link) => {
         devices.set(link.name, link.index)
-        return haveOf(link, blocks.get(link.index))
+        return haveOf(link, blocks.get(link.index), shaping.get(link.index))
       })
     },
     put(want) {
@@ -51,14 +51,16 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
         if (peer !== undefined) devices.setPeer(want.name, peer)
         kernel.batch((batch) => {
           batch.qdiscs.put({ device: index, ingressBlock: MARK.endpointBlock })
+          if (want.shaping !== undefined) batch.shapers.put(shaperOf(index, want.shaping))
           batch.links.set(index, { up: true })
         })
         return
       }
       devices.set(want.name, link.index)
-      if (blockOf(link.index) !== MARK.endpointBlock) {
+      if (blockOf(kernel, link.index) !== MARK.endpointBlock) {
         kernel.qdiscs.put({ device: link.index, ingressBlock: MARK.endpointBlock })
       }
+      putShaping(kernel, link.index, want.shaping)
       // Where an engine has the other end, both keep the size they were made with.
       const resized = want.engine === undefined && link.mtuBytes !== want.mtuBytes
       if (resized && want.mtuBytes < link.mtuBytes) lowerInside(want)
@@ -144,7 +146,23 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
   }
 }
 
-function haveOf(link: Link, block: number | undefined): Have {
+/** True when the pair's end is as it should be, as far as a notice of it tells. */
+export function isSound(want: Veth, link: Link | undefined): boolean {
+  if (link?.up !== true || link.group !== MARK.endpointGroup) return false
+  return want.engine !== undefined || link.mtuBytes === want.mtuBytes
+}
+
+/** True when packets pass the programs and the queue that they should at the pair's end with this number. */
+export function isHooked(kernel: KernelView, { shaping }: Veth, index: number): boolean {
+  if (blockOf(kernel, index) !== MARK.endpointBlock) return false
+  return shaping === undefined || sameShaping(shaping, readShaping(kernel, index))
+}
+
+function blockOf({ qdiscs }: KernelView, index: number): number | undefined {
+  return qdiscs.list({ device: index }).find(({ device }) => device === index)?.ingressBlock
+}
+
+function haveOf(link: Link, block: number | undefined, shaping: Shaping | undefined): Have {
   const mac = link.mac === undefined ? undefined : parseMac(link.mac)
   if (mac === undefined) throw new Error(`device ${link.name} has no MAC address`)
   return {
@@ -158,5 +176,6 @@ function haveOf(link: Link, block: number | undefined): Have {
     peer: { name: '', mac },
     up: link.up,
     block,
+    ...(shaping === undefined ? {} : { shaping }),
   }
 }

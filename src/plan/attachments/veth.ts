@@ -6,12 +6,13 @@
 
 import type { Interior, Veth, Wanted } from '../../hoststate/state.ts'
 import { FABRIC_MAC } from '../../hoststate/state.ts'
-import type { Endpoint } from '../../model/endpoint.ts'
+import type { Endpoint, RateLimit } from '../../model/endpoint.ts'
 import { reachedAt } from '../../model/link-local.ts'
 import type { Network } from '../../model/network.ts'
 import type { IP } from '../../net/ip.ts'
 import { prefixContains, prefixLength } from '../../net/prefix.ts'
 import { insideRoutes } from './inside-routes.ts'
+import { planShaping } from './shaping.ts'
 
 /** Everything this host's kernel needs for a container of its own. */
 export function planVeth(
@@ -22,11 +23,19 @@ export function planVeth(
   resolvers: readonly IP[],
 ): readonly Wanted[] {
   const ownMtuBytes = endpointMtuBytes(endpoint, mtuBytes)
+  const { toContainer, fromContainer } = endpoint.bandwidth ?? {}
   return [
-    planPair(endpoint, network, ownMtuBytes),
-    ...planEntries(endpoint, network),
-    planInterior(endpoint, network, ownMtuBytes, softwareChecksums, resolvers),
+    withShaping(planPair(endpoint, network, ownMtuBytes), toContainer),
+    ...planEntries(endpoint, network, toContainer !== undefined),
+    withShaping(
+      planInterior(endpoint, network, ownMtuBytes, softwareChecksums, resolvers),
+      fromContainer,
+    ),
   ]
+}
+
+function withShaping<T extends Veth | Interior>(end: T, limit: RateLimit | undefined): T {
+  return limit === undefined ? end : { ...end, shaping: planShaping(limit, end.mtuBytes) }
 }
 
 /** What the endpoint asks for, as far as the network carries it. */
@@ -47,8 +56,16 @@ export function planPair(endpoint: Endpoint, network: Network, mtuBytes: number)
   }
 }
 
-/** What the datapath knows of an endpoint behind a pair: who may send by it, and where its addresses are. */
-export function planEntries(endpoint: Endpoint, network: Network): readonly Wanted[] {
+/**
+ * What the datapath knows of an endpoint behind a pair: who may send by it, and where its addresses are. With
+ * `shaped` packets to it wait at the pair's end on the host.
+ */
+export function planEntries(
+  endpoint: Endpoint,
+  network: Network,
+  shaped = false,
+): readonly Wanted[] {
+  const at = { device: endpoint.device, ...(shaped ? { shaped } : {}) }
   return [
     {
       kind: 'device',
@@ -64,7 +81,7 @@ export function planEntries(endpoint: Endpoint, network: Network): readonly Want
         vni: network.vni,
         address,
         mac: endpoint.mac,
-        at: { device: endpoint.device },
+        at,
       }),
     ),
   ]

@@ -22,9 +22,9 @@ for (const { what, fields, want } of [
   { what: 'a route to host bits', fields: { routes: [{ to: '192.0.2.1/24' }] }, want: {} },
   { what: 'a negative MTU', fields: { mtuBytes: -1 }, want: {} },
   {
-    what: 'a limit without a burst',
-    fields: { bandwidth: { toContainer: { bitsPerSecond: 8 } } },
-    want: { bandwidth: {} },
+    what: 'a limit without a burst, and a burst without a limit',
+    fields: { bandwidth: { toContainer: { bitsPerSecond: 8 }, fromContainer: { burstBits: 8 } } },
+    want: { bandwidth: { toContainer: { bitsPerSecond: 8 } } },
   },
 ] as const) {
   test(`readEndpointShape() of ${what}`, () => {

@@ -63,8 +63,8 @@ function readLimit(value: unknown): RateLimit | undefined {
   const fields = asObject(value)
   const bitsPerSecond = positive(fields?.['bitsPerSecond'])
   const burstBits = positive(fields?.['burstBits'])
-  if (bitsPerSecond === undefined || burstBits === undefined) return undefined
-  return { bitsPerSecond, burstBits }
+  if (bitsPerSecond === undefined) return undefined
+  return { bitsPerSecond, ...(burstBits === undefined ? {} : { burstBits }) }
 }
 
 function positive(value: unknown): number | undefined {
