@@ -1,6 +1,7 @@
 /**
  * Builds the one executable, build/carrick. Code is split, so that a short-lived client reads only its own
- * part (R24); the dataplane's threads are entry points of their own. Bytecode spares the start the parsing.
+ * part (R24); the dataplane's threads are entry points of their own. Bytecode spares the start the parsing. Nothing is
+ * taken from the directory the user happens to be in: a bunfig.toml there could name code to run as root.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -20,6 +21,8 @@ const result = spawnSync(
     '--minify-whitespace',
     '--bytecode',
     '--format=esm',
+    '--no-compile-autoload-bunfig',
+    '--no-compile-autoload-dotenv',
     '--target=bun',
     `--define=process.env.CARRICK_VERSION="${version}"`,
     '--outfile=build/carrick',

@@ -1,33 +1,21 @@
 /**
- * The one executable. It looks at its verb and loads only what that needs, so that a client starts in a few
- * milliseconds (R24): the daemon's packages are never read by a command.
+ * The one executable. It looks at its name, its variables and its verb and loads only what that needs, so that a
+ * client starts in a few milliseconds (R24): the daemon's packages are never read by a command, and nothing of the
+ * command line by a CNI call.
  */
 
-import { runCliHere } from './cli/main.ts'
-import { beginModestly } from './lib/runtime.ts'
+import { roleOf } from './cni/role.ts'
 
-const code = await runCliHere(process.argv.slice(2), async (settings, options) => {
-  const [{ execute }, { passOnSockets }] = await Promise.all([
-    import('./kernel/process.ts'),
-    import('./kernel/inherited-sockets.ts'),
-  ])
-  beginModestly((...program) => {
-    passOnSockets(process.env, process.pid)
-    return execute(...program)
-  })
-  const [{ runDaemon }, { createLog }] = await Promise.all([
-    import('./run-daemon.ts'),
-    import('./lib/log-pino.ts'),
-  ])
-  return runDaemon(
-    settings,
-    options,
-    createLog({
-      level: settings.logLevel,
-      style: process.stderr.isTTY === true ? 'text' : 'json',
-      priorities: process.env['JOURNAL_STREAM'] !== undefined,
-      write: (line) => process.stderr.write(line),
-    }),
-  )
+const role = roleOf({
+  argv0: process.argv0,
+  args: process.argv.slice(2),
+  execPath: process.execPath,
+  command: process.env['CNI_COMMAND'],
+  isTerminal: () => process.stdin.isTTY === true,
 })
-process.exit(code)
+if (role === 'cli') {
+  const { runHere } = await import('./run-cli.ts')
+  process.exit(await runHere(process.argv.slice(2)))
+}
+const { runBanner, runPlugin } = await import('./cni/main.ts')
+process.exit(role === 'plugin' ? await runPlugin() : await runBanner(process.argv0))

@@ -1,0 +1,199 @@
+/**
+ * One call of a runtime, from its variables and standard input to what is written: both are handed to the daemon's
+ * socket as they are, and its answer is passed on. Whatever happens, it ends within the verb's deadline, with one
+ * JSON object at most. Nothing but the runtime's own functions is loaded: node:fs alone would take a millisecond.
+ */
+
+import { type Absence, AWAY_CODE, failWith, replyWhenAway } from './away.ts'
+import { CNI_PATH, CNI_VERSIONS, type CniReply, type CniRequest, STDIN_BYTES } from './exchange.ts'
+
+export interface CniCall {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly stdin: AsyncIterable<Uint8Array>
+  /** By verb; absent: what fits the specification's runtimes. */
+  readonly deadlinesMs?: Readonly<Record<string, number>>
+}
+
+/** No runtime but CRI-O and containerd gives up by itself, so none waits longer than this. */
+const DEADLINES_MS: Readonly<Record<string, number>> = {
+  ADD: 10_000,
+  DEL: 5_000,
+  CHECK: 5_000,
+  GC: 30_000,
+  STATUS: 1_000,
+}
+const OTHER_DEADLINE_MS = 5_000
+
+const DEFAULT_SOCKET = '/run/carrick/carrick.sock'
+const SPOOL = '/var/lib/carrick/cni-spool'
+
+const START_IT = 'systemctl start carrick   # or, by hand: carrick daemon'
+const LOOK_AT_IT = 'its log has more: journalctl -u carrick'
+
+/** Never rejects. */
+export async function callDaemon(call: CniCall): Promise<CniReply> {
+  const environment = cniVariables(call.environment)
+  const command = environment['CNI_COMMAND'] ?? ''
+  if (command === 'VERSION') return { stdout: `${JSON.stringify(versions())}\n`, exit: 0 }
+  const deadlineMs = (call.deadlinesMs ?? DEADLINES_MS)[command] ?? OTHER_DEADLINE_MS
+  const late = AbortSignal.timeout(deadlineMs)
+  const stdin = await readStdin(call.stdin, late)
+  if (typeof stdin !== 'string') return stdin
+  const request: CniRequest = { version: 1, environment, stdin }
+  const config = configIn(stdin)
+  const socket = socketIn(config)
+  const answer = await ask(socket, request, late, deadlineMs)
+  if ('exit' in answer) return answer
+  if (command === 'DEL' && (await isSpooled(socket, request, config)))
+    return { stdout: '', exit: 0 }
+  return replyWhenAway(command, socket, answer, config['cniVersion'])
+}
+
+/** What is told of the plug-in when nobody asks for anything; Nomad takes the first version it sees. */
+export function banner(name: string, version: string): CniReply {
+  const stderr = `CNI ${name} plugin v${version}\nCNI protocol versions supported: ${CNI_VERSIONS.join(', ')}\n`
+  return { stdout: '', stderr, exit: 0 }
+}
+
+function versions() {
+  return { cniVersion: CNI_VERSIONS[CNI_VERSIONS.length - 1], supportedVersions: CNI_VERSIONS }
+}
+
+function cniVariables(all: CniCall['environment']): Readonly<Record<string, string>> {
+  const own: Record<string, string> = {}
+  for (const name in all) {
+    const value = all[name]
+    if (value !== undefined && name.startsWith('CNI_')) own[name] = value
+  }
+  return own
+}
+
+/** All of it as text, or why there is none. */
+async function readStdin(
+  stdin: AsyncIterable<Uint8Array>,
+  late: AbortSignal,
+): Promise<string | CniReply> {
+  const ended = Promise.withResolvers<undefined>()
+  late.onabort = () => ended.resolve(undefined)
+  try {
+    const text = await Promise.race([readText(stdin), ended.promise])
+    if (text === undefined) return unreadable(AWAY_CODE.IO, 'it did not end in time')
+    if (text === 'too-much') {
+      return unreadable(AWAY_CODE.DECODING, `it has more than ${STDIN_BYTES} bytes`)
+    }
+    return text.join('')
+  } catch (error) {
+    return error instanceof TypeError
+      ? unreadable(AWAY_CODE.DECODING, 'it is not UTF-8')
+      : unreadable(AWAY_CODE.IO, String(error))
+  }
+}
+
+async function readText(stdin: AsyncIterable<Uint8Array>): Promise<readonly string[] | 'too-much'> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  const parts: string[] = []
+  let size = 0
+  for await (const part of stdin) {
+    size += part.byteLength
+    if (size > STDIN_BYTES) return 'too-much'
+    parts.push(decoder.decode(part, { stream: true }))
+  }
+  parts.push(decoder.decode())
+  return parts
+}
+
+function unreadable(code: 5 | 6, found: string): CniReply {
+  const msg = `carrick: Cannot read the network configuration on standard input: ${found}`
+  return failWith(code, msg, 'a CNI runtime writes it there; see its log')
+}
+
+/** The object on standard input, as far as it is one: the daemon tells what is wrong with it. */
+function configIn(stdin: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(stdin)
+    return typeof value === 'object' && value !== null ? { ...value } : {}
+  } catch {
+    return {}
+  }
+}
+
+function socketIn(config: Readonly<Record<string, unknown>>): string {
+  const path = config['daemonSocket']
+  return typeof path === 'string' && path !== '' ? path : DEFAULT_SOCKET
+}
+
+/** The daemon's answer, or why there was none. */
+async function ask(
+  socket: string,
+  request: CniRequest,
+  late: AbortSignal,
+  deadlineMs: number,
+): Promise<CniReply | Absence> {
+  try {
+    const response = await fetch(`http://carrick${CNI_PATH}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+      unix: socket,
+      signal: late,
+    })
+    const text = await response.text()
+    return (
+      (response.ok ? replyIn(text) : undefined) ?? {
+        found: `it answers with status ${response.status}, which makes no sense here`,
+        cure: `let it be of this program's version: systemctl restart carrick; ${LOOK_AT_IT}`,
+      }
+    )
+  } catch (error) {
+    if (late.aborted) {
+      return { found: `no answer within ${deadlineMs / 1000} s`, cure: LOOK_AT_IT }
+    }
+    return absenceOf((error as { code?: unknown }).code)
+  }
+}
+
+function absenceOf(code: unknown): Absence {
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return { found: 'permission denied', cure: 'the runtime must run as root' }
+    case 'ECONNRESET':
+    case 'ConnectionClosed':
+      return { found: 'it broke off', cure: LOOK_AT_IT }
+    default:
+      return { found: 'nobody answers', cure: START_IT }
+  }
+}
+
+/** Undefined for what is no answer of the daemon. */
+function replyIn(text: string): CniReply | undefined {
+  try {
+    const { stdout, stderr, exit } = JSON.parse(text) as Readonly<Record<string, unknown>>
+    if (typeof stdout !== 'string' || typeof exit !== 'number') return undefined
+    return { stdout, exit, ...(typeof stderr === 'string' ? { stderr } : {}) }
+  } catch {
+    return undefined
+  }
+}
+
+/** True when the daemon will hear of it. */
+async function isSpooled(
+  socket: string,
+  request: CniRequest,
+  config: Readonly<Record<string, unknown>>,
+): Promise<boolean> {
+  const { attachmentIn, spoolDelete } = await import('./spool.ts')
+  const attachment = attachmentIn(request, config)
+  if (attachment === undefined) return false
+  try {
+    spoolDelete(spoolOf(socket), request, attachment, new Date())
+    return true
+  } catch {
+    return false // the caller is told to try again
+  }
+}
+
+/** The daemon's state is shifted together with its socket (`--root`). */
+export function spoolOf(socket: string): string {
+  return socket.endsWith(DEFAULT_SOCKET) ? socket.slice(0, -DEFAULT_SOCKET.length) + SPOOL : SPOOL
+}
