@@ -1,0 +1,82 @@
+/** What tests of the CNI process need: a place of its own for socket and spool, and daemons that behave badly. */
+
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { CniReply, CniRequest, SpooledDelete } from './exchange.ts'
+
+/** A directory that stands for the root of a host, removed at the end. */
+export class FakeHost implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'ckt-cni-'))
+  readonly socket = join(this.root, 'run/carrick/carrick.sock')
+
+  constructor() {
+    mkdirSync(dirname(this.socket), { recursive: true })
+  }
+
+  /** Standard input of a call whose daemon is the one of this host. */
+  config(more: object = {}): string {
+    return JSON.stringify({ cniVersion: '1.0.0', name: 'blue', daemonSocket: this.socket, ...more })
+  }
+
+  spooled(): readonly SpooledDelete[] {
+    const directory = join(this.root, 'var/lib/carrick/cni-spool')
+    try {
+      return readdirSync(directory).map((file) =>
+        JSON.parse(readFileSync(join(directory, file), 'utf8')),
+      )
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true, force: true })
+  }
+}
+
+/** Answers every request with what `reply` gives; keeps what it was asked. */
+export class FakeDaemon implements Disposable {
+  readonly asked: CniRequest[] = []
+  readonly #server: Bun.Server<undefined>
+
+  constructor(socket: string, reply: (request: CniRequest, signal: AbortSignal) => unknown) {
+    this.#server = Bun.serve({
+      unix: socket,
+      fetch: async (request) => {
+        const body = (await request.json()) as CniRequest
+        this.asked.push(body)
+        const answer = await reply(body, request.signal)
+        return answer instanceof Response ? answer : Response.json(answer)
+      },
+    })
+  }
+
+  [Symbol.dispose](): void {
+    void this.#server.stop(true)
+  }
+}
+
+export const DONE: CniReply = { stdout: '{"cniVersion":"1.0.0"}', exit: 0 }
+
+/** A socket where `serve` does with a caller what it wants. */
+export async function listenRudely(
+  path: string,
+  serve: (socket: Socket) => void,
+): Promise<Disposable> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => socket.destroy())
+    serve(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(path, resolve))
+  return {
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
