@@ -18,6 +18,8 @@ export interface HoldSpec {
   readonly within?: Prefix
   /** Of the chosen address, when `within` does not say it; default: that of the network's first prefix. */
   readonly family?: Family
+  /** Gets what is reserved for this name. */
+  readonly name?: string
   /** Who holds it: who asks again for the same address with the same labels gets it again. */
   readonly labels: Readonly<Record<string, string>>
 }

@@ -89,13 +89,13 @@ export class EngineEndpoints {
   async #hold(
     network: Network,
     { address: wanted, family }: CheckedHold,
-    { within, labels }: HoldSpec,
+    { within, name, labels }: HoldSpec,
   ): Promise<Endpoint> {
     const { journal, ipam, clock, random, signal, hostId } = this.#deps
     const id = newId(clock.wallMs(), random)
     using reserved = await ipam.reserve(
       {
-        ...{ network, endpointId: id, name: undefined, families: [family] },
+        ...{ network, endpointId: id, name, families: [family] },
         addresses: wanted === undefined ? [] : [wanted],
         ...(within === undefined ? {} : { within: [within] }),
       },

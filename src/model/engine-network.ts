@@ -36,6 +36,11 @@ export interface EnginePool {
   readonly aux: Readonly<Record<string, IP>>
 }
 
+/** True for an id that swarm gave: the network is every node's, and a manager's word ends it. */
+export function isSwarmId(engineNetworkId: string): boolean {
+  return engineNetworkId.length === 25
+}
+
 /** How a network is to appear on the engine of every host that is a member. */
 export interface DockerSide {
   /** Docker's name, verbatim. */

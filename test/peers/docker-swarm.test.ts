@@ -1,6 +1,6 @@
 /**
- * The managed plug-in on two engines that form a swarm: a network of swarm's scope, which no other kind of plug-in
- * may have, and a service with a replica on each host.
+ * The managed plug-in on two engines that form a swarm: networks of swarm's scope, which no other kind of plug-in
+ * may have, and services with a replica on each host; with addresses of swarm's, and with ours.
  */
 
 import assert from 'node:assert/strict'
@@ -18,64 +18,43 @@ const SERVE = 'mkdir -p /www && hostname > /www/index.html && exec httpd -f -p 8
 /** A task is prepared, and its container told to end before it is ended. */
 const PATIENCE_MS = 40_000
 
-clusterTest('a service of two replicas in a network of swarm’s', { hosts: 2 }, async (cluster) => {
-  const [manager, worker] = await startSwarm(cluster)
-  const network = ['network', 'create', '-d', PLUGIN, '--attachable', '--subnet', '10.91.0.0/16']
-  await manager.docker(...network, 'green')
-  await manager.docker(
-    ...['service', 'create', '--detach', '--no-resolve-image', '--name', 'web', '--replicas', '2'],
-    ...['--endpoint-mode', 'dnsrr', '--stop-grace-period', '1s', '--network', 'green'],
-    ...[IMAGE, 'sh', '-c', SERVE],
-  )
-  const tasks: string[] = []
-  for (const engine of [manager, worker]) {
-    let task = ''
+type Swarm = readonly [manager: DockerEngine, worker: DockerEngine]
+
+clusterTest('services of two replicas in networks of swarm’s', { hosts: 2 }, async (cluster) => {
+  const swarm = await startSwarm(cluster)
+  const [manager] = swarm
+  const network = ['network', 'create', '-d', PLUGIN, '--attachable', '--subnet'] as const
+  await manager.docker(...network, '10.91.0.0/16', 'green')
+  await manager.docker(...network, '10.92.0.0/16', '--ipam-driver', PLUGIN, 'blue')
+  await serves(swarm, 'green', '10.91.')
+  await serves(swarm, 'blue', '10.92.')
+
+  // Our addresses are reserved as long as a manager counts on them, on whichever host the task is.
+  const reserved = async () => (await cluster.carrick('h2', 'reserve', 'ls', 'blue')).trim()
+  assert.match(await reserved(), /swarm-10-92-/)
+  for (const engine of swarm) {
+    const addresses = new Set<string>()
+    for (let i = 0; i < 3; i++) {
+      const shown = ['run', '--rm', '--network', 'blue', IMAGE, 'hostname', '-i'] as const
+      addresses.add(await engine.docker(...shown))
+    }
+    for (const address of addresses) assert.match(address, /^10\.92\./)
+  }
+  // Without tasks the network stays, and with new ones it is used again.
+  await scale(swarm, 'blue', 0)
+  await scale(swarm, 'blue', 2)
+  await answers(swarm, 'blue', '10.92.')
+
+  await manager.docker('service', 'rm', 'green-web', 'blue-web')
+  for (const name of ['green', 'blue']) {
     await until(
-      `a replica runs on ${engine.host}`,
-      async () => {
-        task = await engine.docker(
-          'ps',
-          '-q',
-          '--filter',
-          'label=com.docker.swarm.service.name=web',
-        )
-        return task !== ''
-      },
+      `swarm lets ${name} go`,
+      async () => (await manager.run('network', 'rm', name)).exitCode === 0,
       PATIENCE_MS,
     )
-    tasks.push(task)
   }
-
-  // Swarm's own names: either replica is found from either host, and from a container that is no task.
-  const [first = '', second = ''] = tasks
-  for (const [engine, task] of [
-    [manager, first],
-    [worker, second],
-  ] as const) {
-    await until('both replicas are found by name', async () => {
-      const { stdout } = await engine.run('exec', task, 'nslookup', 'tasks.web')
-      return new Set(stdout.match(/10\.91\.\d+\.\d+/g)).size === 2
-    })
-    const { stdout } = await engine.run('exec', task, 'nslookup', 'tasks.web')
-    const answers = new Set<string>()
-    for (const address of new Set(stdout.match(/10\.91\.\d+\.\d+/g))) {
-      answers.add(await engine.docker('exec', task, 'wget', '-qO-', `http://${address}/`))
-    }
-    assert.deepEqual([...answers].sort(), [first, second].sort())
-  }
-  const plain = ['run', '--rm', '--network', 'green', IMAGE, 'wget', '-qO-', 'http://web/']
-  assert.ok(tasks.includes(await worker.docker(...plain)))
-
-  // The one network of ours that both engines use; its removal takes it away everywhere.
-  assert.equal((await cluster.carrick('h1', 'network', 'ls', '-q')).trim().split('\n').length, 1)
-  await manager.docker('service', 'rm', 'web')
   await until(
-    'swarm lets the network go',
-    async () => (await manager.run('network', 'rm', 'green')).exitCode === 0,
-    PATIENCE_MS,
-  )
-  await until(
-    'nothing of it is left',
+    'nothing of them is left',
     async () => {
       const lists = ['endpoint', 'network'].map((noun) => cluster.carrick('h1', noun, 'ls', '-q'))
       return (await Promise.all(lists)).join('') === ''
@@ -83,6 +62,69 @@ clusterTest('a service of two replicas in a network of swarm’s', { hosts: 2 },
     PATIENCE_MS,
   )
 })
+
+/** A service in the network, found by swarm's own names from either host. */
+async function serves(swarm: Swarm, network: string, prefix: string): Promise<void> {
+  const [manager] = swarm
+  await manager.docker(
+    ...['service', 'create', '--detach', '--no-resolve-image', '--name', `${network}-web`],
+    ...['--replicas', '2', '--endpoint-mode', 'dnsrr', '--stop-grace-period', '1s'],
+    ...['--network', network, IMAGE, 'sh', '-c', SERVE],
+  )
+  await answers(swarm, network, prefix)
+}
+
+/** Either replica is found from either host, and from a container that is no task. */
+async function answers(swarm: Swarm, network: string, prefix: string): Promise<void> {
+  const tasks: string[] = []
+  for (const engine of swarm) tasks.push(await taskOn(engine, network))
+  const found = new RegExp(`${prefix.replaceAll('.', '\\.')}\\d+\\.\\d+`, 'g')
+  for (const [i, engine] of swarm.entries()) {
+    const lookup = ['exec', tasks[i] ?? '', 'nslookup', `tasks.${network}-web`] as const
+    await until('both replicas are found by name', async () => {
+      return new Set((await engine.run(...lookup)).stdout.match(found)).size === 2
+    })
+    const said = new Set<string>()
+    for (const address of new Set((await engine.run(...lookup)).stdout.match(found))) {
+      const fetch = ['exec', tasks[i] ?? '', 'wget', '-qO-', `http://${address}/`] as const
+      said.add(await engine.docker(...fetch))
+    }
+    assert.deepEqual([...said].sort(), [...tasks].sort())
+  }
+  const url = `http://${network}-web/`
+  for (const engine of swarm) {
+    const plain = ['run', '--rm', '--network', network, IMAGE, 'wget', '-qO-', url] as const
+    assert.ok(tasks.includes(await engine.docker(...plain)))
+  }
+}
+
+async function taskOn(engine: DockerEngine, network: string): Promise<string> {
+  const filter = `label=com.docker.swarm.service.name=${network}-web`
+  let task = ''
+  await until(
+    `a replica runs on ${engine.host}`,
+    async () => {
+      task = await engine.docker('ps', '-q', '--filter', filter)
+      return task !== ''
+    },
+    PATIENCE_MS,
+  )
+  return task
+}
+
+async function scale([manager, worker]: Swarm, network: string, count: number): Promise<void> {
+  await manager.docker('service', 'scale', '--detach', `${network}-web=${count}`)
+  if (count > 0) return
+  await until(
+    'no task is left',
+    async () => {
+      const filter = `label=com.docker.swarm.service.name=${network}-web`
+      const left = [manager, worker].map((each) => each.docker('ps', '-aq', '--filter', filter))
+      return (await Promise.all(left)).join('') === ''
+    },
+    PATIENCE_MS,
+  )
+}
 
 /** The first engine manages, the second works; both have the plug-in. */
 async function startSwarm(cluster: Cluster): Promise<readonly [DockerEngine, DockerEngine]> {

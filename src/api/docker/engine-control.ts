@@ -15,4 +15,7 @@ export type EngineControl = DockerControl &
     | 'publish'
     | 'unpublish'
     | 'publicationsOf'
+    | 'reserve'
+    | 'unreserve'
+    | 'listReservations'
   >

@@ -26,7 +26,7 @@ export function failureOf(error: unknown, method: string): Failure {
 }
 
 /** Hints are written for our command line: what is forced there is forced by an option here. */
-function hintOf({ hint }: NetworkError): string | undefined {
+export function hintOf({ hint }: NetworkError): string | undefined {
   return hint
     ?.replace('--carrier vxlan', '-o carrick.carrier=vxlan')
     .replace('--force', '-o carrick.force=true')

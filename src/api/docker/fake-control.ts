@@ -1,6 +1,7 @@
 /** The use cases that the plug-in needs, in memory, for tests of the protocol. */
 
 import type { HoldSpec, PendingPool, PlugSpec } from '../../control/docker-control.ts'
+import type { ReservationView } from '../../control/reservations.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import { type Endpoint, NO_SANDBOX } from '../../model/endpoint.ts'
 import { ENGINE_LABELS, type EngineNetwork } from '../../model/engine-network.ts'
@@ -28,6 +29,7 @@ export class FakeControl implements EngineControl {
   readonly engineNetworks: EngineNetwork[] = []
   readonly publications: Publication[] = []
   readonly pools: PendingPool[] = []
+  readonly reservations: ReservationView[] = []
   readonly #failures = new Map<string, unknown>()
   #serial = 0
 
@@ -96,6 +98,29 @@ export class FakeControl implements EngineControl {
       ({ networkId }) => network === undefined || networkId === this.getNetwork(network).id,
     )
 
+  reserve: EngineControl['reserve'] = async ({ network: reference, name, addresses }) => {
+    this.#enter('reserve')
+    const { id, name: network } = this.getNetwork(reference)
+    const given = addresses.map((text) => sure(parseIP(text), text))
+    if (given.some((address) => this.#holder(this.getNetwork(id), address) !== undefined)) {
+      throw new NetworkError('already-exists', `Cannot reserve ${given}`)
+    }
+    const about = { name, addresses: given, createdAt: CREATED_AT }
+    const view = { network, reservation: { schema: 1, networkId: id, ...about } } as const
+    this.reservations.push(view)
+    return view
+  }
+
+  unreserve: EngineControl['unreserve'] = async (reference, name) => {
+    const { id } = this.getNetwork(reference)
+    drop(this.reservations, ({ reservation: each }) => each.networkId === id && each.name === name)
+  }
+
+  listReservations: EngineControl['listReservations'] = (reference) =>
+    this.reservations.filter(({ reservation }) => {
+      return reference === undefined || reservation.networkId === this.getNetwork(reference).id
+    })
+
   suggestPrefixes: EngineControl['suggestPrefixes'] = ({ family = 4, count = 1 }) =>
     Array.from({ length: 120 }, (_, i) => {
       const text = family === 4 ? `10.64.${i}.0/24` : `fd00:${(i + 1).toString(16)}::/64`
@@ -146,6 +171,12 @@ export class FakeControl implements EngineControl {
         ? this.#free(network, spec.within ?? sure(prefix, 'prefix'))
         : sure(parseIP(spec.address), spec.address)
     const holder = this.#holder(network, address)
+    const kept = this.reservations.find(({ reservation: each }) => {
+      return each.networkId === network.id && each.addresses.includes(address)
+    })
+    if (kept !== undefined && kept.reservation.name !== spec.name) {
+      throw new NetworkError('already-exists', `Cannot use ${address}: it is reserved`)
+    }
     if (holder !== undefined && spec.address !== undefined) {
       throw new NetworkError(
         'already-exists',
@@ -247,7 +278,10 @@ export class FakeControl implements EngineControl {
   #free(network: Network, within: Prefix): IP {
     for (let n = 2; ; n++) {
       const address = nth(within, n)
-      if (this.#holder(network, address) === undefined) return address
+      const kept = this.reservations.some(({ reservation }) => {
+        return reservation.addresses.includes(address)
+      })
+      if (!kept && this.#holder(network, address) === undefined) return address
     }
   }
 

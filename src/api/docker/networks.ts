@@ -10,6 +10,7 @@ import {
   ENGINE_LABELS,
   type EngineNetwork,
   type EnginePool,
+  isSwarmId,
   NETWORK_LABELS,
 } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
@@ -64,7 +65,7 @@ export class EngineNetworks {
     }
     const before = control.engineNetwork(id)
     if (before !== undefined) {
-      if (isSame(before, wanted, chosen)) return {}
+      if (isSame(before, wanted, chosen)) return this.#settle(wanted)
       throw new NetworkError(
         'conflict',
         `Cannot create network ${id}: it is there with other settings`,
@@ -84,9 +85,15 @@ export class EngineNetworks {
       options: chosen,
       madeByUs: false,
     })
+    return this.#settle(wanted)
+  }
+
+  /** The pools are the network's now. */
+  #settle({ pools }: Wanted): object {
+    const { control } = this.#deps
     for (const { space, prefix, poolId } of control.pendingPools()) {
       if (space !== SPACES.local) continue
-      const used = wanted.pools.some((pool) => pool.prefix === prefix)
+      const used = pools.some((pool) => pool.prefix === prefix)
       if (used) control.dropPendingPool(poolId)
     }
     return {}
@@ -117,7 +124,9 @@ export class EngineNetworks {
     }
     control.unbindEngineNetwork(id)
     const network = control.listNetworks().find((each) => each.id === bound.networkId)
-    if (network !== undefined && !bound.madeByUs) await this.#removeUnused(network)
+    // What a manager had made is there though no node needs it.
+    if (network === undefined || bound.madeByUs || isSwarmId(id)) return {}
+    await this.#removeUnused(network)
     return {}
   }
 

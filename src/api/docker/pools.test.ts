@@ -341,10 +341,32 @@ test('swarm: the manager’s network and addresses are the node’s', async () =
     gateway: Gateway.split('/')[0] ?? '',
   })
   await create(plugin, [pool], { id, generic: allocated['Options'] as Record<string, string> })
-  expect(await address(plugin, pool.id, task.split('/')[0])).toBe(task)
+  const [bare = ''] = task.split('/')
+  expect(await address(plugin, pool.id, bare)).toBe(task)
   expect(plugin.control.networks).toMatchObject([{ mtuBytes: 1400 }])
+  // Until the manager lets it go, an address is nobody else's, and another manager finds it taken.
+  await plugin.call('IpamDriver.ReleaseAddress', { PoolID: pool.id, Address: bare })
+  expect(await address(plugin, pool.id, bare)).toBe(task)
+  await plugin.call('IpamDriver.ReleaseAddress', { PoolID: pool.id, Address: bare })
+  expect(await address(plugin, pool.id)).not.toBe(task)
+  expect(await address(plugin, global, bare)).toBe(task)
+  expect(plugin.control.reservations).toHaveLength(1)
+  for (let i = 0; i < 2; i++) {
+    await plugin.call('IpamDriver.ReleaseAddress', { PoolID: global, Address: bare })
+    expect(plugin.control.reservations).toEqual([])
+  }
+  // An engine that starts again asks anew.
+  const again = await requestPool(plugin, {
+    Pool: String(Pool),
+    gateway: Gateway.split('/')[0] ?? '',
+  })
+  await create(plugin, [again], { id, generic: allocated['Options'] as Record<string, string> })
+  expect(plugin.control.pools.map(({ poolId }) => poolId)).toEqual([global])
+  // Without tasks no node has the network, and it stays all the same.
   await plugin.call('NetworkDriver.DeleteNetwork', { NetworkID: id })
+  expect(plugin.control.networks).toHaveLength(1)
   await plugin.call('IpamDriver.ReleasePool', { PoolID: global })
   await plugin.call('NetworkDriver.FreeNetwork', { NetworkID: id })
   expect(plugin.control.pools).toEqual([])
+  expect(plugin.control.networks).toEqual([])
 })

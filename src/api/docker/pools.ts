@@ -10,7 +10,12 @@ import { defaultGateway, placeOf } from '../../control/ipam/layout.ts'
 import { type Clock, timestamp } from '../../lib/clock.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { ENGINE_LABELS, type EngineNetwork, NETWORK_LABELS } from '../../model/engine-network.ts'
+import {
+  ENGINE_LABELS,
+  type EngineNetwork,
+  isSwarmId,
+  NETWORK_LABELS,
+} from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
 import { type Family, type IP, parseIP } from '../../net/ip.ts'
 import {
@@ -26,6 +31,7 @@ import type { EngineControl } from './engine-control.ts'
 import type { Message } from './messages.ts'
 import { readPoolOptions } from './options.ts'
 import { type PoolName, parsePoolId, poolIdOf, SPACES } from './pool-id.ts'
+import { SwarmAddresses, taskName } from './swarm-addresses.ts'
 import { removeUnused } from './unused.ts'
 
 export interface PoolsDeps {
@@ -43,9 +49,11 @@ const GATEWAY = 'com.docker.network.gateway'
 
 export class Pools {
   readonly #deps: PoolsDeps
+  readonly #swarm: SwarmAddresses
 
   constructor(deps: PoolsDeps) {
     this.#deps = deps
+    this.#swarm = new SwarmAddresses(deps.control)
   }
 
   /** The same request has the same answer until a network was made of it. */
@@ -106,7 +114,7 @@ export class Pools {
       Options['RequestAddressType'] === GATEWAY
         ? this.#gateway(pool, wanted, bound)
         : bound !== undefined
-          ? await this.#hold(bound.networkId, pool, wanted)
+          ? await this.#hold(bound.networkId, pool, wanted, isSwarmId(bound.id))
           : await this.#unbound(pool, wanted)
     return { Address: `${address}/${prefixLength(pool.prefix)}`, Data: {} }
   }
@@ -129,7 +137,8 @@ export class Pools {
       control.keepPendingPool({ ...pending, aux: Object.fromEntries(aux) })
     }
     for (const network of this.#networksOf(pool.prefix)) {
-      await control.releaseHeld(network.id, address)
+      if (pool.space === SPACES.global) await this.#swarm.release(network, address)
+      else await control.releaseHeld(network.id, address)
     }
     return {}
   }
@@ -175,40 +184,36 @@ export class Pools {
       control.keepPendingPool({ ...pending, aux: { ...pending.aux, [wanted]: wanted } })
       return wanted
     }
-    const { id } = network ?? (await this.#makeNetwork(pending))
+    const own = network ?? (await this.#makeNetwork(pending))
+    if (pool.space === SPACES.global) return this.#swarm.take(own, pool, wanted)
     // What another driver's endpoint has stays held while it lives: it cannot be had again.
-    const used = control.listEndpoints({ network: id }).flatMap(({ addresses }) => addresses)
+    const used = control.listEndpoints({ network: own.id }).flatMap(({ addresses }) => addresses)
     if (wanted !== undefined && used.includes(wanted)) {
       throw new NetworkError(
         'already-exists',
         `Cannot give ${wanted}: it is taken in ${pool.prefix}`,
       )
     }
-    return this.#hold(id, pool, wanted)
+    const made = parsePoolId(own.labels[NETWORK_LABELS.pool] ?? '')
+    return this.#hold(own.id, pool, wanted, made?.space === SPACES.global)
   }
 
-  async #hold(network: string, pool: PoolName, wanted: IP | undefined): Promise<IP> {
-    const { control } = this.#deps
-    if (wanted !== undefined) await this.#takeOver(network, pool, wanted)
-    const { address } = await control.holdAddress({
+  /** In swarm's networks, an address that is asked for is one that a manager has given to the task. */
+  async #hold(
+    network: string,
+    pool: PoolName,
+    wanted: IP | undefined,
+    ofSwarm: boolean,
+  ): Promise<IP> {
+    const { address } = await this.#deps.control.holdAddress({
       network,
       ...(wanted === undefined ? {} : { address: wanted }),
+      ...(wanted !== undefined && ofSwarm ? { name: taskName(wanted) } : {}),
       within: pool.range ?? pool.prefix,
       family: prefixFamily(pool.prefix),
       labels: { [ENGINE_LABELS.pool]: poolIdOf(pool) },
     })
     return address
-  }
-
-  /** Swarm's manager takes an address for a task, and the node asks for that very address in its own space. */
-  async #takeOver(network: string, { space }: PoolName, address: IP): Promise<void> {
-    const { control } = this.#deps
-    if (space !== SPACES.local) return
-    const held = control
-      .listEngineEndpoints()
-      .find((each) => each.networkId === network && each.addresses.includes(address))
-    const by = parsePoolId(held?.labels[ENGINE_LABELS.pool] ?? '')
-    if (by?.space === SPACES.global) await control.releaseHeld(network, address)
   }
 
   #networkForAddresses({ space, prefix }: PendingPool): Network | undefined {
@@ -268,7 +273,10 @@ export class Pools {
     const id = poolIdOf(wanted)
     const uses = [
       ...this.#own().flatMap(({ id: engineId, name, pools }) =>
-        pools.map((pool) => ({ ...pool, by: `Docker network ${name ?? engineId.slice(0, 12)}` })),
+        pools
+          // A node whose engine starts again asks anew for what swarm's networks are made of.
+          .filter(({ prefix }) => !isSwarmId(engineId) || prefix !== wanted.prefix)
+          .map((pool) => ({ ...pool, by: `Docker network ${name ?? engineId.slice(0, 12)}` })),
       ),
       ...this.#deps.control
         .pendingPools()

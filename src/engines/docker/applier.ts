@@ -61,15 +61,16 @@ export class Applier {
       case 'share': {
         const { network, docker } = action
         await control.setNetworkDocker(network.id, docker)
-        if (NAMELESS.test(network.name)) {
-          await control.renameNetwork(network.id, control.networkNameFor(docker.name))
-        }
+        await this.#name(network.id, docker.name)
         log.info('network of the engine goes to all engines', { network: docker.name })
         return
       }
-      case 'note':
-        control.bindEngineNetwork(action.record)
+      case 'note': {
+        const { record } = action
+        control.bindEngineNetwork(record)
+        if (record.name !== undefined) await this.#name(record.networkId, record.name)
         return
+      }
       case 'forget':
         this.removing.add(action.engineId)
         control.unbindEngineNetwork(action.engineId)
@@ -100,6 +101,14 @@ export class Applier {
         return
       }
     }
+  }
+
+  /** Names a network of ours as the engine does, if nobody has named it. */
+  async #name(networkId: string, engineName: string): Promise<void> {
+    const { control } = this.#deps
+    const network = control.listNetworks().find(({ id }) => id === networkId)
+    if (network === undefined || !NAMELESS.test(network.name)) return
+    await control.renameNetwork(networkId, control.networkNameFor(engineName))
   }
 
   /** A user removed it here: while endpoints use it anywhere it comes back, else it goes everywhere. */

@@ -104,6 +104,12 @@ test('swarm spreads its networks itself: they are only noted', () => {
     listed: [listed('e1', 'blue', { scope: 'swarm' })],
   })
   expect(actions.map(({ kind }) => kind)).toEqual(['note'])
+  // A manager lists it though it does not have it.
+  const managed = plan({
+    networks: [network('n1')],
+    listed: [listed('e1', 'blue', { scope: 'swarm' })],
+  })
+  expect(managed).toEqual({ actions: [], states: [] })
 })
 
 test('what is gone from the cluster, or not shared any more, goes from the engine', () => {

@@ -101,7 +101,8 @@ export function planNetworks(scene: NetworkScene): NetworkPlan {
 
   const noted = new Set(scene.bound.map(({ id }) => id))
   for (const seen of scene.listed) {
-    if (!scene.isOurs(seen.driver) || noted.has(seen.id)) continue
+    // Of swarm's networks managers list all, and a node has one once its engine has asked the driver for it.
+    if (!scene.isOurs(seen.driver) || noted.has(seen.id) || seen.scope !== 'local') continue
     const network = networkOf(seen, scene.networks)
     if (network !== undefined && !settled.has(network.id) && !scene.takenAway.has(network.id)) {
       settled.add(network.id)

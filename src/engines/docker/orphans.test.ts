@@ -69,7 +69,6 @@ test('addresses without owner go, those of others’ containers and auxiliary on
     held('10.90.0.5', BEFORE),
     held('10.90.0.6', JUST),
     held('10.90.0.7', BEFORE, { [ENGINE_LABELS.aux]: 'r2' }),
-    held('10.90.0.8', BEFORE, { [ENGINE_LABELS.pool]: 'carrick_global/10.90.0.0/16' }),
     held('10.90.0.9', BEFORE),
   ]
   const { gone, waiting } = find({ own, inspected: [inspected({ endpoints: [seen] })] })

@@ -11,7 +11,7 @@ import type { InspectedNetwork } from './engine-shapes.ts'
 
 /** The engine lists an endpoint once its container joins it, seconds after it was made at most. */
 export const GRACE_MS = 60_000
-/** Pools of swarm's managers: their addresses are of tasks anywhere. */
+/** Pools of swarm's managers: no engine lists what becomes of them before a task needs it. */
 const GLOBAL_SPACE = 'carrick_global/'
 
 export interface OrphanScene {
@@ -68,7 +68,7 @@ export function findOrphans(scene: OrphanScene): Orphans {
     held: scene.own.filter((own) => {
       const pool = own.labels[ENGINE_LABELS.pool]
       if (own.attachment !== 'held' || pool === undefined || !scene.complete) return false
-      if (pool.startsWith(GLOBAL_SPACE) || own.labels[ENGINE_LABELS.aux] !== undefined) return false
+      if (own.labels[ENGINE_LABELS.aux] !== undefined) return false
       const subnet = subnetOf(pool)
       return !own.addresses.some((ip) => used.has(`${subnet} ${ip}`)) && isOver(own)
     }),
