@@ -13,6 +13,7 @@ import { parseMac } from '../../net/mac.ts'
 import type { Context } from '../context.ts'
 import { type Aside, dyingName } from '../put-aside.ts'
 import type { Resource } from '../resource.ts'
+import { untilHeard } from './heard.ts'
 
 type Setting = readonly [path: readonly string[], value: string]
 
@@ -96,6 +97,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
           batch.addresses.put({ device: index, ...alone(address) })
         }
       })
+      untilHeard(kernel, want.addresses)
       if (kernel.offloads.checksumsSent(want.device) === want.softwareChecksums) {
         kernel.offloads.setChecksumsSent(want.device, !want.softwareChecksums)
       }

@@ -12,6 +12,7 @@ import { parseMac } from '../../net/mac.ts'
 import { parsePrefix, prefixFamily } from '../../net/prefix.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
+import { untilHeard } from './heard.ts'
 import { putShaping, readShaping, sameShaping } from './shaping.ts'
 
 interface Have extends Interior {
@@ -41,6 +42,10 @@ export function interiors({ kernel, devices, sandboxes }: Context): Resource<Int
         if (!fresh || want.softwareChecksums) chooseChecksums(inside, want)
         // Neither end is of much use until the kernel's link watch has run; being asked, it runs (Linux 6.8).
         inside.links.get(want.ifname)
+        untilHeard(
+          inside,
+          want.addresses.map(({ address }) => address),
+        )
       })
       kernel.links.get(want.device)
       filled.add(want.device)

@@ -86,6 +86,18 @@ export function fakeRoutes(own: FakeNamespace): KernelView['routes'] {
       if (found !== undefined) dropRoutes(own, (route) => route === found)
     },
     lookup(destination) {
+      const local = own.addresses.find(({ address }) => address === destination)
+      if (local !== undefined) {
+        const { device } = local
+        const pathMtuBytes = own.links.get(device)?.mtuBytes ?? 0
+        return {
+          type: 'local',
+          device,
+          gateway: undefined,
+          preferredSource: undefined,
+          pathMtuBytes,
+        }
+      }
       const route = best(own, destination)
       if (route?.device === undefined || typeof route.type !== 'string') return undefined
       if (route.type !== 'unicast' && route.type !== 'local') return undefined
