@@ -21,6 +21,7 @@ import {
 import type { Io } from './io.ts'
 import { showList } from './list.ts'
 import { printList } from './output.ts'
+import { parseRate } from './rates.ts'
 import { endpointShape } from './shapes.ts'
 
 export function addEndpointCommands(program: Command, io: Io): void {
@@ -112,6 +113,12 @@ function addAttach(program: Command, io: Io): void {
       collect,
     )
     .option(
+      '--ingress-rate <rate>',
+      'how much it may receive, in bits per second, like 8M; once per network in their order',
+      collect,
+    )
+    .option('--egress-rate <rate>', 'how much it may send, likewise', collect)
+    .option(
       '--publish <port>',
       'port of this host that leads to it: [ADDRESS:][HOSTPORT:]PORT[/PROTOCOL], repeatable',
       collect,
@@ -125,6 +132,7 @@ function addAttach(program: Command, io: Io): void {
         'carrick attach blue --pid 4711 --ip 10.80.0.9',
         'carrick attach lan blue shop --netns web --default-route shop',
         'carrick attach shop --netns web --publish 8080:80 --publish 127.0.0.1:5353:53/udp',
+        'carrick attach blue --netns guest --ingress-rate 8M --egress-rate 16M',
       ],
       ['detach', 'endpoint ls', 'publish ls', 'network create'],
     ),
@@ -179,6 +187,8 @@ function partsOf({ options }: Context, networks: readonly string[]) {
   }
   const macs = each('mac', 'mac')
   const ifnames = each('ifname', 'ifname')
+  const received = each('ingress-rate', 'ingressRate')
+  const sent = each('egress-rate', 'egressRate')
   const defaults = (options['defaultRoute'] ?? []) as readonly string[] // as above
   if (defaults.length > 1) {
     throw new NetworkError('invalid', 'Cannot attach: there is one default route, name one network')
@@ -195,7 +205,19 @@ function partsOf({ options }: Context, networks: readonly string[]) {
     mac: macs[i],
     ifname: ifnames[i],
     defaultRoute: network === chosen ? true : undefined,
+    bandwidth: bandwidthOf(received[i], sent[i]),
   }))
+}
+
+/** Undefined where nothing is limited. */
+function bandwidthOf(received: string | undefined, sent: string | undefined) {
+  if (received === undefined && sent === undefined) return undefined
+  const limit = (rate: string | undefined, flag: string) =>
+    rate === undefined ? undefined : { bitsPerSecond: parseRate(rate, flag) }
+  return {
+    toContainer: limit(received, '--ingress-rate'),
+    fromContainer: limit(sent, '--egress-rate'),
+  }
 }
 
 /** The daemon has another working directory; a bare name is one of ip-netns(8). */

@@ -5,6 +5,7 @@ import { formatAge, formatBytes, formatCount } from '../lib/units.ts'
 import { ENGINE_LABELS } from '../model/engine-network.ts'
 import { bracketed, hostPortsText, portsText } from '../model/publication.ts'
 import type { Column, Shape } from './output.ts'
+import { rateText } from './rates.ts'
 
 /** Labels that Compose sets on containers. */
 const COMPOSE = {
@@ -74,9 +75,19 @@ export const endpointShape: Shape<Endpoint> = {
     { key: 'ifname', values: ({ spec }) => optional(spec.ifname || undefined), wide: true },
     { key: 'device', values: ({ status }) => optional(status.device), wide: true },
     { key: 'netns', values: ({ spec }) => optional(spec.netns), wide: true },
+    { key: 'limits', values: ({ spec }) => limitsOf(spec), wide: true },
     labelsColumn(),
     ageColumn(({ metadata }) => metadata.createdAt),
   ],
+}
+
+/** What it may receive and send in a second. */
+function limitsOf({ bandwidth = {} }: Endpoint['spec']): readonly string[] {
+  const { toContainer, fromContainer } = bandwidth
+  return [
+    ...(toContainer === undefined ? [] : [`in ${rateText(toContainer.bitsPerSecond)}`]),
+    ...(fromContainer === undefined ? [] : [`out ${rateText(fromContainer.bitsPerSecond)}`]),
+  ]
 }
 
 export const publicationShape: Shape<Publication> = {

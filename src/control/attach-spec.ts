@@ -8,6 +8,7 @@ import type { Network } from '../model/network.ts'
 import { familyOf, type IP, parseIP } from '../net/ip.ts'
 import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts'
 import { prefixesOverlap, prefixFamily } from '../net/prefix.ts'
+import { checkBandwidth } from './bandwidth.ts'
 import type { AttachPart, AttachTarget, PortWish } from './control.ts'
 import { reservedFor } from './ipam/layout.ts'
 import { gatewayOf, prefixOf } from './ipam/territory.ts'
@@ -110,6 +111,7 @@ function checkPart(part: WantedPart, wrong: Wrong): CheckedPart {
     )
   }
   checkMtu(part, wrong)
+  checkBandwidth(part.bandwidth, `${pointer}/bandwidth`, wrong)
   return {
     network,
     addresses,

@@ -3,6 +3,7 @@
 import type { AttachedEndpoint } from '../../control/control.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
+import { bandwidthOf } from './bandwidth.ts'
 import { defined, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
 import { findHost } from './hosts.ts'
 import type { Collection } from './list.ts'
@@ -114,11 +115,12 @@ export function endpointHandlers({
       listOrWatch(collect({ ...query, network: params.network }), query, subscribe),
 
     async attach({ params, body: { metadata, spec } }) {
-      const { publish, ...rest } = spec
+      const { publish, bandwidth, ...rest } = spec
       const attached = await control.attach({
         network: params.network,
         ...(metadata === undefined ? {} : defined(metadata)),
         ...defined(rest),
+        ...(bandwidth === undefined ? {} : { bandwidth: bandwidthOf(bandwidth) }),
         ...(publish === undefined ? {} : { publish: publish.map(wishOf) }),
       })
       return attachedView(attached)
@@ -129,7 +131,10 @@ export function endpointHandlers({
       const attached = await control.attachAll({
         ...(metadata === undefined ? {} : defined(metadata)),
         ...defined(rest),
-        networks: networks.map(defined),
+        networks: networks.map(({ bandwidth, ...part }) => ({
+          ...defined(part),
+          ...(bandwidth === undefined ? {} : { bandwidth: bandwidthOf(bandwidth) }),
+        })),
         ...(publish === undefined ? {} : { publish: publish.map(wishOf) }),
       })
       const items = attached.map(attachedView)

@@ -11,6 +11,7 @@ import { CARRIERS, OPENINGS } from '../../model/network.ts'
 import { PATH_CARRIERS, PATH_PROBLEMS } from '../../model/path.ts'
 import { PROTOCOLS } from '../../model/publication.ts'
 import { forced } from './address-schemas.ts'
+import { bandwidth } from './bandwidth.ts'
 import { dockerSide, dockerWish } from './docker-schemas.ts'
 
 const text = z.string().max(255)
@@ -155,6 +156,7 @@ const attachPart = {
     .boolean()
     .optional()
     .meta({ description: "Its gateway becomes the namespace's default route" }),
+  bandwidth: bandwidth.optional(),
 }
 
 export const Attach = z
@@ -211,6 +213,7 @@ export const Endpoint = z
       attachment: z.enum(['veth', ...ATTACHMENTS]).meta({
         description: '`engine`: by a container engine; `held`: only its addresses are taken',
       }),
+      bandwidth: bandwidth.optional().meta({ description: 'Absent: as fast as it goes' }),
       netns: z.string().optional().meta({ description: 'Only for endpoints of this host' }),
     }),
     status: z.strictObject({

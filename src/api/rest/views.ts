@@ -68,6 +68,7 @@ export function endpointView(
       mac: endpoint.mac,
       ifname: endpoint.ifname,
       attachment: endpoint.attachment ?? 'veth',
+      ...(endpoint.bandwidth === undefined ? {} : { bandwidth: endpoint.bandwidth }),
       ...(netns === '' ? {} : { netns }),
     },
     status: {
