@@ -43,10 +43,10 @@ export function replyWhenAway(
   version: unknown,
 ): CniReply {
   if (!VERBS.includes(command)) {
-    const msg = `carrick: Cannot do CNI_COMMAND "${command}": it is not one of ${VERBS.join(', ')}, VERSION`
+    const msg = `Cannot do CNI_COMMAND "${command}": it is not one of ${VERBS.join(', ')}, VERSION`
     return failWith(AWAY_CODE.ENVIRONMENT, msg, 'see the log of the CNI runtime', version)
   }
   const code = command === 'STATUS' ? AWAY_CODE.NOT_READY : AWAY_CODE.TRY_AGAIN
-  const msg = `carrick: Cannot do ${command} without the daemon at ${socket}: ${found}`
+  const msg = `Cannot do ${command} without the daemon at ${socket}: ${found}`
   return failWith(code, msg, cure, version)
 }

@@ -69,7 +69,7 @@ for (const [command, code] of [
     const reply = await call(host.config(), { environment })
     const { code: told, msg, ...rest } = failureIn(reply)
     assert.equal(told, code)
-    assert.match(msg, /^carrick: Cannot do /)
+    assert.match(msg, /^Cannot do /)
     assert.equal((rest as { cniVersion?: string }).cniVersion, '1.0.0')
     assert.doesNotMatch(reply.stdout, /not found|no such file or directory/i)
     assert.deepEqual(host.spooled(), [])

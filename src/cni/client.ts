@@ -24,7 +24,7 @@ const DEADLINES_MS: Readonly<Record<string, number>> = {
 }
 const OTHER_DEADLINE_MS = 5_000
 
-const DEFAULT_SOCKET = '/run/carrick/carrick.sock'
+export const DEFAULT_SOCKET = '/run/carrick/carrick.sock'
 const SPOOL = '/var/lib/carrick/cni-spool'
 
 const START_IT = 'systemctl start carrick   # or, by hand: carrick daemon'
@@ -42,7 +42,7 @@ export async function callDaemon(call: CniCall): Promise<CniReply> {
   const request: CniRequest = { version: 1, environment, stdin }
   const config = configIn(stdin)
   const socket = socketIn(config)
-  const answer = await ask(socket, request, late, deadlineMs)
+  const answer = await ask({ socket, path: CNI_PATH }, request, late, deadlineMs)
   if ('exit' in answer) return answer
   if (command === 'DEL' && (await isSpooled(socket, request, config)))
     return { stdout: '', exit: 0 }
@@ -69,7 +69,7 @@ function cniVariables(all: CniCall['environment']): Readonly<Record<string, stri
 }
 
 /** All of it as text, or why there is none. */
-async function readStdin(
+export async function readStdin(
   stdin: AsyncIterable<Uint8Array>,
   late: AbortSignal,
 ): Promise<string | CniReply> {
@@ -103,12 +103,12 @@ async function readText(stdin: AsyncIterable<Uint8Array>): Promise<readonly stri
 }
 
 function unreadable(code: 5 | 6, found: string): CniReply {
-  const msg = `carrick: Cannot read the network configuration on standard input: ${found}`
+  const msg = `Cannot read the network configuration on standard input: ${found}`
   return failWith(code, msg, 'a CNI runtime writes it there; see its log')
 }
 
 /** The object on standard input, as far as it is one: the daemon tells what is wrong with it. */
-function configIn(stdin: string): Readonly<Record<string, unknown>> {
+export function configIn(stdin: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(stdin)
     return typeof value === 'object' && value !== null ? { ...value } : {}
@@ -123,14 +123,14 @@ function socketIn(config: Readonly<Record<string, unknown>>): string {
 }
 
 /** The daemon's answer, or why there was none. */
-async function ask(
-  socket: string,
-  request: CniRequest,
+export async function ask(
+  { socket, path }: { readonly socket: string; readonly path: string },
+  request: object,
   late: AbortSignal,
   deadlineMs: number,
 ): Promise<CniReply | Absence> {
   try {
-    const response = await fetch(`http://carrick${CNI_PATH}`, {
+    const response = await fetch(`http://carrick${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(request),

@@ -95,13 +95,13 @@ export function cniCodeOf(error: unknown): number {
 export function failureOf(error: unknown, verb: string, cniVersion: string): CniFailure {
   const code = cniCodeOf(error)
   if (!isNetworkError(error)) {
-    const msg = `carrick: The daemon failed unexpectedly in ${verb}`
+    const msg = `The daemon failed unexpectedly in ${verb}`
     return { cniVersion, code, msg, details: 'its log has more: journalctl -u carrick' }
   }
   const details = [...new Set(error.fields.map(({ message }) => message)), error.hint]
     .filter((text) => text !== undefined && !error.message.includes(text))
     .join('; ')
-  const msg = inWordsThatFail(`carrick: ${error.message}`)
+  const msg = inWordsThatFail(error.message)
   return details === ''
     ? { cniVersion, code, msg }
     : { cniVersion, code, msg, details: inWordsThatFail(details) }
