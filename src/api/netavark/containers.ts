@@ -1,0 +1,164 @@
+/**
+ * `setup` and `teardown`: a container comes into a network or leaves it. Netavark tears down nothing after a setup
+ * that failed, so a failed one leaves nothing; and asks for a teardown as often as it likes.
+ */
+
+import { netavarkNetwork } from '../../cni/netavark-exchange.ts'
+import type { CniControl } from '../../control/cni-control.ts'
+import type { Control, PortWish } from '../../control/control.ts'
+import { NetworkError } from '../../lib/errors.ts'
+import { CNI_LABELS } from '../../model/cni.ts'
+import type { Endpoint } from '../../model/endpoint.ts'
+import { isName } from '../../model/names.ts'
+import type { Network } from '../../model/network.ts'
+import { familyOf } from '../../net/ip.ts'
+import { prefixContains, prefixLength } from '../../net/prefix.ts'
+import type { JsonObject } from '../cni/fields.ts'
+import { readEndpointOptions } from '../docker/options.ts'
+import {
+  type PodmanContainer,
+  type PodmanNetwork,
+  type PodmanPort,
+  readContainer,
+  type StatusBlock,
+} from './messages.ts'
+import { hasNoDefaultRoute, OWN_NAME } from './options.ts'
+
+export interface ContainerDeps {
+  readonly control: Pick<Control, 'getNetwork' | 'publicationsOf'> &
+    Pick<CniControl, 'attachCni' | 'detachCni' | 'cniEndpoints' | 'shapes'>
+}
+
+/** Attaches, and says what the container has got. */
+export async function setup(
+  { control }: ContainerDeps,
+  netns: string,
+  object: JsonObject,
+): Promise<StatusBlock> {
+  const container = readContainer(object)
+  const network = control.getNetwork(ownNameOf(container.network))
+  const { name, labels } = readEndpointOptions(container.options)
+  const preferredName = name ?? nameFrom(container.name)
+  const { endpoint } = await control.attachCni({
+    attachment: attachmentOf(container),
+    ...{ network: network.id, netns, labels },
+    ...(preferredName === undefined ? {} : { preferredName }),
+    names: namesOf(container),
+    addresses: container.addresses,
+    ...(container.mac === undefined ? {} : { mac: container.mac }),
+    ...(hasNoDefaultRoute(container.network.options) ? { noDefaultRoute: true as const } : {}),
+    ...(container.network.routes.length === 0 ? {} : { routes: routesOf(network, container) }),
+    publish: wishesOf(control, network, container),
+  })
+  return statusOf(endpoint, network, {
+    ifname: container.ifname,
+    resolvers: container.network.dns ? control.shapes.resolvers : [],
+  })
+}
+
+/** Content when nothing is there. */
+export async function teardown({ control }: ContainerDeps, object: JsonObject): Promise<void> {
+  await control.detachCni(attachmentOf(readContainer(object)))
+}
+
+function attachmentOf({ id, ifname, network }: PodmanContainer) {
+  return { network: netavarkNetwork(network.name), container: id, ifname }
+}
+
+function ownNameOf({ name, options }: PodmanNetwork): string {
+  return options[OWN_NAME] ?? options['carrick.name'] ?? name
+}
+
+/** Undefined when nothing of it can be one of ours. */
+function nameFrom(text: string): string | undefined {
+  const name = text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, 63)
+    .replaceAll(/^-+|-+$/g, '')
+  return isName(name) ? name : undefined
+}
+
+/** What it is looked up by besides; names with commas or blanks are none that anybody could ask for. */
+function namesOf({ name, aliases }: PodmanContainer): readonly string[] {
+  return [...new Set([name, ...aliases])].filter((each) => each !== '' && !/[,\s]/.test(each))
+}
+
+/** All routes lead by the network's gateway: `create` let no others through. */
+function routesOf(network: Network, { network: { routes } }: PodmanContainer) {
+  for (const { to, via } of routes) {
+    if (via === undefined || network.gateways.includes(via)) continue
+    throw new NetworkError(
+      'unsupported',
+      `Cannot lead ${to} by ${via}: routes lead by the network's gateway, ${network.gateways.join(' and ')}`,
+    )
+  }
+  return routes.map(({ to, metric }) => ({ to, ...(metric === undefined ? {} : { metric }) }))
+}
+
+/**
+ * Ports are the container's, and told with each of its networks: the first that leads outside publishes them, the
+ * others find them published.
+ */
+function wishesOf(
+  control: ContainerDeps['control'],
+  network: Network,
+  { id, ports }: PodmanContainer,
+): readonly PortWish[] {
+  if (network.internal || ports.length === 0) return []
+  const published = new Set(
+    control
+      .cniEndpoints()
+      .filter(({ labels }) => isOfNetavark(labels, id))
+      .flatMap((endpoint) => control.publicationsOf(endpoint.id))
+      .map(({ protocol, hostAddress = '', hostPort }) => `${protocol} ${hostAddress} ${hostPort}`),
+  )
+  return ports
+    .flatMap(wishesIn)
+    .filter(
+      ({ protocol, hostAddress = '', hostPort }) =>
+        !published.has(`${protocol} ${hostAddress} ${hostPort}`),
+    )
+}
+
+function isOfNetavark(labels: Readonly<Record<string, string>>, container: string): boolean {
+  const network = labels[CNI_LABELS.network] ?? ''
+  return labels[CNI_LABELS.container] === container && network.startsWith(netavarkNetwork(''))
+}
+
+/** One for each protocol: they come with commas between them. */
+function wishesIn(port: PodmanPort): readonly PortWish[] {
+  const { hostAddress, hostPort, containerPort, count } = port
+  return port.protocol.split(',').map((protocol) => ({
+    protocol: protocol.trim().toLowerCase(),
+    ...(hostAddress === '' ? {} : { hostAddress }),
+    ...{ hostPort, containerPort, count },
+  }))
+}
+
+function statusOf(
+  endpoint: Endpoint,
+  network: Network,
+  {
+    ifname,
+    resolvers,
+  }: { ifname: string; resolvers: ContainerDeps['control']['shapes']['resolvers'] },
+): StatusBlock {
+  const families = new Set(endpoint.addresses.map(familyOf))
+  return {
+    dns_search_domains: [],
+    dns_server_ips: resolvers.filter((address) => families.has(familyOf(address))).slice(0, 1),
+    interfaces: {
+      [ifname]: {
+        mac_address: endpoint.mac,
+        subnets: endpoint.addresses.flatMap((address) => {
+          const at = network.prefixes.findIndex((prefix) => prefixContains(prefix, address))
+          const [prefix, gateway] = [network.prefixes[at], network.gateways[at]]
+          if (prefix === undefined) return []
+          const subnet = { ipnet: `${address}/${prefixLength(prefix)}` }
+          return [network.internal || gateway === undefined ? subnet : { ...subnet, gateway }]
+        }),
+      },
+    },
+  }
+}
