@@ -17,5 +17,6 @@ if (role === 'cli') {
   const { runHere } = await import('./run-cli.ts')
   process.exit(await runHere(process.argv.slice(2)))
 }
-const { runBanner, runPlugin } = await import('./cni/main.ts')
+const { runBanner, runNetavark, runPlugin } = await import('./cni/main.ts')
+if (role === 'netavark') process.exit(await runNetavark(process.argv.slice(2)))
 process.exit(role === 'plugin' ? await runPlugin() : await runBanner(process.argv0))

@@ -1,12 +1,19 @@
-/** The process of a CNI call: what `client.ts` answers is written, and gives the exit code. */
+/** The process of a call of CNI or netavark: what `client.ts` answers is written, and gives the exit code. */
 
 import { VERSION } from '../lib/version.ts'
 import { banner, callDaemon } from './client.ts'
 import type { CniReply } from './exchange.ts'
+import { callNetavark } from './netavark.ts'
 
 /** Answers a runtime's call. */
 export async function runPlugin(): Promise<number> {
   return await write(await callDaemon({ environment: process.env, stdin: Bun.stdin.stream() }))
+}
+
+/** Answers a call of netavark or Podman. */
+export async function runNetavark(args: readonly string[]): Promise<number> {
+  const call = { args, environment: process.env, stdin: Bun.stdin.stream(), version: VERSION }
+  return await write(await callNetavark(call))
 }
 
 /** Tells who we are; `argv0` is what we were called by. */

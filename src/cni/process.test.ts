@@ -55,6 +55,8 @@ test('a CNI call loads the files of its own room and no others, and nothing of n
     'cni/client.ts',
     'cni/exchange.ts',
     'cni/main.ts',
+    'cni/netavark-exchange.ts',
+    'cni/netavark.ts',
     'cni/role.ts',
     'lib/version.ts',
   ])

@@ -10,7 +10,7 @@ const HERE: Start = {
   isTerminal: () => false,
 }
 
-const ROWS: readonly (readonly [string, Partial<Start>, 'cli' | 'plugin' | 'banner'])[] = [
+const ROWS: readonly (readonly [string, Partial<Start>, ReturnType<typeof roleOf>])[] = [
   ['a bare name', {}, 'cli'],
   ['a bare name with a verb of CNI', { command: 'ADD' }, 'plugin'],
   ['words and a verb of CNI that was left behind', { command: 'ADD', args: ['status'] }, 'cli'],
@@ -27,6 +27,16 @@ const ROWS: readonly (readonly [string, Partial<Start>, 'cli' | 'plugin' | 'bann
   ['a link elsewhere', { argv0: '/srv/plugins/blue' }, 'banner'],
   ['a link elsewhere, typed', { argv0: '/home/ann/bin/carrick', isTerminal: () => true }, 'cli'],
   ['a copy elsewhere', { argv0: '/srv/carrick', execPath: '/srv/carrick' }, 'cli'],
+  ['a verb of netavark', { args: ['setup', '/run/netns/x'] }, 'netavark'],
+  ['a verb of netavark, typed', { args: ['create'], isTerminal: () => true }, 'cli'],
+  [
+    'a verb of netavark among its plug-ins, typed',
+    { argv0: '/usr/libexec/netavark/carrick', args: ['info'], isTerminal: () => true },
+    'netavark',
+  ],
+  ['a verb of netavark without namespace', { args: ['teardown'] }, 'cli'],
+  ['a verb of netavark behind a noun', { args: ['network', 'create'] }, 'cli'],
+  ['a verb of netavark for help', { args: ['create', '--help'] }, 'cli'],
 ]
 for (const [name, start, want] of ROWS) {
   test(`roleOf() ${name} is ${want}`, () => assert.equal(roleOf({ ...HERE, ...start }), want))
