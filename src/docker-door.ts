@@ -66,14 +66,14 @@ export class DockerDoor {
   /** Serves until disposed. A door that cannot be opened is told of, and everything else works without it. */
   async open(control: EngineControl, hostId: string): Promise<AsyncDisposable | undefined> {
     const { settings, clock, log, inherited } = this.#options
-    const { dockerSocket: path, dockerScope: scope } = settings
+    const { dockerSocket: path, dockerScope: scope, resolverAddresses: resolvers } = settings
     if (path === '' && inherited === undefined && settings.dockerListen === undefined) {
       return undefined
     }
     try {
       const tls = tlsPlace(settings)
       return await serveDocker({
-        api: createDockerApi({ control, hostId, scope, clock, log }),
+        api: createDockerApi({ control, hostId, scope, resolvers, clock, log }),
         log: log.child('docker'),
         ...(path === '' ? {} : { path }),
         ...(inherited === undefined ? {} : { inherited: inherited.duplicate() }),

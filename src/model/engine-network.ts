@@ -63,6 +63,8 @@ export const ENGINE_LABELS = {
   image: 'carrick/docker-image',
   /** Names that resolve to the endpoint, separated by commas. */
   names: 'carrick/dns-names',
+  /** Of an endpoint that gives its container the way to the resolver: the engine's name of that container's namespace. */
+  sandbox: 'carrick/docker-sandbox',
   /** Link-local addresses that a user gave to the container in this network, separated by commas. */
   linkLocal: 'carrick/link-local',
 } as const

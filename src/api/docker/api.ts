@@ -7,6 +7,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import type { IP } from '../../net/ip.ts'
 import { EngineEndpoints } from './endpoints.ts'
 import type { EngineControl } from './engine-control.ts'
 import { failureOf } from './failure.ts'
@@ -23,6 +24,8 @@ export interface DockerApiDeps {
   readonly hostId: string
   /** `global` only as a managed plug-in: swarm uses no other. */
   readonly scope: 'local' | 'global'
+  /** Where containers ask for names; empty where they are not served. */
+  readonly resolvers: readonly IP[]
   readonly clock: Clock
   readonly log: Log
 }
@@ -39,7 +42,7 @@ export function createDockerApi(deps: DockerApiDeps): PluginApi {
   const { control, clock, scope } = deps
   const log = deps.log.child('docker')
   const networks = new EngineNetworks({ ...deps, log })
-  const endpoints = new EngineEndpoints(control)
+  const endpoints = new EngineEndpoints(control, deps.resolvers)
   const pools = new Pools({ ...deps, log })
   const lanes = new Lanes()
 

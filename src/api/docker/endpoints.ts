@@ -7,7 +7,7 @@ import { NetworkError } from '../../lib/errors.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
 import { ENGINE_LABELS, type EngineNetwork } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
-import { type Family, familyOf, type IP, parseIP } from '../../net/ip.ts'
+import { bitsOf, type Family, familyOf, type IP, parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
 import { type Prefix, prefixContains, prefixFamily, prefixLength } from '../../net/prefix.ts'
 import type { EngineControl } from './engine-control.ts'
@@ -16,13 +16,19 @@ import { interfacePrefix, readEndpointOptions } from './options.ts'
 import { gatewayIn } from './pools.ts'
 import { publishPorts, unpublishPorts } from './ports.ts'
 
+/** Of `Join`'s routes. */
+const VIA_NEXT_HOP = 0
+
 type EndpointMessage = Message<'NetworkDriver.Leave'>
 
 export class EngineEndpoints {
   readonly #control: EngineControl
+  /** Where names are asked for; none where they are not served. */
+  readonly #resolvers: readonly IP[]
 
-  constructor(control: EngineControl) {
+  constructor(control: EngineControl, resolvers: readonly IP[]) {
     this.#control = control
+    this.#resolvers = resolvers
   }
 
   /** Answers with what the engine left open; the same again has the same answer. */
@@ -60,13 +66,40 @@ export class EngineEndpoints {
     const closed = network.internal || bound.internal
     const gateway = (family: Family): IP | undefined => gatewayOf(endpoint, network, family)
     const [gateway4, gateway6] = closed ? [] : [gateway(4), gateway(6)]
+    const routes = closed ? this.#wayToResolver(endpoint, message.SandboxKey, gateway) : []
     return {
       InterfaceName: { SrcName: endpoint.ifname, DstPrefix: interfacePrefix(bound.options) },
       ...(gateway4 === undefined ? {} : { Gateway: gateway4 }),
       ...(gateway6 === undefined ? {} : { GatewayIPv6: gateway6 }),
       // Else the engine would add an interface of its own, past everything we keep apart.
       ...(closed ? { DisableGatewayService: true } : {}),
+      ...(routes.length === 0 ? {} : { StaticRoutes: routes }),
     }
+  }
+
+  /**
+   * Names are asked for from closed networks, too. An engine fails on a route that the container has already, so
+   * one endpoint of each container gives it.
+   */
+  #wayToResolver(
+    endpoint: Endpoint,
+    sandboxKey: string,
+    gateway: (family: Family) => IP | undefined,
+  ): readonly object[] {
+    const routes = this.#resolvers.flatMap((resolver) => {
+      const family = familyOf(resolver)
+      const NextHop = gateway(family)
+      const Destination = `${resolver}/${bitsOf(family)}`
+      return NextHop === undefined ? [] : [{ Destination, RouteType: VIA_NEXT_HOP, NextHop }]
+    })
+    if (routes.length === 0 || sandboxKey === '') return routes
+    const giver = this.#control
+      .listEngineEndpoints()
+      .find(({ labels }) => labels[ENGINE_LABELS.sandbox] === sandboxKey)
+    if (giver !== undefined && giver.id !== endpoint.id) return []
+    const labels = { ...endpoint.labels, [ENGINE_LABELS.sandbox]: sandboxKey }
+    this.#control.labelEndpoint(endpoint.id, labels)
+    return routes
   }
 
   async program(message: Message<'NetworkDriver.ProgramExternalConnectivity'>): Promise<object> {

@@ -33,7 +33,7 @@ afterEach(async () => {
 
 function apiOf({ control, hostId }: Member): PluginApi {
   const { clock } = scene
-  return createDockerApi({ control, hostId, scope: 'local', clock, log: silentLog })
+  return createDockerApi({ control, hostId, scope: 'local', resolvers: [], clock, log: silentLog })
 }
 
 async function call(at: Member, method: string, message: object) {

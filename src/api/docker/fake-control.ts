@@ -224,11 +224,12 @@ export class FakeControl implements EngineControl {
     drop(this.endpoints, (each) => each.id === endpointId)
   }
 
-  labelEndpoint: EngineControl['labelEndpoint'] = (id) =>
-    sure(
-      this.endpoints.find((each) => each.id === id),
-      id,
-    )
+  labelEndpoint: EngineControl['labelEndpoint'] = (id, labels) => {
+    const at = this.endpoints.findIndex((each) => each.id === id)
+    const labelled = { ...sure(this.endpoints[at], id), labels }
+    this.endpoints[at] = labelled
+    return labelled
+  }
 
   bindEngineNetwork: EngineControl['bindEngineNetwork'] = (spec) => {
     const network: EngineNetwork = {

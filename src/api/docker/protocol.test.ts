@@ -207,6 +207,28 @@ test('P8: DeleteEndpoint without Leave takes everything away', async () => {
   expect(plugin.control.publications).toEqual([])
 })
 
+test('containers that only closed networks have are led to the resolver, each by one of its endpoints', async () => {
+  await using plugin = await startPlugin()
+  const Options = { 'com.docker.network.internal': true, 'com.docker.network.generic': {} }
+  const IPv4Data = [{ AddressSpace: '', Pool: '10.89.0.0/16' }]
+  await plugin.call('NetworkDriver.CreateNetwork', createNetwork({ Options }))
+  const second = { NetworkID: SWARM_NET, Options, IPv4Data }
+  await plugin.call('NetworkDriver.CreateNetwork', createNetwork(second))
+  await plugin.call('NetworkDriver.CreateEndpoint', createEndpoint())
+  const Interface = { Address: '10.89.0.2/16' }
+  const other = { NetworkID: SWARM_NET, EndpointID: 'e2' }
+  await plugin.call('NetworkDriver.CreateEndpoint', createEndpoint({ ...other, Interface }))
+  const join = (ids: object, SandboxKey: string) =>
+    plugin.call('NetworkDriver.Join', { ...ids, SandboxKey })
+  const ids = { NetworkID: NET, EndpointID: EP }
+  const way = [{ Destination: '169.254.77.53/32', RouteType: 0, NextHop: '10.88.0.1' }]
+  for (let i = 0; i < 2; i++) {
+    expect(await join(ids, '/a')).toMatchObject({ StaticRoutes: way, DisableGatewayService: true })
+  }
+  expect(await join(other, '/a')).not.toHaveProperty('StaticRoutes')
+  expect(await join(other, '/b')).toHaveProperty('StaticRoutes.0.NextHop', '10.89.0.1')
+})
+
 test('P9: errors stand in both fields, marked as ours, with status 200', async () => {
   await using plugin = await startPlugin()
   for (const method of ['IpamDriver.RequestAddress', 'NetworkDriver.Join']) {

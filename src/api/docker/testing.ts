@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
+import { RESOLVER4, RESOLVER6 } from '../../model/resolver.ts'
 import { createDockerApi } from './api.ts'
 import { FakeControl, HOST_ID } from './fake-control.ts'
 import type { PluginApi } from './http.ts'
@@ -51,7 +52,9 @@ export async function startPlugin(control = new FakeControl()): Promise<Plugin> 
 
 export function apiOf(control: FakeControl): PluginApi {
   const clock = systemClock()
-  return createDockerApi({ control, hostId: HOST_ID, scope: 'local', clock, log: silentLog })
+  const resolvers = [RESOLVER4, RESOLVER6]
+  const about = { hostId: HOST_ID, scope: 'local', resolvers } as const
+  return createDockerApi({ ...about, control, clock, log: silentLog })
 }
 
 /** Calls as 20.10 does: an empty Host, no Content-Type. */
