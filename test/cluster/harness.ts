@@ -212,6 +212,12 @@ function cleanUpWhenStopped(): void {
   }
 }
 
+/** The executable that is tested, for tests that need no lab. */
+export function builtExecutable(): string {
+  buildExecutable()
+  return EXECUTABLE
+}
+
 /** Builds when there is no executable, or a source is newer. */
 function buildExecutable(): void {
   if (EXECUTABLE !== BUILT) return
