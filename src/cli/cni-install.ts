@@ -134,7 +134,10 @@ export function planUninstall(
 export function placesOf(options: Options): CniPlaces {
   const root = String(options['root'] ?? '').replace(/\/+$/, '')
   const chosen = options['bin'] as readonly string[] | undefined // made by `collect`
-  const netavark = options['netavark'] ?? (hasNetavark(root) ? NETAVARK_PLUGINS : undefined)
+  // False after --no-netavark; commander says true where neither was given.
+  const wished = options['netavark']
+  const found = hasNetavark(root) ? NETAVARK_PLUGINS : undefined
+  const netavark = typeof wished === 'string' ? wished : wished === false ? undefined : found
   return {
     root,
     directory: directoryOf(options['dir'] ?? CONFIG_DIRECTORY, '--dir'),

@@ -236,6 +236,9 @@ test('runtimes that are there are told of, with what they have to be told', asyn
   assert.match(err, /CRI-O: pods are in blue from now on\n/)
   assert.match(err, /podman network create -d carrick blue/)
   assert.equal(existsSync(join(root, 'usr/libexec/netavark/carrick')), true)
+  await run('uninstall')
+  await run('install', '--no-netavark')
+  assert.equal(existsSync(join(root, 'usr/libexec/netavark/carrick')), false)
 })
 
 test('status shows lists, programs and attachments', async () => {

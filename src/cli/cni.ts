@@ -62,6 +62,7 @@ function addPlaceOptions(command: Command): Command {
       '--netavark <directory>',
       'where netavark looks for plug-ins (default: /usr/libexec/netavark, if netavark is there)',
     )
+    .option('--no-netavark', 'put no plug-in there')
     .option('--root <directory>', 'files are those below this directory')
 }
 

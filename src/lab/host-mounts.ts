@@ -1,7 +1,8 @@
 /**
  * The shell script that turns a fresh network and mount namespace into a host: its own /run, bpffs and sysfs,
- * its own Carrick directories, and private copies of /etc, /opt, /var/lib and /var/cache on an overlay, so that
- * nothing written there reaches the machine. It runs once, as the first process of the namespaces.
+ * its own Carrick directories, and private copies of /etc, /opt, /var/lib, /var/cache and of where plug-ins of
+ * runtimes lie on an overlay, so that nothing written there reaches the machine. It runs once, as the first
+ * process of the namespaces.
  *
  * Mounts below /run and /var/lib are let go first: a copy kept here would hold other labs' namespaces and the
  * machine's containers after their end.
@@ -54,6 +55,8 @@ overlay /etc
 overlay /var/lib
 overlay /var/cache
 overlay /opt
+overlay /usr/libexec
+overlay /usr/lib/cni
 private etc /etc/carrick
 private lib /var/lib/carrick
 private cache /var/cache/carrick
