@@ -27,35 +27,42 @@ export interface CniAttachSpec
   readonly names?: readonly string[]
 }
 
-/** What a GC did. */
-export interface CniSweep {
-  readonly removed: readonly Endpoint[]
-  /** Of attachments that could not be removed. */
-  readonly errors: readonly { readonly endpoint: Endpoint; readonly error: unknown }[]
-}
-
 export interface CniControl {
   /**
    * Makes the endpoint of an attachment and waits for the kernel. Throws `already-exists` when it stands or is being
    * made, and leaves that one alone; of equal requests at the same time one wins.
    */
   attachCni(spec: CniAttachSpec): Promise<AttachedEndpoint>
-  /** Takes an attachment away, wherever its namespace is; content when there is none. One under way goes when it is there. */
-  detachCni(attachment: CniAttachment): Promise<void>
+  /**
+   * The same with more to do before or behind it: `work` attaches by the function it is handed, and is not called at
+   * all where `already-exists` is thrown.
+   */
+  attachCniWith(
+    attachment: CniAttachment,
+    work: (attach: (spec: CniAttachSpec) => Promise<AttachedEndpoint>) => Promise<AttachedEndpoint>,
+  ): Promise<AttachedEndpoint>
+  /**
+   * Takes an attachment away, wherever its namespace is; content when there is none. One that is being made goes when
+   * it is there. `after` is called behind that, with what stood, before the attachment can be made again.
+   */
+  detachCni(
+    attachment: CniAttachment,
+    after?: (stood: Endpoint | undefined) => Promise<void>,
+  ): Promise<void>
   /** The endpoint of an attachment that stands on this host. */
   cniEndpoint(attachment: CniAttachment): Endpoint | undefined
   /** Those of the runtime's network on this host, or all. */
   cniEndpoints(network?: string): readonly Endpoint[]
-  /** Removes those of the runtime's network that are not named, unless they are younger than `youngMs`. */
-  sweepCni(
+  /** Those of the runtime's network that are not named and were made before `until`, in milliseconds since 1970. */
+  staleCni(
     network: string,
     valid: readonly Pick<CniAttachment, 'container' | 'ifname'>[],
-    youngMs: number,
-  ): Promise<CniSweep>
+    until: number,
+  ): readonly CniAttachment[]
   /** Why no endpoint could be attached to the network now, as far as this host knows by itself; or undefined. */
   obstacle(network: Network): string | undefined
-  /** Why the kernel does not have an endpoint of this host as it should; or undefined. */
-  failureOf(endpointId: string): string | undefined
+  /** Why the kernel does not have a thing of this host as it should; or undefined. */
+  failureOf(kind: 'endpoint' | 'publication', id: string): string | undefined
   readonly inspector: Inspector
   readonly shapes: KernelShapes
 }

@@ -29,14 +29,14 @@ const place = (container: string, ifname = 'eth0', network = 'cknet') => ({
   ifname,
 })
 
-const attach = (container: string, spec: Partial<CniAttachSpec> = {}) =>
-  drive(
-    scene,
-    member.control.attachCni({
-      ...{ network: 'blue', attachment: place(container), netns: `/run/netns/${container}` },
-      ...spec,
-    }),
-  )
+const attach = (
+  container: string,
+  spec: Partial<CniAttachSpec> = {},
+  attachment = place(container),
+) => {
+  const whole = { attachment, network: 'blue', netns: `/run/netns/${container}`, ...spec }
+  return drive(scene, member.control.attachCni(whole))
+}
 
 const refused = (code: string, message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof NetworkError, String(error))
@@ -76,10 +76,7 @@ test('of equal requests at the same time one wins', async () => {
 
 test('a container may be in one network twice', async () => {
   await attach('c1', { preferredName: 'web' })
-  const { endpoint } = await attach('c1', {
-    attachment: place('c1', 'eth1'),
-    preferredName: 'web',
-  })
+  const { endpoint } = await attach('c1', { preferredName: 'web' }, place('c1', 'eth1'))
   assert.equal(endpoint.name, undefined)
   assert.equal(endpoint.labels['carrick/dns-names'], 'web')
   assert.equal(endpoint.order, 1)
@@ -138,30 +135,36 @@ test('attachments survive the daemon', async () => {
   assert.equal(member.control.cniEndpoint(place('c1'))?.id, endpoint.id)
 })
 
-test('a sweep removes what is neither listed nor young, of this network only', async () => {
+test('an attach waits for what a detach has still to do', async () => {
+  await attach('c1')
+  const order: string[] = []
+  const gate = Promise.withResolvers<void>()
+  const detached = member.control.detachCni(place('c1'), async (stood) => {
+    order.push(`after ${stood?.ifname}`)
+    await gate.promise
+    order.push('done')
+  })
+  const attached = attach('c1').then(() => order.push('attached'))
+  await scene.clock.advance(100)
+  gate.resolve()
+  await drive(scene, Promise.all([detached, attached]))
+  assert.deepEqual(order, ['after eth0', 'done', 'attached'])
+})
+
+test('what is neither listed nor young is stale, in this network only', async () => {
   await attach('old')
   await attach('kept')
-  await attach('other', { attachment: place('other', 'eth0', 'othernet') })
+  await attach('other', {}, place('other', 'eth0', 'othernet'))
   await scene.clock.advance(60_000)
+  const until = scene.clock.wallMs() - 10_000
   await attach('young')
   const valid = [
     { container: 'kept', ifname: 'eth0' },
     { container: 'unknown', ifname: 'eth0' },
   ]
-  const { removed, errors } = await drive(scene, member.control.sweepCni('cknet', valid, 10_000))
-  assert.deepEqual(errors, [])
-  assert.deepEqual(
-    removed.map(({ labels }) => labels['carrick/cni-container']),
-    ['old'],
-  )
-  assert.deepEqual(
-    member.control
-      .cniEndpoints()
-      .map(({ labels }) => labels['carrick/cni-container'])
-      .sort(),
-    ['kept', 'other', 'young'],
-  )
-  assert.equal(member.control.cniEndpoints('cknet').length, 2)
+  assert.deepEqual(member.control.staleCni('cknet', valid, until), [place('old')])
+  assert.equal(member.control.cniEndpoints().length, 4)
+  assert.equal(member.control.cniEndpoints('cknet').length, 3)
 })
 
 test('a network without a free address is an obstacle', async () => {

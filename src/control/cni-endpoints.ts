@@ -8,7 +8,7 @@ import { CNI_LABELS } from '../model/cni.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import { ENGINE_LABELS } from '../model/engine-network.ts'
 import type { Attacher } from './attacher.ts'
-import type { CniAttachment, CniAttachSpec, CniSweep } from './cni-control.ts'
+import type { CniAttachment, CniAttachSpec } from './cni-control.ts'
 import { attachmentKey, attachmentOf, type CniIndex } from './cni-index.ts'
 import type { AttachedEndpoint, AttachSpec } from './control.ts'
 import type { NameIndex } from './name-index.ts'
@@ -19,39 +19,59 @@ export interface CniEndpointsDeps {
   readonly attacher: Attacher
   readonly networks: Networks
   readonly names: NameIndex
-  readonly wallMs: () => number
   /** Takes the endpoint with this id away. */
   readonly detach: (endpointId: string) => Promise<void>
 }
 
+type Attach = (spec: CniAttachSpec) => Promise<AttachedEndpoint>
+
 export class CniEndpoints {
   readonly #deps: CniEndpointsDeps
-  /** Attaches under way, by attachment. */
+  /** What is under way, by attachment. */
   readonly #attaching = new Map<string, Promise<AttachedEndpoint>>()
+  readonly #detaching = new Map<string, Promise<void>>()
 
   constructor(deps: CniEndpointsDeps) {
     this.#deps = deps
   }
 
-  async attach(spec: CniAttachSpec): Promise<AttachedEndpoint> {
-    const { attachment } = spec
+  async attach(
+    attachment: CniAttachment,
+    work: (attach: Attach) => Promise<AttachedEndpoint>,
+  ): Promise<AttachedEndpoint> {
     const key = attachmentKey(attachment)
+    for (let left = this.#detaching.get(key); left !== undefined; left = this.#detaching.get(key)) {
+      await left.catch(() => undefined)
+    }
     if (this.#attaching.has(key)) throw standing(attachment, 'it is being attached')
     const other = this.#deps.index.find(attachment)
     if (other !== undefined) {
       throw standing(attachment, `it has ${other.addresses.join(' and ')}`, other)
     }
-    const work = this.#deps.attacher
-      .attach(this.#specOf(spec))
-      .finally(() => this.#attaching.delete(key))
-    this.#attaching.set(key, work)
-    return work
+    const attach: Attach = (spec) => this.#deps.attacher.attach(this.#specOf(spec))
+    const made = work(attach).finally(() => this.#attaching.delete(key))
+    this.#attaching.set(key, made)
+    return made
   }
 
-  async detach(attachment: CniAttachment): Promise<void> {
-    await this.#attaching.get(attachmentKey(attachment))?.catch(() => undefined)
-    const endpoint = this.#deps.index.find(attachment)
-    if (endpoint !== undefined) await this.#deps.detach(endpoint.id)
+  async detach(
+    attachment: CniAttachment,
+    after: (stood: Endpoint | undefined) => Promise<void> = async () => {},
+  ): Promise<void> {
+    const key = attachmentKey(attachment)
+    const before = this.#detaching.get(key)
+    const leave = async (): Promise<void> => {
+      await before?.catch(() => undefined)
+      await this.#attaching.get(key)?.catch(() => undefined)
+      const endpoint = this.#deps.index.find(attachment)
+      if (endpoint !== undefined) await this.#deps.detach(endpoint.id)
+      await after(endpoint)
+    }
+    const left = leave().finally(() => {
+      if (this.#detaching.get(key) === left) this.#detaching.delete(key)
+    })
+    this.#detaching.set(key, left)
+    await left
   }
 
   list(network?: string): readonly Endpoint[] {
@@ -60,26 +80,17 @@ export class CniEndpoints {
     return all.filter(({ labels }) => labels[CNI_LABELS.network] === network)
   }
 
-  async sweep(
+  stale(
     network: string,
     valid: readonly Pick<CniAttachment, 'container' | 'ifname'>[],
-    youngMs: number,
-  ): Promise<CniSweep> {
+    until: number,
+  ): readonly CniAttachment[] {
     const kept = new Set(valid.map((each) => attachmentKey({ ...each, network })))
-    const youngest = this.#deps.wallMs() - youngMs
-    const stale = this.list(network).filter((endpoint) => {
+    return this.list(network).flatMap((endpoint) => {
       const attachment = attachmentOf(endpoint)
-      if (attachment === undefined || kept.has(attachmentKey(attachment))) return false
-      return !(Date.parse(endpoint.createdAt) > youngest)
+      if (attachment === undefined || kept.has(attachmentKey(attachment))) return []
+      return Date.parse(endpoint.createdAt) > until ? [] : [attachment]
     })
-    const ended = await Promise.allSettled(stale.map(({ id }) => this.#deps.detach(id)))
-    const errors = ended.flatMap((result, i) => {
-      const endpoint = stale[i]
-      if (result.status === 'fulfilled' || endpoint === undefined) return []
-      return [{ endpoint, error: result.reason as unknown }]
-    })
-    const failed = new Set(errors.map(({ endpoint }) => endpoint))
-    return { removed: stale.filter((endpoint) => !failed.has(endpoint)), errors }
   }
 
   #specOf(spec: CniAttachSpec): AttachSpec {

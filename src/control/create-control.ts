@@ -125,7 +125,6 @@ export function createControl(
   const cniIndex = new CniIndex(journal, hostId)
   const cni = new CniEndpoints({
     ...{ index: cniIndex, attacher, networks, names },
-    wallMs: () => clock.wallMs(),
     detach: (id) => endpoints.detach(id),
   })
 
@@ -189,14 +188,15 @@ export function createControl(
       }),
     getPublication: (reference) => publications.get(reference),
     publicationsOf: (endpointId) => [...replica.publicationsOfEndpoint(endpointId)],
-    attachCni: (spec) => cni.attach(spec),
-    detachCni: (attachment) => cni.detach(attachment),
+    attachCni: (spec) => cni.attach(spec.attachment, (attach) => attach(spec)),
+    attachCniWith: (attachment, work) => cni.attach(attachment, work),
+    detachCni: (attachment, after) => cni.detach(attachment, after),
     cniEndpoint: (attachment) => cniIndex.find(attachment),
     cniEndpoints: (network) => cni.list(network),
-    sweepCni: (network, valid, youngMs) => cni.sweep(network, valid, youngMs),
+    staleCni: (network, valid, until) => cni.stale(network, valid, until),
     obstacle: (network) => fence.reason ?? fullnessOf(network, replica),
-    failureOf: (endpointId) =>
-      reports.failures().find(({ object }) => object === `endpoint/${endpointId}`)?.message,
+    failureOf: (kind, id) =>
+      reports.failures().find(({ object }) => object === `${kind}/${id}`)?.message,
     inspector: ports.inspector,
     shapes: ports.shapes,
     listHosts: () => hosts.list(),

@@ -81,8 +81,8 @@ export class FakePorts implements Ports {
         throw new NetworkError('not-found', `There is no namespace at ${path}`)
       return this.inside.get(path) ?? { inode: inodeOf(path), link: undefined }
     },
-    isOwn: (inode) => inode === inodeOf('/proc/self/ns/net'),
-    stands: ({ path, inode }) => !this.gone.has(path) && inodeOf(path) === inode,
+    isOwn: (path) => path === '/proc/self/ns/net',
+    isLost: ({ sandbox }) => this.gone.has(sandbox.path),
   }
 
   readonly shapes: Ports['shapes'] = {

@@ -165,7 +165,10 @@ export class Publications implements AsyncDisposable {
   refuseByway(network: Network, sandbox: Sandbox, order = Number.POSITIVE_INFINITY): void {
     const { own, replica } = this.#deps
     const ways = [...own.inSandbox(sandbox.inode)].filter(
-      (other) => other.order < order && replica.network(other.networkId)?.internal === false,
+      (other) =>
+        other.order < order &&
+        other.defaultRoute !== false &&
+        replica.network(other.networkId)?.internal === false,
     )
     const [way] = ways
     const taken = new Set(ways.flatMap(({ addresses }) => addresses.map(familyOf)))

@@ -12,10 +12,10 @@ export interface Inspector {
    * no network namespace.
    */
   inspect(netns: string, ifname: string): SandboxView
-  /** True for the namespace this daemon lives in, by its inode (nsfs). */
-  isOwn(inode: number): boolean
-  /** True when the namespace at the path has this inode; false also when there is none. */
-  stands(sandbox: { readonly path: string; readonly inode: number }): boolean
+  /** True when the path leads to the namespace this daemon lives in. */
+  isOwn(netns: string): boolean
+  /** True when neither the endpoint's namespace is at its path nor its pair on this host: nobody uses it any more. */
+  isLost(endpoint: Pick<Endpoint, 'sandbox' | 'device'>): boolean
 }
 
 export interface SandboxView {
@@ -41,7 +41,7 @@ export interface LinkView {
 
 /** What the plan makes of an endpoint, where that follows from more than its record. */
 export interface KernelShapes {
-  shapeOf(endpoint: Endpoint, network: Network): EndpointShape
+  shapeOf(endpoint: Pick<Endpoint, 'mtuBytes'>, network: Network): EndpointShape
   /** Where containers of every network ask for names; empty: they are not served. */
   readonly resolvers: readonly IP[]
 }

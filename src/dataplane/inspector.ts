@@ -2,6 +2,7 @@
 
 import { statSync } from 'node:fs'
 import type { Kernel, KernelView, Link } from '../kernel/kernel.ts'
+import type { Endpoint } from '../model/endpoint.ts'
 import { type IP, parseIP } from '../net/ip.ts'
 import { type Mac, parseMac } from '../net/mac.ts'
 import { type Prefix, parsePrefix } from '../net/prefix.ts'
@@ -39,18 +40,25 @@ export class Inspector {
     return { inode: netns.inode, link }
   }
 
-  isOwn(inode: number): boolean {
-    return this.#own.ino === inode
+  isOwn(path: string): boolean {
+    return isAt(path, this.#own)
   }
 
-  /** True when the path leads to the namespace with this inode. */
-  stands({ path, inode }: { readonly path: string; readonly inode: number }): boolean {
-    try {
-      const there = statSync(path)
-      return there.dev === this.#own.dev && there.ino === inode
-    } catch {
-      return false // whatever keeps this process from the path keeps it from the namespace
-    }
+  /** True when neither the namespace is at its path nor the pair's end on this host. */
+  isLost({ sandbox, device }: Pick<Endpoint, 'sandbox' | 'device'>): boolean {
+    const { dev } = this.#own
+    if (isAt(sandbox.path, { dev, ino: sandbox.inode })) return false
+    return this.#kernel.links.get(device) === undefined
+  }
+}
+
+/** False also when nothing is at the path. */
+function isAt(path: string, { dev, ino }: { readonly dev: number; readonly ino: number }): boolean {
+  try {
+    const there = statSync(path)
+    return there.dev === dev && there.ino === ino
+  } catch {
+    return false // whatever keeps this process from the path keeps it from the namespace
   }
 }
 

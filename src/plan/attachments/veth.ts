@@ -39,7 +39,10 @@ function withShaping<T extends Veth | Interior>(end: T, limit: RateLimit | undef
 }
 
 /** What the endpoint asks for, as far as the network carries it. */
-export function endpointMtuBytes({ mtuBytes }: Endpoint, networkMtuBytes: number): number {
+export function endpointMtuBytes(
+  { mtuBytes }: Pick<Endpoint, 'mtuBytes'>,
+  networkMtuBytes: number,
+): number {
   return Math.min(mtuBytes ?? networkMtuBytes, networkMtuBytes)
 }
 
