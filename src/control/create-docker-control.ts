@@ -3,6 +3,7 @@
 import { isNetworkError } from '../lib/errors.ts'
 import { parseIP } from '../net/ip.ts'
 import type { Store } from '../store/store.ts'
+import { choosePrefix } from './chosen-prefixes.ts'
 import type { DockerControl } from './docker-control.ts'
 import { EngineEndpoints, type EngineEndpointsDeps } from './engine-endpoints.ts'
 import { EngineNetworks } from './engine-networks.ts'
@@ -48,6 +49,7 @@ export function createDockerControl(deps: DockerControlDeps): DockerControl {
     setNetworkDocker: (reference, docker) => engine.setDocker(reference, docker),
     renameNetwork: (reference, name) => engine.rename(reference, name),
     networkNameFor: (name) => engine.nameFor(name),
+    choosePrefix: (spec) => choosePrefix(deps, spec),
     pendingPools: () => engine.pending(),
     keepPendingPool: (pool) => engine.keepPending(pool),
     dropPendingPool: (poolId) => engine.dropPending(poolId),

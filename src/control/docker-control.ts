@@ -8,6 +8,7 @@ import type { DockerSide, EngineNetwork, EnginePool } from '../model/engine-netw
 import type { Network } from '../model/network.ts'
 import type { Family, IP } from '../net/ip.ts'
 import type { Prefix } from '../net/prefix.ts'
+import type { ChoiceSpec } from './chosen-prefixes.ts'
 
 export interface HoldSpec {
   /** Name or id of the network. */
@@ -108,6 +109,8 @@ export interface DockerControl {
   /** A name of our own for a network that an engine calls `name`: free, as far as this host knows. */
   networkNameFor(name: string): string
 
+  /** A free prefix for a network that is made next: no other host chooses it meanwhile. */
+  choosePrefix(spec: ChoiceSpec): Promise<Prefix>
   /** Pools that are no network's yet; they survive a restart of the daemon. */
   pendingPools(): readonly PendingPool[]
   /** Replaces the pool of the same id. */

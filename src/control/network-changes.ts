@@ -27,8 +27,9 @@ import {
   refuseUnable,
 } from './network-limits.ts'
 import { type NetworkPatch, type PatchedNetwork, patchNetwork } from './network-patch.ts'
-import { FLAT_GUARD, type Networks, readTogether } from './networks.ts'
+import type { Networks } from './networks.ts'
 import { isFlat, refuseFlat, refuseOverlaps } from './overlap.ts'
+import { FLAT_GUARD, readTogether } from './prefix-keys.ts'
 import { untilReplica } from './wait-replica.ts'
 
 const ATTEMPTS = 20

@@ -10,7 +10,7 @@ import { type Clock, timestamp } from '../lib/clock.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { newId, type Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
-import { keys, parseKey, ROOT } from '../model/keys.ts'
+import { keys, parseKey } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
 import { PROBE_VNI } from '../model/probe-network.ts'
 import { hostPortsText } from '../model/publication.ts'
@@ -24,17 +24,14 @@ import { retiredKeys } from './ipam/retired.ts'
 import { refuseUnable } from './network-limits.ts'
 import { type CheckedNetwork, checkNetwork } from './network-spec.ts'
 import { type Force, isFlat, refuseOverlaps, type Surroundings } from './overlap.ts'
+import { CHOSEN, chosenIn, FLAT_GUARD, NETWORKS, readTogether } from './prefix-keys.ts'
 import { resolve } from './resolve.ts'
 import { suggestPrefixes } from './suggest.ts'
 import { untilReplica } from './wait-replica.ts'
 
-/** Written, and compared, by every change to the set of prefixes or to how they travel. */
-export const FLAT_GUARD = `${ROOT}guards/flat-prefixes`
-
 const ATTEMPTS = 20
 /** The next one is the probes'. */
 const HIGHEST_VNI = PROBE_VNI - 1
-const NETWORKS = `${ROOT}networks/`
 /** How long a caller waits for this host to see what it wrote. */
 const SEEN_MS = 2_000
 /** Published ports that a refusal names. */
@@ -106,12 +103,14 @@ export class Networks {
       { key: keys.counter('vni') },
       { key: FLAT_GUARD },
       { prefix: NETWORKS },
+      { prefix: CHOSEN },
     ])
-    const [names = [], counters = [], guards = [], others = []] = seen
+    const [names = [], counters = [], guards = [], others = [], chosen = []] = seen
     const surroundings = {
       networks: others.map(({ value }): Network => JSON.parse(value)),
       hosts: [...replica.hosts()],
       facts: replica.facts,
+      chosen: chosenIn(chosen),
     }
     const checked = checkedAmong(surroundings)
     if (names.length > 0) {
@@ -259,15 +258,4 @@ function removal(network: Network): { compare: Compare[]; success: Operation[] }
   ]
   if (isFlat(network)) success.push({ kind: 'put', key: FLAT_GUARD, value: network.id })
   return { compare: [absent({ prefix: keys.endpoints(network.id) })], success }
-}
-
-/** Several ranges as they were at one revision. */
-export async function readTogether(
-  store: Store,
-  ranges: readonly KeyRange[],
-): Promise<readonly (readonly KeyValue[])[]> {
-  const { results } = await store.txn({
-    success: ranges.map((range) => ({ kind: 'range', range })),
-  })
-  return results.map((result) => (result.kind === 'range' ? result.items : []))
 }

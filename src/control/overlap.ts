@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly networks: Iterable<Network>
   readonly hosts: Iterable<Host>
   readonly facts: (hostId: string) => HostFacts | undefined
+  /** Of networks that are just being made: nobody else is to choose them; who asks for one of them may have it. */
+  readonly chosen?: readonly Prefix[]
 }
 
 /** Prefixes that a network is to get. */

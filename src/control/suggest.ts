@@ -87,8 +87,8 @@ function check(family: Family, length: number, count: number): void {
 }
 
 /** Everything a new network must not overlap. */
-function occupied({ networks, hosts, facts }: Surroundings): readonly Prefix[] {
-  const prefixes = new Set<Prefix>()
+function occupied({ networks, hosts, facts, chosen }: Surroundings): readonly Prefix[] {
+  const prefixes = new Set<Prefix>(chosen)
   for (const network of networks) for (const prefix of network.prefixes) prefixes.add(prefix)
   for (const host of hosts) {
     for (const { prefix } of host.underlay) prefixes.add(prefix)

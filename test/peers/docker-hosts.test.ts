@@ -55,3 +55,21 @@ withEngines('both engines make it at the same moment', async ({ engines }) => {
   const { IPAddress } = await settingsOf(two, 'c1', 'blue')
   await until('they reach each other', async () => await pings(one, 'c1', IPAddress))
 })
+
+withEngines(
+  'networks without a subnet, made everywhere at once, get one each',
+  async ({ engines }) => {
+    const rounds = Array.from({ length: 4 }, (_, i) => `n${i + 1}`)
+    await Promise.all(
+      engines.flatMap((engine) => rounds.map((name) => engine.docker(...OURS, '--ipv6', name))),
+    )
+    const subnets: string[] = []
+    for (const engine of engines) {
+      const format = '{{range .IPAM.Config}}{{.Subnet}} {{end}}'
+      const listed = await engine.docker('network', 'inspect', '--format', format, ...rounds)
+      subnets.push(...listed.split(/\s+/).filter(Boolean))
+    }
+    assert.equal(subnets.length, 4 * rounds.length)
+    assert.equal(new Set(subnets).size, subnets.length)
+  },
+)

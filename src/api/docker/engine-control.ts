@@ -11,7 +11,6 @@ export type EngineControl = DockerControl &
     | 'getNetwork'
     | 'removeNetwork'
     | 'listEndpoints'
-    | 'suggestPrefixes'
     | 'publish'
     | 'unpublish'
     | 'publicationsOf'

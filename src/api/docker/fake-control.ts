@@ -121,13 +121,15 @@ export class FakeControl implements EngineControl {
       return reference === undefined || reservation.networkId === this.getNetwork(reference).id
     })
 
-  suggestPrefixes: EngineControl['suggestPrefixes'] = ({ family = 4, count = 1 }) =>
-    Array.from({ length: 120 }, (_, i) => {
+  choosePrefix: EngineControl['choosePrefix'] = async ({ family = 4, avoid }) => {
+    const taken = [...avoid, ...this.networks.flatMap(({ prefixes }) => prefixes)]
+    for (let i = 0; i < 120; i++) {
       const text = family === 4 ? `10.64.${i}.0/24` : `fd00:${(i + 1).toString(16)}::/64`
-      return sure(parsePrefix(text), text)
-    })
-      .filter((one) => !this.networks.some(({ prefixes }) => prefixes.includes(one)))
-      .slice(0, count)
+      const prefix = sure(parsePrefix(text), text)
+      if (!taken.some((other) => prefixesOverlap(other, prefix))) return prefix
+    }
+    throw new NetworkError('exhausted', 'Cannot suggest any')
+  }
 
   publish: EngineControl['publish'] = async (endpointId, wish) => {
     this.#enter('publish')

@@ -8,7 +8,7 @@
 import type { PendingPool } from '../../control/docker-control.ts'
 import { defaultGateway, placeOf } from '../../control/ipam/layout.ts'
 import { type Clock, timestamp } from '../../lib/clock.ts'
-import { NetworkError } from '../../lib/errors.ts'
+import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import {
   ENGINE_LABELS,
@@ -43,7 +43,7 @@ export interface PoolsDeps {
 
 /** A pool holds a gateway and some thousand containers; there is room for a thousand such pools. */
 const CHOSEN_LENGTH: Readonly<Record<Family, number>> = { 4: 20, 6: 64 }
-/** An engine that likes none of our choices gets an error in the end. As many as can be suggested at once. */
+/** An engine that likes none of our choices gets an error in the end. */
 const MOST_PENDING = 99
 const GATEWAY = 'com.docker.network.gateway'
 
@@ -57,7 +57,7 @@ export class Pools {
   }
 
   /** The same request has the same answer until a network was made of it. */
-  requestPool(message: Message<'IpamDriver.RequestPool'>) {
+  async requestPool(message: Message<'IpamDriver.RequestPool'>) {
     const space = spaceOf(message.AddressSpace)
     const { network, length } = readPoolOptions(message.Options)
     const family = message.V6 ? 6 : 4
@@ -67,7 +67,7 @@ export class Pools {
         ? readPrefix('pool', message.Pool)
         : network !== undefined
           ? this.#prefixOf(network, family)
-          : this.#choose(family, length ?? CHOSEN_LENGTH[family])
+          : await this.#choose(family, length ?? CHOSEN_LENGTH[family])
     const range = message.SubPool === '' ? undefined : readPrefix('range', message.SubPool)
     if (range !== undefined && !isInside(range, prefix)) {
       throw new NetworkError(
@@ -295,25 +295,27 @@ export class Pools {
   }
 
   /** A range that nothing overlaps, a different one at each call. */
-  #choose(family: Family, length: number): Prefix {
+  async #choose(family: Family, length: number): Promise<Prefix> {
     const { control } = this.#deps
-    const taken = [...control.pendingPools(), ...this.#own().flatMap(({ pools }) => pools)]
-    const count = control.pendingPools().length + 1
-    if (count > MOST_PENDING) {
+    const pending = control.pendingPools()
+    if (pending.length >= MOST_PENDING) {
       throw new NetworkError(
         'exhausted',
         `Cannot choose a pool: ${MOST_PENDING} were chosen and no network was made of them`,
         { hint: 'docker network create --subnet …' },
       )
     }
-    const suggested = control.suggestPrefixes({ family, length, count })
-    const free = suggested.find(
-      (prefix) => !taken.some((other) => prefixesOverlap(other.prefix, prefix)),
-    )
-    if (free !== undefined) return free
-    throw new NetworkError('exhausted', `Cannot choose a pool: no /${length} is free`, {
-      hint: 'docker network create --subnet …',
-    })
+    const pools = [...pending, ...this.#own().flatMap((network) => network.pools)]
+    const avoid = pools.map(({ prefix }) => prefix)
+    try {
+      return await control.choosePrefix({ family, length, avoid })
+    } catch (error) {
+      if (!isNetworkError(error, 'exhausted')) throw error
+      throw new NetworkError('exhausted', `Cannot choose a pool: no /${length} is free`, {
+        hint: 'docker network create --subnet …',
+        cause: error,
+      })
+    }
   }
 
   #prefixOf(reference: string, family: Family): Prefix {
