@@ -15,11 +15,13 @@ import { Paths } from './agent/paths/paths.ts'
 import { pathWarnings } from './agent/paths/sentences.ts'
 import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
+import type { CniDoor } from './api/cni/door.ts'
 import { createRestApi } from './api/rest/api.ts'
 import type { RestDoor } from './api/rest/door.ts'
 import { bootId, machineId, openHostJournal, persist } from './beginning.ts'
 import { callerOf } from './caller.ts'
 import type { Settings } from './cli/settings.ts'
+import { startCni } from './cni-service.ts'
 import { createControl } from './control/create-control.ts'
 import { deviceNameOf } from './control/own-index.ts'
 import { findSandboxes } from './dataplane/find-sandboxes.ts'
@@ -66,6 +68,7 @@ class Joined extends Error {}
 /** What outlives the parts. */
 export interface Surroundings {
   readonly door: RestDoor
+  readonly cni: CniDoor
   readonly sockets: HandedOver
   readonly service: Service
 }
@@ -74,7 +77,7 @@ export interface Surroundings {
 export async function runParts(
   settings: Settings,
   log: Log,
-  { door, sockets, service }: Surroundings,
+  { door, cni, sockets, service }: Surroundings,
   stop: AbortSignal,
 ): Promise<void> {
   const parts = new AbortController()
@@ -349,6 +352,7 @@ export async function runParts(
   looped.resolve()
   cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
+  await using _attaching = startCni({ control, door: cni, stateDir: settings.stateDir, clock, log })
   await using _engines = await dockerDoor.open(control, hostId)
   // What the start needed of the program, or many changes at once, need not stay in memory.
   const pages = programPages()

@@ -5,6 +5,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
+import { CniDoor } from './api/cni/door.ts'
 import { RestDoor } from './api/rest/door.ts'
 import type { DaemonOptions } from './cli/daemon-command.ts'
 import { aboutSetting, SETTING_NAMES, type Settings } from './cli/settings.ts'
@@ -41,12 +42,14 @@ export async function runDaemon(
   const reload = (): void => readAgain(settings, options, log, service)
   process.on('SIGTERM', stopped).on('SIGINT', stopped).on('SIGHUP', reload)
   try {
+    const cni = new CniDoor()
     await using door = await RestDoor.open({
       path: sockets.api?.path ?? settings.socket,
       group: settings.socketGroup,
       ...(sockets.api === undefined ? {} : { inherited: sockets.api.duplicate() }),
+      neighbour: cni,
     })
-    const surroundings = { door, sockets, service }
+    const surroundings = { door, cni, sockets, service }
     while (!stop.signal.aborted) await runParts(settings, log, surroundings, stop.signal)
     service.stopping()
     return 0

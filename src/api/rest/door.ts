@@ -12,16 +12,30 @@ import { type RestServer, type ServeOptions, serveRest } from './serve.ts'
 /** Longer than parts take to start by themselves; then they wait for something, which is the shared store. */
 const PATIENCE_MS = 5_000
 
+/** Somebody else who answers on the socket, at one path, also while there is no API. */
+export interface Neighbour extends RestApi {
+  readonly path: string
+}
+
+export interface DoorOptions extends Omit<ServeOptions, 'api'> {
+  readonly neighbour?: Neighbour
+}
+
 export class RestDoor implements AsyncDisposable {
   #api = Promise.withResolvers<RestApi>()
   #server: RestServer | undefined
 
   /** Opens the socket; nothing is answered before `serve`. Throws as serveRest() does. */
-  static async open(options: Omit<ServeOptions, 'api'>): Promise<RestDoor> {
+  static async open({ neighbour, ...options }: DoorOptions): Promise<RestDoor> {
     const door = new RestDoor()
     door.#server = await serveRest({
       ...options,
-      api: { fetch: (request) => door.#fetch(request) },
+      api: {
+        fetch: (request) =>
+          neighbour !== undefined && request.url.endsWith(neighbour.path)
+            ? neighbour.fetch(request)
+            : door.#fetch(request),
+      },
     })
     return door
   }

@@ -1,0 +1,95 @@
+/**
+ * Runs other plug-ins, as a runtime would: found in CNI_PATH, with the call's variables and standard input. Whoever may
+ * use the daemon's socket says where to look, and the daemon is root: so only a file that none but root can have put
+ * there is run, and only if it proves to be a CNI plug-in.
+ */
+
+import { spawn } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { CNI_CODE, cniError } from './errors.ts'
+
+export interface PluginRun {
+  readonly file: string
+  /** CNI_* only; PATH is the daemon's. */
+  readonly environment: Readonly<Record<string, string>>
+  readonly stdin: string
+  readonly timeoutMs: number
+}
+
+export interface PluginOutput {
+  readonly exit: number | undefined
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export type RunPlugin = (run: PluginRun) => Promise<PluginOutput>
+
+/** More output than this is cut off. */
+const MOST_BYTES = 1024 * 1024
+const WRITABLE_BY_OTHERS = 0o022
+
+/** Path of the plug-in; throws code 105 when there is none that may be run. */
+export function findPlugin(type: string, path: readonly string[]): string {
+  const untrusted: string[] = []
+  for (const directory of path) {
+    if (!directory.startsWith('/')) continue
+    const file = join(directory, type)
+    const trusted = isRootsOwn(directory) && isRootsOwn(file)
+    if (trusted === true && statSync(file).isFile()) return file
+    if (trusted === false && isRootsOwn(file) !== undefined) untrusted.push(file)
+  }
+  const [file] = untrusted
+  throw file === undefined
+    ? cniError(
+        CNI_CODE.DELEGATE,
+        `Cannot run IPAM plug-in ${type}: it is in none of the directories of CNI_PATH: ${path.join(', ') || 'there is none'}`,
+        { hint: 'install it there, or leave ipam out, and the network gives the addresses' },
+      )
+    : cniError(
+        CNI_CODE.DELEGATE,
+        `Cannot run IPAM plug-in ${file}: others than root may change it`,
+        { hint: `chown root: ${file}; chmod go-w ${file} and its directory` },
+      )
+}
+
+/** True when only root may change what is at the path; undefined when nothing is. */
+function isRootsOwn(path: string): boolean | undefined {
+  try {
+    const { uid, mode } = statSync(path)
+    return uid === 0 && (mode & WRITABLE_BY_OTHERS) === 0
+  } catch {
+    return undefined // whatever keeps it from us, there is nothing to run
+  }
+}
+
+/** Runs it to its end, which comes by force after the time it has; throws code 105 when it cannot be started. */
+export const runPlugin: RunPlugin = ({ file, environment, stdin, timeoutMs }) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(file, [], {
+      env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...environment },
+      cwd: '/',
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+    })
+    const out = collect(child.stdout)
+    const err = collect(child.stderr)
+    child.once('error', (cause) =>
+      reject(cniError(CNI_CODE.DELEGATE, `Cannot run ${file}: ${cause.message}`, { cause })),
+    )
+    child.once('close', (code) =>
+      resolve({ exit: code ?? undefined, stdout: out.text(), stderr: err.text() }),
+    )
+    child.stdin.on('error', () => undefined) // it need not read what it is told
+    child.stdin.end(stdin)
+  })
+
+function collect(stream: NodeJS.ReadableStream): { text(): string } {
+  const parts: Buffer[] = []
+  let size = 0
+  stream.on('data', (part: Buffer) => {
+    size += part.length
+    if (size <= MOST_BYTES) parts.push(part)
+  })
+  return { text: () => Buffer.concat(parts).toString('utf8') }
+}
