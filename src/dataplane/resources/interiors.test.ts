@@ -76,15 +76,15 @@ test('routes come, go and change their metric; the container keeps its own', () 
   for (const { routes, want } of [
     {
       routes: [near, added, everything],
-      want: ['0.0.0.0/0 0', '10.80.0.0/16 0', '10.82.0.0/16 0'],
+      want: ['0.0.0.0/0 0', '10.80.0.0/16 0', '10.80.0.1/32 0', '10.82.0.0/16 0'],
     },
-    { routes: [near], want: ['10.80.0.0/16 0'] },
+    { routes: [near], want: ['10.80.0.0/16 0', '10.80.0.1/32 0'] },
     {
       routes: [
         { ...near, metric: 200 },
         { ...everything, metric: 200 },
       ],
-      want: ['0.0.0.0/0 200', '10.80.0.0/16 200'],
+      want: ['0.0.0.0/0 200', '10.80.0.0/16 200', '10.80.0.1/32 200'],
     },
   ]) {
     const wanted = interiorOf(routes)
@@ -105,7 +105,7 @@ test('a restarted daemon finds routes that are not wanted any more', () => {
   const again = interiors(context)
   const wanted = interiorOf([near])
   again.put(wanted)
-  assert.deepEqual(inside(MARK.routeProtocol), ['10.80.0.0/16 0'])
+  assert.deepEqual(inside(MARK.routeProtocol), ['10.80.0.0/16 0', '10.80.0.1/32 0'])
 })
 
 test('a new interface is not searched for routes', () => {

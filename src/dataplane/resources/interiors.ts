@@ -1,15 +1,16 @@
 /**
  * What a container finds in its namespace: its interface up, with addresses, a permanent neighbour for each
- * gateway and the routes through it. Whatever else the container adds is its own business.
+ * gateway, a route to it, and the routes through it. Whatever else the container adds is its own business: the
+ * route to the gateway is for those who add routes through it without saying that it is near (CNI's `sbr`).
  */
 
 import type { Interior, Shaping } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
 import type { Batch, KernelView, Link, Netns } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
-import { familyOf, parseIP } from '../../net/ip.ts'
+import { familyOf, type IP, parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
-import { parsePrefix, prefixFamily } from '../../net/prefix.ts'
+import { parsePrefix, prefixAround, prefixFamily } from '../../net/prefix.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
 import { untilHeard } from './heard.ts'
@@ -18,9 +19,11 @@ import { putShaping, readShaping, sameShaping } from './shaping.ts'
 interface Have extends Interior {
   readonly up: boolean
   readonly sends: Shaping | undefined
+  readonly ways: readonly Way[]
 }
 
-type RouteInside = Interior['routes'][number]
+/** A route of ours: through a gateway, or to one when there is no `via`. */
+type Way = Omit<Interior['routes'][number], 'via'> & { readonly via?: IP }
 
 export function interiors({ kernel, devices, sandboxes }: Context): Resource<Interior, Have> {
   /** Devices whose other end was filled before, and may have routes that are not wanted any more. */
@@ -87,9 +90,8 @@ function chooseChecksums({ offloads }: KernelView, want: Interior): void {
 
 /** Removes routes of ours by this interface that are wanted no more; those that are wanted stand by now. */
 function dropStaleRoutes(inside: KernelView, want: Interior, device: number): void {
-  const stale = routesBy(inside, device).filter(
-    (route) => !want.routes.some((wanted) => sameRoute(wanted, route)),
-  )
+  const ways = waysOf(want)
+  const stale = waysBy(inside, device).filter((way) => !ways.some((wanted) => sameWay(wanted, way)))
   for (const { to, metric, table } of stale) {
     const protocol = MARK.routeProtocol
     inside.routes.remove({
@@ -120,16 +122,28 @@ function fill(batch: Batch, want: Interior, device: number): void {
     batch.addresses.put({ device, address, prefixLength, noDad: true, noPrefixRoute: true })
   }
   for (const { address, mac } of want.neighbours) batch.neighbours.put({ device, address, mac })
-  for (const { to, via, ...rest } of want.routes) {
+  for (const { to, via, ...rest } of waysOf(want)) {
     batch.routes.put({
       destination: to,
       ...rest,
-      gateway: via,
+      ...(via === undefined ? {} : { gateway: via, onlink: true }),
       device,
-      onlink: true,
       protocol: MARK.routeProtocol,
     })
   }
+}
+
+/**
+ * The routes to the gateways and the routes through them, with the same metric: another interface of the container
+ * may lead to the same gateway.
+ */
+function waysOf({ neighbours, routes }: Interior): readonly Way[] {
+  const near = neighbours.map(({ address }): Way => {
+    const metric = routes.find(({ via }) => via === address)?.metric
+    const to = prefixAround(address, familyOf(address) === 4 ? 32 : 128)
+    return { to, ...(metric === undefined ? {} : { metric }) }
+  })
+  return [...near, ...routes]
 }
 
 /**
@@ -160,7 +174,7 @@ function read(inside: KernelView, want: Interior): Have | undefined {
 function readParts(
   inside: KernelView,
   link: Link,
-): Pick<Interior, 'addresses' | 'routes' | 'neighbours'> {
+): Pick<Have, 'addresses' | 'ways' | 'neighbours'> {
   const device = link.index
   return {
     addresses: inside.addresses.list({ device }).flatMap(({ address, prefixLength }) => {
@@ -173,28 +187,29 @@ function readParts(
         ? []
         : [{ address: ip, mac: neighbourMac }]
     }),
-    routes: routesBy(inside, device),
+    ways: waysBy(inside, device),
   }
 }
 
 /** Our routes by one interface. */
-function routesBy(inside: KernelView, device: number): readonly RouteInside[] {
+function waysBy(inside: KernelView, device: number): readonly Way[] {
   return inside.routes.list({ protocol: MARK.routeProtocol }).flatMap((route) => {
     const [to, via] = [
       parsePrefix(route.destination),
       route.gateway === undefined ? undefined : parseIP(route.gateway),
     ]
-    if (to === undefined || via === undefined || route.device !== device) return []
-    return [{ to, via, metric: route.metric, table: route.table }]
+    if (to === undefined || route.device !== device) return []
+    const rest = { metric: route.metric, table: route.table }
+    return [{ to, ...(via === undefined ? {} : { via }), ...rest }]
   })
 }
 
-function sameRoute(a: RouteInside, b: RouteInside): boolean {
+function sameWay(a: Way, b: Way): boolean {
   return a.to === b.to && a.via === b.via && metricIn(a) === metricIn(b)
 }
 
 /** The metric a route has in the kernel. */
-function metricIn({ to, metric }: RouteInside): number {
+function metricIn({ to, metric }: Way): number {
   return metric ?? (prefixFamily(to) === 4 ? 0 : 1024)
 }
 
@@ -212,7 +227,7 @@ function equal(want: Interior, have: Have): boolean {
     want.neighbours.every(({ address, mac }) =>
       have.neighbours.some((each) => each.address === address && each.mac === mac),
     ) &&
-    want.routes.length === have.routes.length &&
-    want.routes.every((route) => have.routes.some((each) => sameRoute(route, each)))
+    waysOf(want).length === have.ways.length &&
+    waysOf(want).every((way) => have.ways.some((each) => sameWay(way, each)))
   )
 }
