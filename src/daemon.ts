@@ -16,6 +16,7 @@ import { pathWarnings } from './agent/paths/sentences.ts'
 import { startPublisher } from './agent/publisher.ts'
 import { reportStatus } from './agent/status-reporter.ts'
 import type { CniDoor } from './api/cni/door.ts'
+import type { NetavarkDoor } from './api/netavark/door.ts'
 import { createRestApi } from './api/rest/api.ts'
 import type { RestDoor } from './api/rest/door.ts'
 import { bootId, machineId, openHostJournal, persist } from './beginning.ts'
@@ -69,6 +70,7 @@ class Joined extends Error {}
 export interface Surroundings {
   readonly door: RestDoor
   readonly cni: CniDoor
+  readonly netavark: NetavarkDoor
   readonly sockets: HandedOver
   readonly service: Service
 }
@@ -77,7 +79,7 @@ export interface Surroundings {
 export async function runParts(
   settings: Settings,
   log: Log,
-  { door, cni, sockets, service }: Surroundings,
+  { door, cni, netavark, sockets, service }: Surroundings,
   stop: AbortSignal,
 ): Promise<void> {
   const parts = new AbortController()
@@ -353,6 +355,7 @@ export async function runParts(
   cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
   await using _attaching = startCni({ control, door: cni, stateDir: settings.stateDir, clock, log })
+  using _podman = netavark.serve({ control, clock, log: log.child('netavark') })
   await using _engines = await dockerDoor.open(control, hostId)
   // What the start needed of the program, or many changes at once, need not stay in memory.
   const pages = programPages()

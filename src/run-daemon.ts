@@ -6,6 +6,7 @@
 import { mkdirSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { CniDoor } from './api/cni/door.ts'
+import { NetavarkDoor } from './api/netavark/door.ts'
 import { RestDoor } from './api/rest/door.ts'
 import type { DaemonOptions } from './cli/daemon-command.ts'
 import { aboutSetting, SETTING_NAMES, type Settings } from './cli/settings.ts'
@@ -42,14 +43,14 @@ export async function runDaemon(
   const reload = (): void => readAgain(settings, options, log, service)
   process.on('SIGTERM', stopped).on('SIGINT', stopped).on('SIGHUP', reload)
   try {
-    const cni = new CniDoor()
+    const [cni, netavark] = [new CniDoor(), new NetavarkDoor()]
     await using door = await RestDoor.open({
       path: sockets.api?.path ?? settings.socket,
       group: settings.socketGroup,
       ...(sockets.api === undefined ? {} : { inherited: sockets.api.duplicate() }),
-      neighbour: cni,
+      neighbours: [cni, netavark],
     })
-    const surroundings = { door, cni, sockets, service }
+    const surroundings = { door, cni, netavark, sockets, service }
     while (!stop.signal.aborted) await runParts(settings, log, surroundings, stop.signal)
     service.stopping()
     return 0

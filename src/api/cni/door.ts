@@ -5,6 +5,7 @@
  */
 
 import { CNI_PATH, type CniReply, type CniRequest, STDIN_BYTES } from '../../cni/exchange.ts'
+import { Presence } from '../../lib/presence.ts'
 import type { CniApi } from './api.ts'
 import { CNI_CODE, cniError, failureOf } from './errors.ts'
 import { versionForFailure } from './versions.ts'
@@ -16,19 +17,11 @@ const BODY_BYTES = 6 * STDIN_BYTES + 64 * 1024
 
 export class CniDoor {
   readonly path = CNI_PATH
-  #api: CniApi | undefined
-  #opened = Promise.withResolvers<void>()
+  readonly #presence = new Presence<CniApi>()
 
   /** Lets calls in until disposed. */
   serve(api: CniApi): Disposable {
-    this.#api = api
-    this.#opened.resolve()
-    return {
-      [Symbol.dispose]: () => {
-        this.#api = undefined
-        this.#opened = Promise.withResolvers<void>()
-      },
-    }
+    return this.#presence.enter(api)
   }
 
   async fetch(request: Request): Promise<Response> {
@@ -38,22 +31,11 @@ export class CniDoor {
     const call = readRequest(await request.text())
     if (call === undefined) return refusal(400)
     const verb = call.environment['CNI_COMMAND'] ?? ''
-    const api = this.#api ?? (await this.#awaited(verb))
+    const waits = verb !== 'STATUS' && verb !== 'DEL'
+    const api = waits ? await this.#presence.within(PATIENCE_MS) : this.#presence.part
     if (api !== undefined) return Response.json(await api.answer(call, request.signal))
     // Not an answer to it: the process keeps it where the daemon finds it.
     return verb === 'DEL' ? refusal(503) : Response.json(notYet(call, verb))
-  }
-
-  async #awaited(verb: string): Promise<CniApi | undefined> {
-    if (verb === 'STATUS' || verb === 'DEL') return undefined
-    const late = Promise.withResolvers<void>()
-    const timer = setTimeout(() => late.resolve(), PATIENCE_MS)
-    try {
-      await Promise.race([this.#opened.promise, late.promise])
-      return this.#api
-    } finally {
-      clearTimeout(timer)
-    }
   }
 }
 

@@ -12,13 +12,13 @@ import { type RestServer, type ServeOptions, serveRest } from './serve.ts'
 /** Longer than parts take to start by themselves; then they wait for something, which is the shared store. */
 const PATIENCE_MS = 5_000
 
-/** Somebody else who answers on the socket, at one path, also while there is no API. */
+/** Others who answer on the socket, each at one path, also while there is no API. */
 export interface Neighbour extends RestApi {
   readonly path: string
 }
 
 export interface DoorOptions extends Omit<ServeOptions, 'api'> {
-  readonly neighbour?: Neighbour
+  readonly neighbours?: readonly Neighbour[]
 }
 
 export class RestDoor implements AsyncDisposable {
@@ -26,15 +26,15 @@ export class RestDoor implements AsyncDisposable {
   #server: RestServer | undefined
 
   /** Opens the socket; nothing is answered before `serve`. Throws as serveRest() does. */
-  static async open({ neighbour, ...options }: DoorOptions): Promise<RestDoor> {
+  static async open({ neighbours = [], ...options }: DoorOptions): Promise<RestDoor> {
     const door = new RestDoor()
     door.#server = await serveRest({
       ...options,
       api: {
-        fetch: (request) =>
-          neighbour !== undefined && request.url.endsWith(neighbour.path)
-            ? neighbour.fetch(request)
-            : door.#fetch(request),
+        fetch(request) {
+          const neighbour = neighbours.find(({ path }) => request.url.endsWith(path))
+          return neighbour === undefined ? door.#fetch(request) : neighbour.fetch(request)
+        },
       },
     })
     return door

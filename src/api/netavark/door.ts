@@ -1,0 +1,58 @@
+/**
+ * Where netavark's plug-in asks, on the socket of the REST API but beside it, as CNI does. It stays while what stands
+ * behind it is built again: calls wait for that a while, but teardowns, which the process keeps for later.
+ */
+
+import { type CniReply, STDIN_BYTES } from '../../cni/exchange.ts'
+import { NETAVARK_PATH, type NetavarkRequest } from '../../cni/netavark-exchange.ts'
+import { Presence } from '../../lib/presence.ts'
+import { answerNetavark, type NetavarkDeps } from './netavark.ts'
+
+/** Longer than parts take to start by themselves; shorter than the process waits. */
+const PATIENCE_MS = 4_000
+/** Standard input as JSON text, where every character may be six. */
+const BODY_BYTES = 6 * STDIN_BYTES + 64 * 1024
+
+export class NetavarkDoor {
+  readonly path = NETAVARK_PATH
+  readonly #presence = new Presence<NetavarkDeps>()
+
+  /** Lets calls in until disposed. */
+  serve(deps: NetavarkDeps): Disposable {
+    return this.#presence.enter(deps)
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    // A page in a browser could not mean well.
+    if (request.method !== 'POST' || request.headers.has('origin')) return refusal(405)
+    if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES) return refusal(413)
+    const call = readRequest(await request.text())
+    if (call === undefined) return refusal(400)
+    const isTeardown = call.verb === 'teardown'
+    const deps = isTeardown ? this.#presence.part : await this.#presence.within(PATIENCE_MS)
+    if (deps !== undefined) return Response.json(await answerNetavark(deps, call))
+    // Not an answer to it: the process keeps it where the daemon finds it.
+    return isTeardown ? refusal(503) : Response.json(notYet(call))
+  }
+}
+
+/** Undefined for what no plug-in of ours sends. */
+function readRequest(text: string): NetavarkRequest | undefined {
+  try {
+    const { version, verb, stdin, netns } = JSON.parse(text) as Readonly<Record<string, unknown>>
+    if (version !== 1 || typeof verb !== 'string' || typeof stdin !== 'string') return undefined
+    if (netns !== undefined && typeof netns !== 'string') return undefined
+    return { version, verb, stdin, ...(netns === undefined ? {} : { netns }) }
+  } catch {
+    return undefined // what is no JSON object at all is none either
+  }
+}
+
+function notYet({ verb }: NetavarkRequest): CniReply {
+  const error = `Cannot do ${verb} yet: the daemon is starting; journalctl -u carrick says what it waits for`
+  return { stdout: `${JSON.stringify({ error })}\n`, exit: 1 }
+}
+
+function refusal(status: number): Response {
+  return new Response(null, { status })
+}
