@@ -93,6 +93,26 @@ withEngines('a network of ours appears on engines, and goes from them', async (s
   })
 })
 
+withEngines('what is removed while the store is away goes everywhere later', async (stage) => {
+  const { cluster, docker, second } = pair(stage)
+  await docker.docker(...OURS, '--subnet', '10.95.0.0/16', 'late')
+  await appears(second, 'late')
+  await until('h2 has noted it', async () => {
+    const { status } = await cluster.json<Docker>('h2', 'docker', 'status')
+    return status.networks.some(({ name, state }) => name === 'late' && state === 'here')
+  })
+  // The first host serves the store.
+  assert.equal(await cluster.endDaemon('h1', 'SIGTERM'), 0)
+  await second.docker('network', 'rm', 'late')
+  assert.equal(await cluster.endDaemon('h2', 'SIGTERM'), 0)
+  cluster.startDaemon('h2')
+  cluster.startDaemon('h1')
+  for (const host of ['h1', 'h2']) await cluster.settled(host)
+  await gone(docker, 'late')
+  await gone(second, 'late')
+  assert.doesNotMatch(await cluster.carrick('h1', 'network', 'ls'), /late/)
+})
+
 withEngines('a name that is somebody else’s is told of and left alone', async (stage) => {
   const { cluster, docker, second } = pair(stage)
   await second.docker('network', 'create', '--subnet', '10.200.0.0/24', 'mine')

@@ -6,6 +6,7 @@ import type { Network } from '../../model/network.ts'
 import type { EngineApi } from './engine-api.ts'
 import type { FollowerControl } from './engine-control.ts'
 import { isTakenUp, type NetworkAction, orderOf } from './network-plan.ts'
+import { type Memory, RememberedIds } from './remembered-ids.ts'
 
 export interface ApplierDeps {
   readonly api: EngineApi
@@ -13,6 +14,7 @@ export interface ApplierDeps {
   readonly log: Log
   /** Name under which the engine knows this program as a driver. */
   readonly driver: string
+  readonly memory: Memory
 }
 
 /** Of networks that a user gave no name of ours: the driver is told ids only. */
@@ -21,7 +23,7 @@ const NAMELESS = /^docker-[0-9a-z]{12}(-[0-9a-f]{4})?$/
 export class Applier {
   readonly #deps: ApplierDeps
   /** Ids of networks of ours that a user took off this engine, and that nobody has decided about. */
-  readonly takenAway = new Set<string>()
+  readonly takenAway: RememberedIds
   /** Engine's ids of networks that are being removed here: no user did that. */
   readonly removing = new Set<string>()
   /** Ids of networks of ours that are being made on the engine: one that fails is taken back, by no user. */
@@ -31,6 +33,7 @@ export class Applier {
 
   constructor(deps: ApplierDeps) {
     this.#deps = deps
+    this.takenAway = new RememberedIds(deps.memory, 'docker.taken-away')
   }
 
   /** True when all was done; what was not is to be planned again. */

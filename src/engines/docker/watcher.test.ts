@@ -15,6 +15,8 @@ import { DockerWatcher } from './watcher.ts'
 /** A cluster of one network or two, which tells of its changes. */
 class World extends FakeControl implements FollowerControl {
   readonly memory = new Map<string, string>()
+  /** True: no network can be removed. */
+  away = false
   readonly #listeners = new Set<(changes: readonly ReplicaChange[]) => void>()
 
   readonly replica: FollowerReplica = {
@@ -31,6 +33,11 @@ class World extends FakeControl implements FollowerControl {
 
   tell(): void {
     for (const listener of this.#listeners) listener([{ kind: 'all' }])
+  }
+
+  override removeNetwork: FollowerControl['removeNetwork'] = async (reference) => {
+    if (this.away) throw new NetworkError('unavailable', 'the store is away')
+    this.networks.splice(this.networks.indexOf(this.getNetwork(reference)), 1)
   }
 
   listHosts: FollowerControl['listHosts'] = () => []
@@ -204,6 +211,25 @@ test('an engine that stops, starts, or answers nobody is followed when it answer
   await until('it is asked', () => engine.asked.at(-1) === 'GET /version')
   engine.blocked = false
   await until('red is there', () => has('red'))
+})
+
+test('what a user took off the engine goes, though the store is away and the daemon starts again', async () => {
+  await engine.start()
+  await world.shared('blue', '10.90.0.0/16')
+  follow()
+  await until('blue is noted', () => world.engineNetworks[0]?.madeByUs === true)
+  world.away = true
+  engine.remove(engine.networks.find(({ Name }) => Name === 'blue')?.Id ?? '')
+  await until('it is to go', () => Boolean(world.memory.get('docker.taken-away')))
+  await watcher?.[Symbol.asyncDispose]()
+  follow()
+  await until('it cannot go yet', () => watcher?.view.engine.state === 'connected')
+  expect(has('blue')).toBe(false)
+  world.away = false
+  world.tell()
+  await until('it is gone', () => world.networks.length === 0)
+  expect(world.memory.get('docker.taken-away')).toBe('')
+  expect(has('blue')).toBe(false)
 })
 
 test('endpoints get the names and labels of their containers, and lose them with their container', async () => {

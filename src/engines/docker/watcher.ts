@@ -18,6 +18,7 @@ import type { EngineEvent, InspectedNetwork, ListedNetwork } from './engine-shap
 import { Labeller } from './labeller.ts'
 import { type NetworkState, planNetworks } from './network-plan.ts'
 import { findOrphans, GRACE_MS, type Orphans } from './orphans.ts'
+import type { Memory } from './remembered-ids.ts'
 import { sweep } from './sweep.ts'
 import { viewOf } from './view.ts'
 
@@ -33,10 +34,7 @@ export interface DockerWatcherOptions {
   readonly control: FollowerControl
   readonly replica: FollowerReplica
   /** Survives the daemon. */
-  readonly memory: {
-    get(name: string): string | undefined
-    set(name: string, value: string): void
-  }
+  readonly memory: Memory
   /** What is not wired on this host; asked when somebody wants to see it. */
   readonly hints: () => readonly string[]
   readonly clock: Clock
@@ -78,11 +76,11 @@ export class DockerWatcher implements AsyncDisposable {
   #awayMs = 0
 
   constructor(options: DockerWatcherOptions) {
-    const { socketPath, control, replica, driver } = options
+    const { socketPath, control, replica, driver, memory } = options
     this.#options = options
     this.#log = options.log.child('engine')
     this.#api = new EngineApi(socketPath, this.#stop.signal)
-    this.#applier = new Applier({ api: this.#api, control, log: this.#log, driver })
+    this.#applier = new Applier({ api: this.#api, control, log: this.#log, driver, memory })
     this.#labeller = new Labeller({ api: this.#api, control, log: this.#log })
     this.#engine = { state: 'away', socket: socketPath, reason: 'not asked yet' }
     this.#bound = this.#own()
@@ -268,7 +266,7 @@ export class DockerWatcher implements AsyncDisposable {
     const { actions, states } = planNetworks({
       networks: [...replica.networks()],
       ...{ bound, listed, isOurs: (driver: string) => this.#isOurs(driver) },
-      takenAway: this.#applier.takenAway,
+      takenAway: this.#applier.takenAway.all,
       settledMs: Math.max(sessionMs, startedMs - GRACE_MS),
       sameEngine: known === undefined || known === mark,
     })
