@@ -213,8 +213,12 @@ function metricIn({ to, metric }: Way): number {
   return metric ?? (prefixFamily(to) === 4 ? 0 : 1024)
 }
 
-/** Everything wanted is there, and no route of ours beside it; what the container added does not count. */
+/**
+ * Everything wanted is there, and no route of ours beside it, in whichever tables the container keeps them; what it
+ * added does not count.
+ */
 function equal(want: Interior, have: Have): boolean {
+  const ways = waysOf(want)
   return (
     have.up &&
     have.mac === want.mac &&
@@ -227,7 +231,7 @@ function equal(want: Interior, have: Have): boolean {
     want.neighbours.every(({ address, mac }) =>
       have.neighbours.some((each) => each.address === address && each.mac === mac),
     ) &&
-    waysOf(want).length === have.ways.length &&
-    waysOf(want).every((way) => have.ways.some((each) => sameWay(way, each)))
+    ways.every((way) => have.ways.some((each) => sameWay(way, each))) &&
+    have.ways.every((each) => ways.some((way) => sameWay(way, each)))
   )
 }
