@@ -7,6 +7,7 @@
 
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { type ErrorCode, isNetworkError, messageOf, NetworkError } from '../lib/errors.ts'
+import { isPodmans, PODMANS_HOLDER } from '../model/cni.ts'
 import type { ObjectFailure } from '../model/host.ts'
 import {
   type HostPortRange,
@@ -16,6 +17,7 @@ import {
 } from '../model/publication.ts'
 import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 import type { Ports } from './control.ts'
+import { holderName } from './holder-name.ts'
 import type { HeldPorts, PortRequest } from './host-ports.ts'
 import type { CheckedPort } from './publish-spec.ts'
 
@@ -93,12 +95,15 @@ export class PortHolder implements AsyncDisposable {
 
   /**
    * Takes the port for the publication `id`, and gives its first number. It is let go by `cancel`, or after the
-   * publication went. Throws `already-exists` when it is published already, and what
-   * `HostPorts.reserve` throws.
+   * publication went. `podmans`: it is left to Podman, which holds it a moment later, or has held it all the time
+   * (`podman network reload`). Throws `already-exists` when it is published already, and what `HostPorts.reserve`
+   * throws.
    */
-  take(id: string, port: CheckedPort): number {
+  take(id: string, port: CheckedPort, podmans = false): number {
     if (port.hostPort !== 0) this.#refusePublished(port)
-    const ports = this.#deps.ports.hostPorts.reserve(requestOf(port))
+    const ports = podmans
+      ? this.#leave(port)
+      : this.#deps.ports.hostPorts.reserve(requestOf(port))
     const { protocol, hostAddress, count } = port
     const range = { protocol, hostAddress, hostPort: ports.port, count }
     try {
@@ -120,6 +125,18 @@ export class PortHolder implements AsyncDisposable {
     hold.ports?.release()
   }
 
+  /** Looks whether Podman can have the port. */
+  #leave(port: CheckedPort): HeldPorts {
+    try {
+      const ports = this.#deps.ports.hostPorts.reserve(requestOf(port))
+      ports.release()
+      return { port: ports.port, release: () => undefined }
+    } catch (error) {
+      if (!isHeldByPodman(error)) throw error
+      return { port: port.hostPort, release: () => undefined }
+    }
+  }
+
   #refusePublished(port: HostPortRange): void {
     const { replica } = this.#deps
     for (const hold of this.#holds.values()) {
@@ -130,7 +147,7 @@ export class PortHolder implements AsyncDisposable {
       const who =
         publication === undefined
           ? 'an endpoint being attached'
-          : `endpoint ${endpoint?.name ?? publication.endpointId} of network ${network?.name ?? publication.networkId}`
+          : `${endpoint === undefined ? `endpoint ${publication.endpointId}` : holderName(endpoint)} of network ${network?.name ?? publication.networkId}`
       throw new NetworkError(
         'already-exists',
         `Cannot publish ${hostPortsText(port)}: ${hostPortsText(hold)} is published for ${who}`,
@@ -191,6 +208,11 @@ export class PortHolder implements AsyncDisposable {
       hold.ports = this.#deps.ports.hostPorts.reserve(requestOf(publication))
       this.#failures.delete(id)
     } catch (error) {
+      const endpoint = this.#deps.replica.endpoint(publication.endpointId)
+      if (endpoint !== undefined && isPodmans(endpoint.labels) && isHeldByPodman(error)) {
+        this.#failures.delete(id)
+        return
+      }
       this.#failed(id, isNetworkError(error) ? error.code : 'kernel', messageOf(error))
       this.#retrying ??= this.#retry()
     }
@@ -217,6 +239,10 @@ export class PortHolder implements AsyncDisposable {
     }
     this.#retrying = undefined
   }
+}
+
+function isHeldByPodman(error: unknown): boolean {
+  return isNetworkError(error, 'conflict') && error.details['program'] === PODMANS_HOLDER
 }
 
 function requestOf({

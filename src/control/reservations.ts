@@ -14,6 +14,7 @@ import type { Reservation } from '../model/reservation.ts'
 import { compareIP, familyOf, type IP, parseIP } from '../net/ip.ts'
 import type { Replica } from '../store/replica/replica.ts'
 import type { Compare, KeyValue, Store } from '../store/store.ts'
+import { holderName } from './holder-name.ts'
 import { present, unchanged } from './ipam/claims.ts'
 import { isKeptForHosts, reservedFor } from './ipam/layout.ts'
 import { gatewayOf, prefixOf } from './ipam/territory.ts'
@@ -212,7 +213,7 @@ export class Reservations {
       const host = replica.host(endpoint.hostId)?.name ?? endpoint.hostId
       throw new NetworkError(
         'already-exists',
-        `Cannot ${attempted}: endpoint ${endpoint.name ?? endpoint.id} on host ${host} has it`,
+        `Cannot ${attempted}: ${holderName(endpoint)} on host ${host} has it`,
         { details, hint: `carrick endpoint get ${endpoint.id}` },
       )
     }

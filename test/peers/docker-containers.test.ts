@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import type { Cluster } from '../../src/lab/cluster.ts'
 import { type DockerEngine, IMAGE } from '../../src/lab/docker-engine.ts'
 import { ip } from '../../src/net/testing.ts'
-import { addressOf, shell } from '../cluster/harness.ts'
+import { addressOf, shell, until } from '../cluster/harness.ts'
 import { openSocket } from '../kernel/datapath/sockets.ts'
 import {
   askEngine,
@@ -215,7 +215,13 @@ withEngine('D8: a port is had once, and its holder named', async ({ docker, clus
   await docker.docker(...OURS, 'n1')
   await runServer(docker, 'web', '--network', 'n1', '-p', '8080:80')
   const second = ['run', '-d', '--network', 'n1', '-p', '8080:80', IMAGE, ...FOREVER]
-  await assertRefused(docker, second, 'carrick: ', '8080/tcp', 'published for endpoint')
+  await isNamed(cluster, 'web')
+  await assertRefused(docker, second, 'carrick: ', '8080/tcp', 'published for container web')
+  await docker.docker(...OURS, '--subnet', '10.88.0.0/24', 'n2')
+  await run(docker, 'c2', '--network', 'n2', '--ip', '10.88.0.9')
+  await isNamed(cluster, 'c2')
+  const same = ['run', '-d', '--network', 'n2', '--ip', '10.88.0.9', IMAGE, ...FOREVER]
+  await assertRefused(docker, same, 'carrick: ', 'container c2 has it')
   const h1 = addressOf(cluster.lab, 'h1')
   assert.equal(await fetchFrom(cluster, WORLD, `http://${h1}:8080/`), 'web')
 })
@@ -245,6 +251,14 @@ async function devicesOf(docker: DockerEngine, name: string): Promise<readonly s
 async function endpointCount(cluster: Cluster): Promise<number> {
   const { items } = await cluster.json<{ items: readonly unknown[] }>('h1', 'endpoint', 'ls')
   return items.length
+}
+
+/** What a container is called is learnt after it has started. */
+async function isNamed(cluster: Cluster, name: string): Promise<void> {
+  await until(`${name} is known by its name`, async () => {
+    const listed = await cluster.carrick('h1', 'endpoint', 'ls', '-o', 'wide')
+    return listed.split(/\s+/).includes(name)
+  })
 }
 
 /** What a server said; undefined when there is none. */

@@ -11,6 +11,7 @@ import type { Network } from '../../model/network.ts'
 import { type Family, familyOf, type IP } from '../../net/ip.ts'
 import { type Prefix, prefixContains, prefixFamily } from '../../net/prefix.ts'
 import type { Replica } from '../../store/replica/replica.ts'
+import { holderName } from '../holder-name.ts'
 import { areasOf, common } from './areas.ts'
 import type { Asker } from './asker.ts'
 import { freeAddresses, looseAddresses } from './candidates.ts'
@@ -370,7 +371,7 @@ export class Allocator {
       endpoint !== undefined
         ? endpoint.attachment === 'held'
           ? 'a container engine'
-          : `endpoint ${endpoint.name ?? endpoint.id}`
+          : holderName(endpoint)
         : host !== undefined
           ? `an endpoint of host ${host}`
           : (holder ?? '')

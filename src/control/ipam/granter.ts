@@ -12,6 +12,7 @@ import type { IP } from '../../net/ip.ts'
 import type { Replica } from '../../store/replica/replica.ts'
 import type { KeyValue, Store } from '../../store/store.ts'
 import type { Fence } from '../fence.ts'
+import { holderName } from '../holder-name.ts'
 import type { Claimer } from './claimer.ts'
 import { absent, present, unchanged } from './claims.ts'
 import { type AddressRequest, type BlockRequest, ipamKeys } from './ipam-keys.ts'
@@ -118,7 +119,7 @@ export class Granter {
     const { replica, hostId } = this.#deps
     const host = replica.host(hostId)?.name ?? hostId
     const endpoint = replica.endpoint(holder)
-    const who = endpoint === undefined ? holder : `endpoint ${endpoint.name ?? endpoint.id}`
+    const who = endpoint === undefined ? holder : holderName(endpoint)
     return `${who} on host ${host} has it`
   }
 
