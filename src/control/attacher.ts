@@ -127,7 +127,7 @@ export class Attacher {
 
   /** Holds the ports that shall lead to the network whose default route the answers will take. */
   async #takePorts(
-    { publish, parts }: CheckedAttach,
+    { publish, parts, labels }: CheckedAttach,
     sandbox: Sandbox,
   ): Promise<AttachWork['published']> {
     const part =
@@ -137,7 +137,7 @@ export class Attacher {
     if (part === undefined) return undefined
     const { publications } = this.#deps
     if (!part.defaultRoute) publications.refuseByway(part.network, sandbox)
-    return { part, ports: await publications.take(part.network, publish) }
+    return { part, ports: await publications.take(part.network, publish, labels) }
   }
 
   async #attachTo(work: AttachWork): Promise<readonly AttachedEndpoint[]> {

@@ -43,7 +43,7 @@ export class FakePorts implements Ports {
 
   /** Ports that are held, as `tcp 8080` or `tcp 8080 127.0.0.1`; 0 gets 32768 and up. */
   readonly heldPorts = new Set<string>()
-  /** Ports that programs have, as `tcp 8080`, with their names. */
+  /** Ports that programs have, as `tcp 8080`, with their names: `nginx (pid 4711)`. */
   readonly takenPorts = new Map<string, string>()
 
   readonly hostPorts: Ports['hostPorts'] = {
@@ -56,7 +56,8 @@ export class FakePorts implements Ports {
         const holder = this.takenPorts.get(name)
         if (holder !== undefined) {
           const message = `Cannot use port ${port + i}/${protocol}: it is in use by ${holder}`
-          throw new NetworkError('conflict', message)
+          const [program] = holder.split(' ')
+          throw new NetworkError('conflict', message, { details: { program } })
         }
         names.push(address === undefined ? name : `${name} ${address}`)
       }

@@ -101,9 +101,7 @@ export class PortHolder implements AsyncDisposable {
    */
   take(id: string, port: CheckedPort, podmans = false): number {
     if (port.hostPort !== 0) this.#refusePublished(port)
-    const ports = podmans
-      ? this.#leave(port)
-      : this.#deps.ports.hostPorts.reserve(requestOf(port))
+    const ports = podmans ? this.#leave(port) : this.#deps.ports.hostPorts.reserve(requestOf(port))
     const { protocol, hostAddress, count } = port
     const range = { protocol, hostAddress, hostPort: ports.port, count }
     try {

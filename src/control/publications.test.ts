@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { Scene } from '../agent/scene.ts'
 import { NetworkError } from '../lib/errors.ts'
+import { CNI_LABELS, POD_LABELS } from '../model/cni.ts'
 import { HOST_RECORD_ROOTS, keys } from '../model/keys.ts'
 import { hostPortsText } from '../model/publication.ts'
 import { drive, FakePorts, Member } from './member.ts'
@@ -287,6 +288,45 @@ test('after a start the ports are held again; one that was taken is told, and tr
   await scene.clock.advance(30_000)
   assert.deepEqual(held(), ['tcp 8080', 'tcp 8081'])
   assert.deepEqual(a.control.status().failures, [])
+})
+
+describe('of a container of Podman', () => {
+  const podman = {
+    [CNI_LABELS.network]: 'blue',
+    [CNI_LABELS.container]: 'c1',
+    [CNI_LABELS.ifname]: 'eth0',
+    [POD_LABELS.name]: 'web',
+  }
+  const run = (labels: Readonly<Record<string, string>>, publish: readonly string[]) =>
+    a.attach('blue', { ownLabels: labels, publish, netns: `/run/netns/${publish}` })
+
+  test('ports are looked at and left to Podman, which holds them a moment later', async () => {
+    await run(podman, ['8080:80'])
+    assert.deepEqual([ports(), held()], [['8080/tcp'], []])
+    await assert.rejects(
+      run({ ...podman, [CNI_LABELS.container]: 'c2' }, ['8080:81']),
+      refused('already-exists', /8080\/tcp is published for/),
+    )
+    a.ports.takenPorts.set('tcp 8081', 'nginx (pid 4711)')
+    await assert.rejects(run(podman, ['8081:81']), refused('conflict', /nginx/))
+  })
+
+  test('ports that Podman holds already are no obstacle, then and after a start', async () => {
+    a.ports.takenPorts.set('tcp 8080', 'conmon (pid 4711)')
+    await run(podman, ['8080:80'])
+    const pod = { ...podman, [POD_LABELS.namespace]: 'shop' }
+    await assert.rejects(run(pod, ['8080:80']), refused('already-exists', /8080/))
+    const { store } = a.agent
+    members.splice(members.indexOf(a), 1)
+    await a.stop()
+    const again = new FakePorts()
+    again.takenPorts.set('tcp 8080', 'conmon (pid 4711)')
+    a = await drive(scene, Member.start(scene, { state: 'a', store, ports: again }))
+    members.push(a)
+    assert.deepEqual(a.control.status().failures, [])
+    again.takenPorts.set('tcp 8082', 'conmon (pid 4712)')
+    await assert.rejects(run(pod, ['8082:80']), refused('conflict', /conmon/))
+  })
 })
 
 describe('in several networks', () => {

@@ -7,6 +7,7 @@ import { type Clock, timestamp } from '../lib/clock.ts'
 import { type FieldError, isNetworkError, NetworkError } from '../lib/errors.ts'
 import { isId, newId, type Random } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
+import { isPodmans } from '../model/cni.ts'
 import type { Endpoint, PublishedEndpoint, Sandbox } from '../model/endpoint.ts'
 import type { ObjectFailure } from '../model/host.ts'
 import { keys } from '../model/keys.ts'
@@ -78,8 +79,12 @@ export class Publications implements AsyncDisposable {
     return exact ?? resolve('publication', reference, replica.publications(), 'publish')
   }
 
-  /** Holds the ports that an attach wants to publish; throws `invalid` with every wrong one. */
-  async take(network: Network, wishes: readonly (string | PortWish)[]): Promise<TakenPorts> {
+  /** Holds the ports that an attach with these labels wants to publish; throws `invalid` with every wrong one. */
+  async take(
+    network: Network,
+    wishes: readonly (string | PortWish)[],
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<TakenPorts> {
     const { clock, random } = this.#deps
     const families = new Set(network.prefixes.map(prefixFamily))
     const context = { network, families, pointer: '/publish' }
@@ -92,7 +97,7 @@ export class Publications implements AsyncDisposable {
     try {
       for (const port of checked) {
         const id = newId(clock.wallMs(), random)
-        const hostPort = this.#holder.take(id, port)
+        const hostPort = this.#holder.take(id, port, isPodmans(labels))
         taken.push({ id, port: { ...port, hostPort } })
       }
     } catch (error) {

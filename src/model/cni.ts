@@ -15,6 +15,21 @@ export const POD_LABELS = {
   uid: 'io.kubernetes.pod.uid',
 } as const
 
+/**
+ * True for a container of Podman, which says its name and nothing else of a pod: it holds the ports it publishes by
+ * sockets of its own, in the process that watches over the container.
+ */
+export function isPodmans(labels: Readonly<Record<string, string>>): boolean {
+  return (
+    labels[CNI_LABELS.container] !== undefined &&
+    labels[POD_LABELS.name] !== undefined &&
+    labels[POD_LABELS.namespace] === undefined
+  )
+}
+
+/** The process of Podman's that holds a container's ports, by its name in the kernel. */
+export const PODMANS_HOLDER = 'conmon'
+
 /** The IPAM plug-in that gave an endpoint its addresses, and what it is told to take them back. */
 export interface Delegate {
   /** Its name, looked for in `path`. */

@@ -7,12 +7,13 @@ import { netavarkNetwork } from '../../cni/netavark-exchange.ts'
 import type { CniControl } from '../../control/cni-control.ts'
 import type { Control, PortWish } from '../../control/control.ts'
 import { NetworkError } from '../../lib/errors.ts'
-import { CNI_LABELS } from '../../model/cni.ts'
+import { CNI_LABELS, POD_LABELS } from '../../model/cni.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
-import { isName } from '../../model/names.ts'
+import { labelProblem } from '../../model/names.ts'
 import type { Network } from '../../model/network.ts'
 import { familyOf } from '../../net/ip.ts'
 import { prefixContains, prefixLength } from '../../net/prefix.ts'
+import { nameIn } from '../cni/attach-spec.ts'
 import type { JsonObject } from '../cni/fields.ts'
 import { readEndpointOptions } from '../docker/options.ts'
 import {
@@ -38,10 +39,11 @@ export async function setup(
   const container = readContainer(object)
   const network = control.getNetwork(ownNameOf(container.network))
   const { name, labels } = readEndpointOptions(container.options)
-  const preferredName = name ?? nameFrom(container.name)
+  const preferredName = name ?? nameIn(container.name)
   const { endpoint } = await control.attachCni({
     attachment: attachmentOf(container),
-    ...{ network: network.id, netns, labels },
+    ...{ network: network.id, netns },
+    labels: { ...podmanLabels(container), ...labels },
     ...(preferredName === undefined ? {} : { preferredName }),
     names: namesOf(container),
     addresses: container.addresses,
@@ -69,14 +71,10 @@ function ownNameOf({ name, options }: PodmanNetwork): string {
   return options[OWN_NAME] ?? options['carrick.name'] ?? name
 }
 
-/** Undefined when nothing of it can be one of ours. */
-function nameFrom(text: string): string | undefined {
-  const name = text
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .slice(0, 63)
-    .replaceAll(/^-+|-+$/g, '')
-  return isName(name) ? name : undefined
+/** As Podman says it to CNI: by this label its containers are known for holding their ports themselves. */
+function podmanLabels({ name }: PodmanContainer): Readonly<Record<string, string>> {
+  if (name === '' || labelProblem(POD_LABELS.name, name) !== undefined) return {}
+  return { [POD_LABELS.name]: name }
 }
 
 /** What it is looked up by besides; names with commas or blanks are none that anybody could ask for. */

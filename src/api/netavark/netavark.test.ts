@@ -225,7 +225,8 @@ test('setup attaches by what netavark calls it, and answers what the container h
   assert.deepEqual(scene.attached, [
     {
       attachment: { network: 'netavark.blue', container: CONTAINER_ID, ifname: 'eth0' },
-      ...{ network: 'net00001', netns: '/run/netns/netns-1', labels: {}, addresses: [] },
+      ...{ network: 'net00001', netns: '/run/netns/netns-1', addresses: [] },
+      labels: { 'io.kubernetes.pod.name': 'Web_1' },
       ...{ preferredName: 'web-1', names: ['Web_1', 'db', '752947ff91f9'], publish: [] },
     },
   ])
@@ -247,7 +248,7 @@ test('setup passes on what a user chose', async () => {
   assert.deepEqual(addresses, ['10.80.0.50', 'fd80::50'])
   assert.equal(mac, 'aa:bb:cc:dd:aa:00')
   assert.equal(preferredName, 'db')
-  assert.deepEqual(labels, { tier: 'data' })
+  assert.deepEqual(labels, { tier: 'data', 'io.kubernetes.pod.name': 'Web_1' })
   assert.deepEqual(attachment.ifname, 'lan0')
   assert.deepEqual(attachment.network, 'netavark.other')
   assert.deepEqual(routes as unknown, [{ to: '192.0.2.0/24', metric: 7 }])
