@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createCniApi } from './api/cni/api.ts'
 import type { CniUses } from './api/cni/call.ts'
 import { Delegates } from './api/cni/delegate.ts'
-import { runPlugin } from './api/cni/delegate-process.ts'
+import { PLUGINS } from './api/cni/delegate-process.ts'
 import type { CniDoor } from './api/cni/door.ts'
 import { removeLost } from './api/cni/lost.ts'
 import { Spool } from './api/cni/spool.ts'
@@ -33,7 +33,7 @@ export function startCni({
 }: CniServiceOptions): AsyncDisposable {
   const own = log.child('cni')
   const ending = new AbortController()
-  const delegates = new Delegates(runPlugin, own)
+  const delegates = new Delegates(PLUGINS, own)
   const spool = new Spool({
     directory: join(stateDir, SPOOL),
     replay: (spooled: SpooledDelete) => api.replay(spooled),

@@ -23,20 +23,37 @@ export interface PluginOutput {
   readonly stderr: string
 }
 
-export type RunPlugin = (run: PluginRun) => Promise<PluginOutput>
+export interface FoundPlugin {
+  readonly file: string
+  /** Another one when the file is another. */
+  readonly edition: string
+}
+
+/** Where plug-ins are, and what comes of running one. */
+export interface Plugins {
+  /** Throws code 105 when there is none that may be run. */
+  find(type: string, path: readonly string[]): FoundPlugin
+  /** Runs it to its end, which comes by force after the time it has; throws code 105 when it cannot be started. */
+  run(run: PluginRun): Promise<PluginOutput>
+}
 
 /** More output than this is cut off. */
 const MOST_BYTES = 1024 * 1024
 const WRITABLE_BY_OTHERS = 0o022
 
-/** Path of the plug-in; throws code 105 when there is none that may be run. */
-export function findPlugin(type: string, path: readonly string[]): string {
+/** Those of the system. */
+export const PLUGINS: Plugins = { find: findPlugin, run: runPlugin }
+
+function findPlugin(type: string, path: readonly string[]): FoundPlugin {
   const untrusted: string[] = []
   for (const directory of path) {
     if (!directory.startsWith('/')) continue
     const file = join(directory, type)
     const trusted = isRootsOwn(directory) && isRootsOwn(file)
-    if (trusted === true && statSync(file).isFile()) return file
+    if (trusted === true) {
+      const found = statSync(file)
+      if (found.isFile()) return { file, edition: `${file} ${found.ino} ${found.mtimeMs}` }
+    }
     if (trusted === false && isRootsOwn(file) !== undefined) untrusted.push(file)
   }
   const [file] = untrusted
@@ -63,9 +80,8 @@ function isRootsOwn(path: string): boolean | undefined {
   }
 }
 
-/** Runs it to its end, which comes by force after the time it has; throws code 105 when it cannot be started. */
-export const runPlugin: RunPlugin = ({ file, environment, stdin, timeoutMs }) =>
-  new Promise((resolve, reject) => {
+function runPlugin({ file, environment, stdin, timeoutMs }: PluginRun): Promise<PluginOutput> {
+  return new Promise((resolve, reject) => {
     const child = spawn(file, [], {
       env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...environment },
       cwd: '/',
@@ -83,6 +99,7 @@ export const runPlugin: RunPlugin = ({ file, environment, stdin, timeoutMs }) =>
     child.stdin.on('error', () => undefined) // it need not read what it is told
     child.stdin.end(stdin)
   })
+}
 
 function collect(stream: NodeJS.ReadableStream): { text(): string } {
   const parts: Buffer[] = []

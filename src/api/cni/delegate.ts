@@ -4,12 +4,11 @@
  * Spec 1.1.0 §4 "Plugin delegation".
  */
 
-import { statSync } from 'node:fs'
 import type { CniVersion } from '../../cni/exchange.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Delegate } from '../../model/cni.ts'
 import type { CniConfig } from './config.ts'
-import { findPlugin, type PluginOutput, type RunPlugin } from './delegate-process.ts'
+import type { FoundPlugin, PluginOutput, Plugins } from './delegate-process.ts'
 import { CNI_CODE, cniError } from './errors.ts'
 import { Fields, isJsonObject, type JsonObject } from './fields.ts'
 import type { CniResult } from './result.ts'
@@ -40,13 +39,13 @@ const MOST_SHOWN = 300
 const MOST_PROVEN = 64
 
 export class Delegates {
-  readonly #run: RunPlugin
+  readonly #plugins: Plugins
   readonly #log: Log
-  /** Versions of what proved to be a CNI plug-in, by its file as that was. */
+  /** Versions of what proved to be a CNI plug-in, by their editions. */
   readonly #proven = new Map<string, readonly string[]>()
 
-  constructor(run: RunPlugin, log: Log) {
-    this.#run = run
+  constructor(plugins: Plugins, log: Log) {
+    this.#plugins = plugins
     this.#log = log
   }
 
@@ -76,8 +75,8 @@ export class Delegates {
 
   async #call(call: DelegatedCall): Promise<PluginOutput> {
     const { type, path, verb, environment, stdin } = call
-    const file = findPlugin(type, path)
-    const versions = await this.#versionsOf(file)
+    const plugin = this.#plugins.find(type, path)
+    const versions = await this.#versionsOf(plugin)
     if (!versions.includes(call.cniVersion)) {
       throw cniError(
         CNI_CODE.INCOMPATIBLE_VERSION,
@@ -86,8 +85,8 @@ export class Delegates {
       )
     }
     const timeoutMs = TIMEOUTS_MS[verb] ?? OTHER_TIMEOUT_MS
-    const output = await this.#run({
-      ...{ file, stdin, timeoutMs },
+    const output = await this.#plugins.run({
+      ...{ file: plugin.file, stdin, timeoutMs },
       environment: { ...environment, CNI_COMMAND: verb },
     })
     if (output.exit === 0) return output
@@ -95,13 +94,11 @@ export class Delegates {
   }
 
   /** Throws code 105 for what is no CNI plug-in. */
-  async #versionsOf(file: string): Promise<readonly string[]> {
-    const { ino, mtimeMs } = statSync(file)
-    const key = `${file} ${ino} ${mtimeMs}`
-    const known = this.#proven.get(key)
+  async #versionsOf({ file, edition }: FoundPlugin): Promise<readonly string[]> {
+    const known = this.#proven.get(edition)
     if (known !== undefined) return known
     const timeoutMs = TIMEOUTS_MS['VERSION'] ?? OTHER_TIMEOUT_MS
-    const output = await this.#run({
+    const output = await this.#plugins.run({
       ...{ file, timeoutMs, stdin: '{"cniVersion":"1.0.0"}' },
       // The Go library's words for what VERSION does not need.
       environment: {
@@ -120,7 +117,7 @@ export class Delegates {
       )
     }
     if (this.#proven.size >= MOST_PROVEN) this.#proven.clear()
-    this.#proven.set(key, versions)
+    this.#proven.set(edition, versions)
     return versions
   }
 }

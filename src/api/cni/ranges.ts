@@ -14,7 +14,7 @@ import type { AddressRange } from './capabilities.ts'
 import { CNI_CODE, cniError } from './errors.ts'
 
 /**
- * Where addresses of the network may be chosen: what the sets allow. Throws code 7 when a range is not the network's,
+ * Where addresses of the network may be chosen: what the sets allow; nothing when they say nothing. Throws code 7 when a range is not the network's,
  * and code 2 when two addresses of one family are wanted.
  */
 export function areasOf(
@@ -37,7 +37,9 @@ export function areasOf(
     families.add(family)
     for (const range of set) areas.push(...areaOf(network, range))
   }
-  return areas
+  if (areas.length === 0) return []
+  // Of the other family nothing was said.
+  return [...areas, ...network.prefixes.filter((prefix) => !families.has(prefixFamily(prefix)))]
 }
 
 function areaOf(
