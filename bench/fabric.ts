@@ -7,7 +7,7 @@ import type { Lab, LabContainer } from '../src/lab/lab.ts'
 import { Api } from './api.ts'
 
 /** A given one is measured as it is. */
-const executable =
+export const executable =
   process.env['CARRICK_EXECUTABLE'] ?? fileURLToPath(new URL('../build/carrick', import.meta.url))
 const PATIENCE_MS = 20_000
 /** Where hosts with a token ask to join, unless the setting `joinListen` says otherwise. */

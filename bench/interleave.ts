@@ -5,8 +5,8 @@
  */
 import { median, type Row, rounded } from './rows.ts'
 
-/** One number that can be measured again and again. */
-export interface Measurement {
+/** Whose number it is, and what it is compared with. */
+export interface Compared {
   /** One number may stand in several paths: the bare wire is the same for every carrier. */
   readonly paths: readonly string[]
   readonly metric: string
@@ -14,6 +14,10 @@ export interface Measurement {
   readonly subject: string
   /** Subject of the same path and metric to compare with. */
   readonly against?: string
+}
+
+/** One number that can be measured again and again. */
+export interface Measurement extends Compared {
   measure(): Promise<number>
 }
 
@@ -48,7 +52,7 @@ export async function interleave(
 /** Rows of values taken in rounds; the nth values of two measurements belong together. */
 export function rowsOf(
   suite: string,
-  taken: ReadonlyMap<Measurement, readonly number[]>,
+  taken: ReadonlyMap<Compared, readonly number[]>,
 ): readonly Row[] {
   return [...taken].flatMap(([{ paths, metric, unit, subject, against }, values]) =>
     paths.map((path) => {

@@ -6,13 +6,14 @@
 import { parseArgs } from 'node:util'
 import { messageOf } from '../src/lib/errors.ts'
 import { attachSuite } from './attach.ts'
+import { cniSuite } from './cni.ts'
 import { datapath } from './datapath.ts'
 import { dockerSuite } from './docker.ts'
 import { northSouth } from './north-south.ts'
 import { formatTable } from './rows.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES: readonly Suite[] = [datapath, attachSuite, northSouth, dockerSuite]
+const SUITES: readonly Suite[] = [datapath, attachSuite, northSouth, dockerSuite, cniSuite]
 const USAGE = `usage: npm run bench -- ${SUITES.map(({ name }) => name).join('|')} [--json] [--quick] [--rounds N] [--subjects a,b]`
 
 try {

@@ -1,0 +1,211 @@
+/**
+ * Calls of CNI: what ours takes with everything on (masquerade, a published port, spoof protection, isolation)
+ * beside Debian's reference plug-ins, one after another (`bare`, `masq`, `full`) and eight at once (`…-8`), and
+ * beside itself where 500 containers are attached (`crowded`). `client` is the process of a call alone.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Lab } from '../src/lab/lab.ts'
+import { withBenchLab } from './bench-lab.ts'
+import { type BaselineResult, baselineProblem, type Chain, runBaseline } from './cni/baseline.ts'
+import { buildWatch, type ClientUse, watchClient } from './cni/client.ts'
+import { checkExecutable, executable, startDaemon } from './fabric.ts'
+import { type Compared, rowsOf } from './interleave.ts'
+import { waitUntilQuiet } from './quiet.ts'
+import { type Bound, median, plainRow, type Row } from './rows.ts'
+import type { Suite, SuiteOptions } from './suite.ts'
+
+const SUITE = 'cni'
+const NETWORK = 'bench'
+const REFERENCE = '/usr/lib/cni'
+const RESIDENTS = 500
+const AT_ONCE = 8
+
+/** What is compared with what, by path; `-8` is added for eight at once. */
+const COMPARED: Readonly<Record<string, { readonly subject: string; readonly against: string }>> = {
+  bare: { subject: 'carrick', against: 'bridge' },
+  masq: { subject: 'carrick', against: 'bridge-masq' },
+  full: { subject: 'carrick', against: 'bridge-masq-portmap-firewall' },
+  crowded: { subject: 'carrick-500', against: 'carrick' },
+}
+
+const bounds: readonly Bound[] = [
+  ...(
+    [
+      ['bare', 'add_ms', 'carrick', 0.9],
+      ['bare', 'del_ms', 'carrick', 0.5],
+      ['full', 'add_ms', 'carrick', 0.12],
+      ['full-8', 'add_ms', 'carrick', 0.1],
+      ['crowded', 'add_ms', 'carrick-500', 1.2],
+      ['crowded', 'del_ms', 'carrick-500', 1.2],
+    ] as const
+  ).map(
+    ([path, metric, subject, value]): Bound => ({
+      ...{ path, metric, subject, what: 'ratio', is: 'at most', value },
+    }),
+  ),
+  ...(
+    [
+      ['version_ms', 6],
+      ['add_ms', 6],
+      ['version_mb', 40],
+      ['add_mb', 40],
+    ] as const
+  ).map(
+    ([metric, value]): Bound => ({
+      ...{ path: 'client', metric, subject: 'carrick', what: 'median', is: 'at most', value },
+    }),
+  ),
+]
+
+export const cniSuite: Suite = { name: SUITE, bounds, run }
+
+async function run(options: SuiteOptions): Promise<readonly Row[]> {
+  const { quick, progress } = options
+  const problem = baselineProblem() ?? referenceProblem()
+  if (problem !== undefined) throw new Error(problem)
+  checkExecutable()
+  await buildWatch()
+  const directory = mkdtempSync(join(tmpdir(), 'carrick-bench-cni-'))
+  try {
+    const plugins = join(directory, 'bin')
+    mkdirSync(plugins)
+    symlinkSync(executable, join(plugins, 'carrick'))
+    const client = await measureClient(join(plugins, 'carrick'), directory, options)
+    return await withBenchLab(SUITE, async (lab) => {
+      progress(`starting two daemons, and attaching ${RESIDENTS} containers to the second`)
+      const chains = await makeChains(lab, directory, plugins)
+      await waitUntilQuiet(quick ? 300 : 6000)
+      return [...(await measureChains(lab, directory, chains, options)), ...client]
+    })
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+function referenceProblem(): string | undefined {
+  const missing = ['bridge', 'host-local', 'portmap', 'firewall'].filter(
+    (plugin) => !existsSync(join(REFERENCE, plugin)),
+  )
+  if (missing.length === 0) return undefined
+  return `${missing.join(', ')} not found in ${REFERENCE}: apt-get install containernetworking-plugins`
+}
+
+/** In the order in which a round takes them: next to each other what is compared. */
+async function makeChains(lab: Lab, directory: string, plugins: string): Promise<readonly Chain[]> {
+  const { api } = await startDaemon(lab, 'h1')
+  await api.createNetwork(NETWORK, ['10.232.0.0/16'], 'vxlan')
+  const crowded = await startDaemon(lab, 'h2')
+  await crowded.api.createNetwork(NETWORK, ['10.232.0.0/16'], 'vxlan')
+  const names = Array.from({ length: RESIDENTS }, (_, index) => `resident-${index}`)
+  for (const { netns, name } of await lab.containers('h2', names)) {
+    await crowded.api.attach(NETWORK, { netns, name })
+  }
+  const bridge = (ipMasq: boolean) => ({
+    ...{ type: 'bridge', bridge: 'b0', isGateway: true, ipMasq },
+    ipam: {
+      ...{ type: 'host-local', dataDir: join(directory, 'host-local') },
+      ...{ routes: [{ dst: '0.0.0.0/0' }], ranges: [[{ subnet: '10.232.0.0/16' }]] },
+    },
+  })
+  const reference = { host: 'h1', hostMode: 'new', plugins: REFERENCE } as const
+  const capabilities = { portMappings: true }
+  const ours = { hostMode: 'current', plugins, list: [{ type: 'carrick', capabilities }] } as const
+  return [
+    { subject: 'bridge', ...reference, list: [bridge(false)] },
+    { subject: 'carrick', host: 'h1', ...ours },
+    { subject: 'carrick-500', host: 'h2', ...ours },
+    {
+      ...{ subject: 'bridge-masq-portmap-firewall', ...reference },
+      list: [
+        bridge(true),
+        { type: 'portmap', capabilities },
+        { type: 'firewall', backend: 'iptables' },
+      ],
+    },
+    { subject: 'bridge-masq', ...reference, list: [bridge(true)] },
+  ]
+}
+
+/** Rounds of all chains; every second one backwards, so that nobody always comes after the same. */
+async function measureChains(
+  lab: Lab,
+  directory: string,
+  chains: readonly Chain[],
+  { quick, rounds = quick ? 1 : 6, subjects, progress }: SuiteOptions,
+): Promise<readonly Row[]> {
+  const times = quick ? 10 : 24
+  const wanted = chains.filter(({ subject }) => subjects?.has(subject) ?? true)
+  const results = new Map<string, BaselineResult[]>(wanted.map(({ subject }) => [subject, []]))
+  for (let round = 1; round <= rounds; round++) {
+    for (const chain of round % 2 === 1 ? wanted : wanted.toReversed()) {
+      await waitUntilQuiet(quick ? 300 : 3000)
+      const result = await runBaseline(lab, directory, chain, { times, together: AT_ONCE })
+      results.get(chain.subject)?.push(result)
+      const { alone, together } = result
+      progress(
+        `round ${round}/${rounds} ${chain.subject}: ADD ${said(alone.add.median)}, DEL ${said(alone.del.median)}, ` +
+          `${AT_ONCE} at once ADD ${said(together.add.median)}, DEL ${said(together.del.median)} ms`,
+      )
+    }
+  }
+  return Object.entries(COMPARED).flatMap(([path, pair]) => rowsOfPair(path, pair, results))
+}
+
+/** A number a round each: the medians, and the values that one in twenty exceeds. */
+function rowsOfPair(
+  path: string,
+  { subject, against }: { readonly subject: string; readonly against: string },
+  results: ReadonlyMap<string, readonly BaselineResult[]>,
+): readonly Row[] {
+  const values = new Map<Compared, readonly number[]>()
+  for (const [mode, suffix] of [
+    ['alone', ''],
+    ['together', `-${AT_ONCE}`],
+  ] as const) {
+    for (const verb of ['add', 'del'] as const) {
+      for (const [of, metric] of [
+        ['median', `${verb}_ms`],
+        ['p95', `${verb}_p95_ms`],
+      ] as const) {
+        for (const [name, base] of [
+          [against, {}],
+          [subject, results.has(against) ? { against } : {}],
+        ] as const) {
+          const taken = results.get(name)?.map((result) => result[mode][verb][of])
+          const row = { paths: [`${path}${suffix}`], metric, unit: 'ms', subject: name, ...base }
+          if (taken !== undefined) values.set(row, taken)
+        }
+      }
+    }
+  }
+  return rowsOf(SUITE, values)
+}
+
+async function measureClient(
+  plugin: string,
+  directory: string,
+  { quick, progress }: SuiteOptions,
+): Promise<readonly Row[]> {
+  const times = quick ? 40 : 200
+  await waitUntilQuiet(quick ? 300 : 6000)
+  const { VERSION, ADD } = await watchClient(plugin, directory, times)
+  const rows = [...rowsOfClient('version', VERSION), ...rowsOfClient('add', ADD)]
+  for (const { metric, unit, median } of rows) progress(`client ${metric}: ${said(median)} ${unit}`)
+  return rows
+}
+
+function rowsOfClient(verb: string, { wallMs, cpuMs, maxRssKib }: ClientUse): readonly Row[] {
+  const row = { suite: SUITE, path: 'client', subject: 'carrick', runs: wallMs.length }
+  return [
+    plainRow({ ...row, metric: `${verb}_ms`, unit: 'ms', median: median(wallMs) }),
+    plainRow({ ...row, metric: `${verb}_min_ms`, unit: 'ms', median: Math.min(...wallMs) }),
+    plainRow({ ...row, metric: `${verb}_cpu_ms`, unit: 'ms', median: median(cpuMs) }),
+    plainRow({ ...row, metric: `${verb}_mb`, unit: 'MB', median: (maxRssKib * 1024) / 1e6 }),
+  ]
+}
+
+function said(value: number): string {
+  return value.toPrecision(4)
+}
