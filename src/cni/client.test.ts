@@ -1,10 +1,10 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CniCall, callDaemon, spoolOf } from './client.ts'
 import { CNI_VERSIONS, type CniReply, STDIN_BYTES } from './exchange.ts'
-import { DONE, FakeDaemon, FakeHost, listenRudely } from './testing.ts'
+import { callInChild, DONE, FakeDaemon, FakeHost, listenRudely } from './testing.ts'
 
 const ADD = {
   CNI_COMMAND: 'ADD',
@@ -15,12 +15,11 @@ const ADD = {
 }
 const SHORT = { ADD: 100, DEL: 100, CHECK: 100, GC: 100, STATUS: 100 }
 
-async function* parts(...texts: readonly (string | Uint8Array)[]): AsyncIterable<Uint8Array> {
-  for (const text of texts) yield typeof text === 'string' ? new TextEncoder().encode(text) : text
-}
-
-function call(stdin: string, more: Partial<CniCall> = {}): Promise<CniReply> {
-  return callDaemon({ environment: ADD, stdin: parts(stdin), ...more })
+function call(
+  stdin: string | Uint8Array | number,
+  more: Partial<Omit<CniCall, 'stdin'>> = {},
+): Promise<CniReply> {
+  return callInChild('client.ts callDaemon', { environment: ADD, ...more }, stdin)
 }
 
 function failureIn({ stdout, exit }: CniReply): { code: number; msg: string; details: string } {
@@ -38,20 +37,23 @@ test('callDaemon() hands variables and standard input over as they are, and the 
   assert.deepEqual(daemon.asked, [{ version: 1, environment: variables, stdin }])
 })
 
-test('callDaemon() hands over what is no JSON, in as many parts as it comes', async () => {
+test('callDaemon() hands over what is no JSON, and answers in chunks back', async () => {
   using host = new FakeHost()
-  const path = JSON.stringify(host.socket)
-  using daemon = new FakeDaemon(host.socket, () => DONE)
-  const bytes = new TextEncoder().encode(`{"daemonSocket":${path},"name":"ü"}`)
-  await callDaemon({ environment: ADD, stdin: parts(bytes.subarray(0, -3), bytes.subarray(-3)) })
-  assert.equal(daemon.asked[0]?.stdin, `{"daemonSocket":${path},"name":"ü"}`)
+  const chunks = ['{"stdout":"ü', '","exit":0}'].map((text) => Buffer.from(text))
+  using _server = await listenRudely(host.socket, (socket) => {
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+      for (const chunk of chunks) socket.write(`${chunk.length.toString(16)}\r\n${chunk}\r\n`)
+      socket.write('0\r\n\r\n')
+    })
+  })
+  assert.deepEqual(await call(host.config({ 'x-ü': '' })), { stdout: 'ü', exit: 0 })
+  const odd = '{"name":'
+  assert.equal(failureIn(await call(odd)).code, 11, 'it has no daemon of its own')
 })
 
 test('callDaemon() answers VERSION without standard input and daemon', async () => {
-  const stdin: AsyncIterable<Uint8Array> = {
-    [Symbol.asyncIterator]: () => assert.fail('it was read'),
-  }
-  const { stdout, exit } = await callDaemon({ environment: { CNI_COMMAND: 'VERSION' }, stdin })
+  const { stdout, exit } = await callDaemon({ environment: { CNI_COMMAND: 'VERSION' }, stdin: -1 })
   assert.equal(exit, 0)
   assert.deepEqual(JSON.parse(stdout), { cniVersion: '1.1.0', supportedVersions: CNI_VERSIONS })
 })
@@ -118,12 +120,12 @@ test('callDaemon() refuses a DEL that it cannot keep', async () => {
 })
 
 for (const { name, answer, told } of [
-  { name: 'is nothing', answer: '', told: /broke off|nobody answers/ },
-  { name: 'is no HTTP', answer: 'SSH-2.0-x\r\n', told: /nobody answers|broke off/ },
+  { name: 'is nothing', answer: '', told: /broke off/ },
+  { name: 'is no HTTP', answer: 'SSH-2.0-x\r\n', told: /broke off/ },
   { name: 'is of another version', answer: http('404 Missing', '{}'), told: /status 404/ },
   { name: 'is no JSON', answer: http('200 OK', '<html>'), told: /status 200/ },
   { name: 'has another form', answer: http('200 OK', '{"stdout":1}'), told: /status 200/ },
-  { name: 'is truncated', answer: http('200 OK', '{"stdout":', 99), told: /broke off|nobody/ },
+  { name: 'is truncated', answer: http('200 OK', '{"stdout":', 99), told: /broke off/ },
 ]) {
   test(`callDaemon() says so when the answer ${name}`, async () => {
     using host = new FakeHost()
@@ -158,19 +160,18 @@ test('callDaemon() takes standard input up to its bound and no more', async () =
 })
 
 test('callDaemon() refuses standard input that is not UTF-8, cannot be read or does not end', async () => {
-  const ask = async (stdin: AsyncIterable<Uint8Array>) =>
-    failureIn(await callDaemon({ environment: ADD, stdin, deadlinesMs: SHORT })).code
-  assert.equal(await ask(parts(Uint8Array.of(0x7b, 0xff, 0x7d))), 6)
-  async function* broken(): AsyncIterable<Uint8Array> {
-    yield Uint8Array.of(0x7b)
-    throw new Error('EIO')
+  assert.equal(failureIn(await call(Uint8Array.of(0x7b, 0xff, 0x7d))).code, 6)
+  const directory = openSync('/', 'r')
+  const terminal = openSync('/dev/ptmx', 'r+')
+  try {
+    assert.match(failureIn(await call(directory)).msg, /EISDIR/)
+    const { code, msg } = failureIn(await call(terminal, { deadlinesMs: SHORT }))
+    assert.equal(code, 5)
+    assert.match(msg, /no end within 0\.1 s/)
+  } finally {
+    closeSync(directory)
+    closeSync(terminal)
   }
-  assert.equal(await ask(broken()), 5)
-  async function* endless(): AsyncIterable<Uint8Array> {
-    yield Uint8Array.of(0x7b)
-    await new Promise(() => {})
-  }
-  assert.equal(await ask(endless()), 5)
 })
 
 test('spoolOf() is in the state that is shifted with the socket', () => {

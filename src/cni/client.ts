@@ -1,15 +1,19 @@
 /**
  * One call of a runtime, from its variables and standard input to what is written: both are handed to the daemon's
  * socket as they are, and its answer is passed on. Whatever happens, it ends within the verb's deadline, with one
- * JSON object at most. Nothing but the runtime's own functions is loaded: node:fs alone would take a millisecond.
+ * JSON object at most. Only what stands beside this file is loaded.
  */
 
+import { isNetworkError } from '../lib/errors.ts'
 import { type Absence, AWAY_CODE, failWith, replyWhenAway } from './away.ts'
 import { CNI_PATH, CNI_VERSIONS, type CniReply, type CniRequest, STDIN_BYTES } from './exchange.ts'
+import { type Answer, readAnswer, writePost } from './http.ts'
+import { Deadline, Inflow, Stream } from './libc.ts'
 
 export interface CniCall {
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly stdin: AsyncIterable<Uint8Array>
+  /** Descriptor of standard input. */
+  readonly stdin: number
   /** By verb; absent: what fits the specification's runtimes. */
   readonly deadlinesMs?: Readonly<Record<string, number>>
 }
@@ -29,6 +33,10 @@ const SPOOL = '/var/lib/carrick/cni-spool'
 
 const START_IT = 'systemctl start carrick   # or, by hand: carrick daemon'
 const LOOK_AT_IT = 'its log has more: journalctl -u carrick'
+const BROKEN_OFF: Absence = { found: 'it broke off', cure: LOOK_AT_IT }
+
+/** More is no answer of the daemon. */
+const ANSWER_BYTES = 16 * 1024 * 1024
 
 /** Never rejects. */
 export async function callDaemon(call: CniCall): Promise<CniReply> {
@@ -36,13 +44,13 @@ export async function callDaemon(call: CniCall): Promise<CniReply> {
   const command = environment['CNI_COMMAND'] ?? ''
   if (command === 'VERSION') return { stdout: `${JSON.stringify(versions())}\n`, exit: 0 }
   const deadlineMs = (call.deadlinesMs ?? DEADLINES_MS)[command] ?? OTHER_DEADLINE_MS
-  const late = AbortSignal.timeout(deadlineMs)
-  const stdin = await readStdin(call.stdin, late)
+  const deadline = new Deadline(deadlineMs)
+  const stdin = readStdin(call.stdin, deadline)
   if (typeof stdin !== 'string') return stdin
   const request: CniRequest = { version: 1, environment, stdin }
   const config = configIn(stdin)
   const socket = socketIn(config)
-  const answer = await ask({ socket, path: CNI_PATH }, request, late, deadlineMs)
+  const answer = ask({ socket, path: CNI_PATH }, request, deadline)
   if ('exit' in answer) return answer
   if (command === 'DEL' && (await isSpooled(socket, request, config)))
     return { stdout: '', exit: 0 }
@@ -69,37 +77,24 @@ function cniVariables(all: CniCall['environment']): Readonly<Record<string, stri
 }
 
 /** All of it as text, or why there is none. */
-export async function readStdin(
-  stdin: AsyncIterable<Uint8Array>,
-  late: AbortSignal,
-): Promise<string | CniReply> {
-  const ended = Promise.withResolvers<undefined>()
-  late.onabort = () => ended.resolve(undefined)
+export function readStdin(fd: number, deadline: Deadline): string | CniReply {
+  const inflow = new Inflow()
   try {
-    const text = await Promise.race([readText(stdin), ended.promise])
-    if (text === undefined) return unreadable(AWAY_CODE.IO, 'it did not end in time')
-    if (text === 'too-much') {
-      return unreadable(AWAY_CODE.DECODING, `it has more than ${STDIN_BYTES} bytes`)
+    while (inflow.read(fd, deadline)) {
+      if (inflow.bytes.length > STDIN_BYTES) {
+        return unreadable(AWAY_CODE.DECODING, `it has more than ${STDIN_BYTES} bytes`)
+      }
     }
-    return text.join('')
   } catch (error) {
-    return error instanceof TypeError
-      ? unreadable(AWAY_CODE.DECODING, 'it is not UTF-8')
-      : unreadable(AWAY_CODE.IO, String(error))
+    if (!isNetworkError(error)) throw error
+    const found = error.code === 'timeout' ? `no end within ${deadline.seconds} s` : error.message
+    return unreadable(AWAY_CODE.IO, found)
   }
-}
-
-async function readText(stdin: AsyncIterable<Uint8Array>): Promise<readonly string[] | 'too-much'> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  const parts: string[] = []
-  let size = 0
-  for await (const part of stdin) {
-    size += part.byteLength
-    if (size > STDIN_BYTES) return 'too-much'
-    parts.push(decoder.decode(part, { stream: true }))
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(inflow.bytes)
+  } catch {
+    return unreadable(AWAY_CODE.DECODING, 'it is not UTF-8')
   }
-  parts.push(decoder.decode())
-  return parts
 }
 
 function unreadable(code: 5 | 6, found: string): CniReply {
@@ -123,43 +118,51 @@ function socketIn(config: Readonly<Record<string, unknown>>): string {
 }
 
 /** The daemon's answer, or why there was none. */
-export async function ask(
+export function ask(
   { socket, path }: { readonly socket: string; readonly path: string },
   request: object,
-  late: AbortSignal,
-  deadlineMs: number,
-): Promise<CniReply | Absence> {
+  deadline: Deadline,
+): CniReply | Absence {
   try {
-    const response = await fetch(`http://carrick${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(request),
-      unix: socket,
-      signal: late,
-    })
-    const text = await response.text()
-    return (
-      (response.ok ? replyIn(text) : undefined) ?? {
-        found: `it answers with status ${response.status}, which makes no sense here`,
-        cure: `let it be of this program's version: systemctl restart carrick; ${LOOK_AT_IT}`,
-      }
-    )
+    using stream = new Stream()
+    stream.connect(socket, deadline)
+    stream.send(writePost(path, JSON.stringify(request)), deadline)
+    const answer = receiveAnswer(stream, deadline)
+    const reply = answer?.status === 200 ? replyIn(answer.body) : undefined
+    if (reply !== undefined) return reply
+    return answer === undefined
+      ? BROKEN_OFF
+      : {
+          found: `it answers with status ${answer.status}, which makes no sense here`,
+          cure: `let it be of this program's version: systemctl restart carrick; ${LOOK_AT_IT}`,
+        }
   } catch (error) {
-    if (late.aborted) {
-      return { found: `no answer within ${deadlineMs / 1000} s`, cure: LOOK_AT_IT }
+    if (!isNetworkError(error)) throw error
+    if (error.code === 'timeout') {
+      return { found: `no answer within ${deadline.seconds} s`, cure: LOOK_AT_IT }
     }
-    return absenceOf((error as { code?: unknown }).code)
+    return absenceOf(error.details['errno'])
   }
 }
 
-function absenceOf(code: unknown): Absence {
-  switch (code) {
+/** Undefined when it ends too early, or makes no sense. */
+function receiveAnswer(stream: Stream, deadline: Deadline): Answer | undefined {
+  const inflow = new Inflow()
+  while (stream.receive(inflow, deadline) && inflow.bytes.length <= ANSWER_BYTES) {
+    const answer = readAnswer(inflow.bytes)
+    if (answer !== 'more') return answer
+  }
+  return undefined
+}
+
+function absenceOf(errno: unknown): Absence {
+  switch (errno) {
     case 'EACCES':
     case 'EPERM':
       return { found: 'permission denied', cure: 'the runtime must run as root' }
     case 'ECONNRESET':
-    case 'ConnectionClosed':
-      return { found: 'it broke off', cure: LOOK_AT_IT }
+    case 'EPIPE':
+      return BROKEN_OFF
     default:
       return { found: 'nobody answers', cure: START_IT }
   }

@@ -1,8 +1,7 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
 import type { CniRequest } from './exchange.ts'
-import { callNetavark } from './netavark.ts'
-import { FakeDaemon, FakeHost, listenRudely } from './testing.ts'
+import { callInChild, FakeDaemon, FakeHost, listenRudely } from './testing.ts'
 
 const CONTAINER = {
   container_id: 'c1',
@@ -12,14 +11,12 @@ const CONTAINER = {
 }
 
 function call(host: FakeHost, args: readonly string[], stdin: string, deadlineMs = 2_000) {
-  return callNetavark({
+  const own = {
     ...{ args, version: '1.2.3' },
     environment: { CARRICK_SOCKET: host.socket },
-    stdin: (async function* () {
-      yield Buffer.from(stdin)
-    })(),
     deadlinesMs: { create: deadlineMs, setup: deadlineMs, teardown: deadlineMs },
-  })
+  }
+  return callInChild('netavark.ts callNetavark', own, stdin)
 }
 
 test('callNetavark() hands verb, namespace and standard input over as they are', async () => {

@@ -5,13 +5,15 @@
 
 import { ask, configIn, DEFAULT_SOCKET, readStdin, spoolOf } from './client.ts'
 import type { CniReply, CniRequest } from './exchange.ts'
+import { Deadline } from './libc.ts'
 import { NETAVARK_PATH, type NetavarkRequest, netavarkNetwork } from './netavark-exchange.ts'
 
 export interface NetavarkCall {
   /** A verb, and the path of a namespace for `setup` and `teardown`. */
   readonly args: readonly string[]
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly stdin: AsyncIterable<Uint8Array>
+  /** Descriptor of standard input. */
+  readonly stdin: number
   /** Of this program. */
   readonly version: string
   /** By verb; absent: what users wait for. */
@@ -36,15 +38,15 @@ export async function callNetavark(call: NetavarkCall): Promise<CniReply> {
     return { stdout: `${JSON.stringify(info)}\n`, exit: 0 }
   }
   const deadlineMs = (call.deadlinesMs ?? DEADLINES_MS)[verb] ?? OTHER_DEADLINE_MS
-  const late = AbortSignal.timeout(deadlineMs)
-  const stdin = await readStdin(call.stdin, late)
+  const deadline = new Deadline(deadlineMs)
+  const stdin = readStdin(call.stdin, deadline)
   if (typeof stdin !== 'string') return failWith(wordsOf(stdin))
   const socket = call.environment['CARRICK_SOCKET'] || DEFAULT_SOCKET
   const request: NetavarkRequest = {
     ...{ version: 1, verb, stdin },
     ...(netns === undefined ? {} : { netns }),
   }
-  const answer = await ask({ socket, path: NETAVARK_PATH }, request, late, deadlineMs)
+  const answer = ask({ socket, path: NETAVARK_PATH }, request, deadline)
   if ('exit' in answer) return answer
   if (verb === 'teardown' && (await isSpooled(socket, stdin))) return { stdout: '', exit: 0 }
   const { found, cure } = answer

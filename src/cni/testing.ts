@@ -59,6 +59,28 @@ export class FakeDaemon implements Disposable {
   }
 }
 
+/**
+ * Calls `callDaemon()` or `callNetavark()` in a process of its own, since they wait in the kernel while a daemon of
+ * this process has to answer them. `stdin` is text, bytes, or a descriptor.
+ */
+export async function callInChild(
+  which: 'client.ts callDaemon' | 'netavark.ts callNetavark',
+  call: object,
+  stdin: string | Uint8Array | number,
+): Promise<CniReply> {
+  const [file = '', name] = which.split(' ')
+  const script = `
+    import { ${name} } from ${JSON.stringify(join(import.meta.dirname, file))}
+    const call = JSON.parse(process.argv.at(-1))
+    console.log(JSON.stringify(await ${name}({ ...call, stdin: 0 })))`
+  const child = Bun.spawn([process.execPath, '-e', script, JSON.stringify(call)], {
+    stdin: typeof stdin === 'number' ? stdin : Buffer.from(stdin),
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
+  return JSON.parse(await new Response(child.stdout).text())
+}
+
 export const DONE: CniReply = { stdout: '{"cniVersion":"1.0.0"}', exit: 0 }
 
 /** A socket where `serve` does with a caller what it wants. */
