@@ -1,7 +1,7 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { NLM_F, readAck, readMessages, writeMessage } from './message.ts'
+import { isDump, NLM_F, readAck, readMessages, writeMessage } from './message.ts'
 import { Attributes, eachAttribute } from './reader.ts'
 import { Writer } from './writer.ts'
 
@@ -59,7 +59,9 @@ test('what writeMessage() writes, readMessages() gives back, one behind the othe
   fc.assert(
     fc.property(fc.array(bytes, { maxLength: 5 }), (bodies) => {
       const datagram = Buffer.concat(
-        bodies.map((body, i) => writeMessage({ operation: '', type: 16, flags: 0, body }, i + 1)),
+        bodies.map((body, i) =>
+          writeMessage({ operation: '', type: 16, flags: 0, body }, i + 1, true),
+        ),
       )
       const read = [...readMessages(datagram)]
       assert.deepEqual(
@@ -84,12 +86,15 @@ test('readMessages() and readAck() take any bytes', () => {
   )
 })
 
-test('a request asks for an acknowledgement, a list does not', () => {
-  const flagsOf = (type: number, flags: number) =>
-    [...readMessages(writeMessage({ operation: '', type, flags, body: new Uint8Array(0) }, 1))][0]
-      ?.flags
-  assert.equal(flagsOf(16, NLM_F.CREATE), NLM_F.CREATE | NLM_F.REQUEST | NLM_F.ACK)
-  assert.equal(flagsOf(18, NLM_F.DUMP), NLM_F.DUMP | NLM_F.REQUEST)
-  // REPLACE and EXCL together have the bits of DUMP.
-  assert.equal(flagsOf(16, NLM_F.REPLACE | NLM_F.EXCL), 0x300 | NLM_F.REQUEST | NLM_F.ACK)
+test('a message asks for an acknowledgement where it should', () => {
+  const request = { operation: '', type: 16, flags: NLM_F.CREATE, body: new Uint8Array(0) }
+  const flagsOf = (acked: boolean) => [...readMessages(writeMessage(request, 1, acked))][0]?.flags
+  assert.equal(flagsOf(true), NLM_F.CREATE | NLM_F.REQUEST | NLM_F.ACK)
+  assert.equal(flagsOf(false), NLM_F.CREATE | NLM_F.REQUEST)
+})
+
+test('a list is told by its flags, but not from a change that has the same bits', () => {
+  assert.ok(isDump({ type: 18, flags: NLM_F.DUMP }))
+  assert.ok(!isDump({ type: 18, flags: 0 }))
+  assert.ok(!isDump({ type: 16, flags: NLM_F.REPLACE | NLM_F.EXCL }))
 })

@@ -50,13 +50,13 @@ export interface Ack {
   readonly text: string
 }
 
-export function writeMessage(request: Request, sequence: number): Uint8Array {
+/** With `acked` the kernel tells the end of the request; without, only of a failure. */
+export function writeMessage(request: Request, sequence: number, acked: boolean): Uint8Array {
   const bytes = new Uint8Array((HEADER_BYTES + request.body.length + 3) & ~3)
   const view = viewOf(bytes)
   view.setUint32(0, HEADER_BYTES + request.body.length, true)
   view.setUint16(4, request.type, true)
-  const ack = isDump(request) ? 0 : NLM_F.ACK
-  view.setUint16(6, request.flags | NLM_F.REQUEST | ack, true)
+  view.setUint16(6, request.flags | NLM_F.REQUEST | (acked ? NLM_F.ACK : 0), true)
   view.setUint32(8, sequence, true)
   bytes.set(request.body, HEADER_BYTES)
   return bytes

@@ -26,9 +26,14 @@ const create = (name: string): Request => ({
 function scripted(answer: (sequences: readonly number[], send: number) => readonly Uint8Array[]) {
   const waiting: Uint8Array[] = []
   const sent: (readonly number[])[] = []
+  const acked: number[] = []
   const transport: Transport = {
     send(bytes) {
-      const sequences = [...readMessages(bytes)].map(({ sequence }) => sequence)
+      const messages = [...readMessages(bytes)]
+      const sequences = messages.map(({ sequence }) => sequence)
+      acked.push(
+        ...messages.flatMap(({ flags, sequence }) => ((flags & NLM_F.ACK) === 0 ? [] : [sequence])),
+      )
       sent.push(sequences)
       waiting.push(...answer(sequences, sent.length))
     },
@@ -39,7 +44,7 @@ function scripted(answer: (sequences: readonly number[], send: number) => readon
     },
     [Symbol.dispose]() {},
   }
-  return { socket: new NetlinkSocket(transport), sent }
+  return { socket: new NetlinkSocket(transport), sent, acked }
 }
 
 function message(type: number, sequence: number, body: Uint8Array, flags = 0): Uint8Array {
@@ -126,12 +131,14 @@ test('a refusal the request accepts is success', () => {
   assert.deepEqual(socket.request({ ...create('a'), accept: (errno) => errno === 'EEXIST' }), [])
 })
 
-test('batch() goes out in one send and says which request failed', () => {
-  const { socket, sent } = scripted((sequences) =>
-    sequences.map((sequence, i) => ack(sequence, i === 1 ? EEXIST : 0)),
-  )
+test('batch() goes out in one send and says which request failed; only the last one is acknowledged', () => {
+  const { socket, sent, acked } = scripted(([, second = 0, third = 0]) => [
+    ack(second, EEXIST),
+    ack(third),
+  ])
   const failures = socket.batch([create('a'), create('b'), create('c')])
   assert.deepEqual(sent, [[1, 2, 3]])
+  assert.deepEqual(acked, [3])
   assert.deepEqual(
     failures.map(({ request, error }) => [request, error.message]),
     [[1, 'Cannot create link "b": EEXIST']],
@@ -140,7 +147,10 @@ test('batch() goes out in one send and says which request failed', () => {
 
 test('batch() of more than fits is sent in parts, counted through', () => {
   const { socket, sent } = scripted((sequences) =>
-    sequences.map((sequence) => ack(sequence, sequence === 1000 ? EEXIST : 0)),
+    sequences.flatMap((sequence, i) => {
+      if (sequence === 1000) return [ack(sequence, EEXIST)]
+      return i === sequences.length - 1 ? [ack(sequence)] : []
+    }),
   )
   const failures = socket.batch(Array.from({ length: 1200 }, (_, i) => create(`${i}`)))
   assert.equal(sent.flat().length, 1200)

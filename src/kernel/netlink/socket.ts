@@ -82,23 +82,26 @@ export class NetlinkSocket implements Disposable {
   } {
     const first = this.#sequence + 1
     this.#sequence += requests.length
-    this.#transport.send(Buffer.concat(requests.map((each, i) => writeMessage(each, first + i))))
+    const last = requests.length - 1
+    // They are done in order, and of a failure the kernel tells unasked: the end of the last one ends them all.
+    this.#transport.send(
+      Buffer.concat(requests.map((each, i) => writeMessage(each, first + i, i === last))),
+    )
     const answers: Uint8Array[][] = requests.map(() => [])
     const failures: Failure[] = []
-    const open = new Set(requests.keys())
-    while (open.size > 0) {
+    for (let ended = false; !ended; ) {
       for (const message of readMessages(this.#transport.receive())) {
         const at = message.sequence - first
         const request = requests[at]
-        if (request === undefined || !open.has(at)) continue
+        if (request === undefined) continue
         const ack = readAck(message)
         if (ack === undefined) {
           answers[at]?.push(new Uint8Array(message.body))
           continue
         }
-        open.delete(at)
         const error = refusal(request, ack)
         if (error !== undefined) failures.push({ request: at, error })
+        ended ||= at === last
       }
     }
     return { answers, failures }
@@ -119,7 +122,7 @@ export class NetlinkSocket implements Disposable {
   /** The list, or undefined when something changed meanwhile and it may be torn. */
   #dumpOnce(request: Request): readonly Uint8Array[] | undefined {
     const sequence = ++this.#sequence
-    this.#transport.send(writeMessage(request, sequence))
+    this.#transport.send(writeMessage(request, sequence, false))
     const answers: Uint8Array[] = []
     let torn = false
     for (;;) {

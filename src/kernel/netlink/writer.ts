@@ -7,7 +7,7 @@
 const NESTED = 0x8000
 
 export class Writer {
-  #bytes = Buffer.alloc(512)
+  #bytes = Buffer.allocUnsafe(512)
   #length = 0
 
   /** What was written so far, as a copy. */
@@ -79,7 +79,8 @@ export class Writer {
     inside()
     this.#bytes.writeUInt16LE(this.#length - at, at)
     this.#bytes.writeUInt16LE(type, at + 2)
-    this.#take((4 - (this.#length % 4)) % 4)
+    const padding = this.#take((4 - (this.#length % 4)) % 4)
+    this.#bytes.fill(0, padding, this.#length)
     return this
   }
 
@@ -87,7 +88,7 @@ export class Writer {
     const at = this.#length
     this.#length += count
     if (this.#length > this.#bytes.length) {
-      const larger = Buffer.alloc(Math.max(this.#bytes.length * 2, this.#length))
+      const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#length))
       larger.set(this.#bytes)
       this.#bytes = larger
     }
