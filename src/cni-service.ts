@@ -40,10 +40,11 @@ export function startCni({
     log: own,
   })
   const replaySpool = (): Promise<void> => spool.drain()
-  const api = createCniApi({ control, delegates, replaySpool, clock, log })
+  const { signal } = ending
+  const api = createCniApi({ control, delegates, replaySpool, clock, log, signal })
   const drained = spool.drain()
   const serving = door.serve(api)
-  const lost = removeLost({ control, delegates, clock, log: own, signal: ending.signal })
+  const lost = removeLost({ control, delegates, clock, log: own, signal })
   return {
     async [Symbol.asyncDispose]() {
       serving[Symbol.dispose]()

@@ -5,6 +5,7 @@
 
 import type { Endpoint } from '../model/endpoint.ts'
 import type { Network } from '../model/network.ts'
+import type { Mac } from '../net/mac.ts'
 import type { AttachedEndpoint, AttachPart, AttachTarget } from './control.ts'
 import type { Inspector, KernelShapes } from './sandbox-view.ts'
 
@@ -49,6 +50,8 @@ export interface CniControl {
     attachment: CniAttachment,
     after?: (stood: Endpoint | undefined) => Promise<void>,
   ): Promise<void>
+  /** A plug-in behind ours gave its interface another MAC; content when the endpoint is gone. */
+  followMac(endpointId: string, mac: Mac): void
   /** The endpoint of an attachment that stands on this host. */
   cniEndpoint(attachment: CniAttachment): Endpoint | undefined
   /** Those of the runtime's network on this host, or all. */

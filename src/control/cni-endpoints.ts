@@ -7,14 +7,18 @@ import { NetworkError } from '../lib/errors.ts'
 import { CNI_LABELS } from '../model/cni.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import { ENGINE_LABELS } from '../model/engine-network.ts'
+import type { Mac } from '../net/mac.ts'
+import type { Journal } from '../store/journal/journal.ts'
 import type { Attacher } from './attacher.ts'
 import type { CniAttachment, CniAttachSpec } from './cni-control.ts'
 import { attachmentKey, attachmentOf, type CniIndex } from './cni-index.ts'
 import type { AttachedEndpoint, AttachSpec } from './control.ts'
+import { endpointKey } from './endpoints.ts'
 import type { NameIndex } from './name-index.ts'
 import type { Networks } from './networks.ts'
 
 export interface CniEndpointsDeps {
+  readonly journal: Journal
   readonly index: CniIndex
   readonly attacher: Attacher
   readonly networks: Networks
@@ -72,6 +76,13 @@ export class CniEndpoints {
     })
     this.#detaching.set(key, left)
     await left
+  }
+
+  followMac(endpointId: string, mac: Mac): void {
+    const endpoint = this.#deps.index.get(endpointId)
+    if (endpoint === undefined || endpoint.mac === mac) return
+    const value = JSON.stringify({ ...endpoint, mac })
+    this.#deps.journal.commit([{ kind: 'put', key: endpointKey(endpoint), value }])
   }
 
   list(network?: string): readonly Endpoint[] {

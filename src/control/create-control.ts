@@ -124,7 +124,7 @@ export function createControl(
   })
   const cniIndex = new CniIndex(journal, hostId)
   const cni = new CniEndpoints({
-    ...{ index: cniIndex, attacher, networks, names },
+    ...{ journal, index: cniIndex, attacher, networks, names },
     detach: (id) => endpoints.detach(id),
   })
 
@@ -191,6 +191,7 @@ export function createControl(
     attachCni: (spec) => cni.attach(spec.attachment, (attach) => attach(spec)),
     attachCniWith: (attachment, work) => cni.attach(attachment, work),
     detachCni: (attachment, after) => cni.detach(attachment, after),
+    followMac: (endpointId, mac) => cni.followMac(endpointId, mac),
     cniEndpoint: (attachment) => cniIndex.find(attachment),
     cniEndpoints: (network) => cni.list(network),
     staleCni: (network, valid, until) => cni.stale(network, valid, until),

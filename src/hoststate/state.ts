@@ -228,6 +228,8 @@ export interface Interior {
   readonly softwareChecksums: boolean
   /** Of what the container sends. */
   readonly shaping?: Shaping
+  /** Others may give it another MAC and a smaller MTU: a CNI plug-in behind ours. */
+  readonly tunable?: true
   /** Permanent neighbours: one for each gateway, so that no table fills. */
   readonly neighbours: readonly { readonly address: IP; readonly mac: Mac }[]
 }

@@ -8,7 +8,7 @@ import type { CniReply, CniRequest, SpooledDelete } from '../../cni/exchange.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import { add, asNetnsError } from './add.ts'
-import type { CniCall, CniDeps } from './call.ts'
+import { attachmentIn, type CniCall, type CniDeps } from './call.ts'
 import { check } from './check.ts'
 import { readConfig } from './config.ts'
 import { del } from './del.ts'
@@ -17,6 +17,7 @@ import { failureOf } from './errors.ts'
 import { gc } from './gc.ts'
 import { writeResult } from './result-write.ts'
 import { status } from './status.ts'
+import { followTuned } from './tuned.ts'
 import { versionForFailure } from './versions.ts'
 
 export interface CniApi {
@@ -28,6 +29,8 @@ export interface CniApi {
 
 export interface CniApiDeps extends CniDeps {
   readonly clock: Clock
+  /** Aborts when the daemon ends. */
+  readonly signal: AbortSignal
 }
 
 /** Verbs that change something: told to the log as other front ends' writes are. */
@@ -44,8 +47,13 @@ export function createCniApi(deps: CniApiDeps): CniApi {
     const { verb } = environment
     const call: CniCall = { request, environment, gone, config: readConfig(request.stdin, verb) }
     switch (verb) {
-      case 'ADD':
-        return JSON.stringify(writeResult(await add(deps, call), call.config.cniVersion))
+      case 'ADD': {
+        const result = await add(deps, call)
+        followTuned(deps.control, attachmentIn(call), clock, deps.signal).catch((error) => {
+          log.warn('not looked at again', { error })
+        })
+        return JSON.stringify(writeResult(result, call.config.cniVersion))
+      }
       case 'DEL':
         await del(deps, call)
         return ''

@@ -35,6 +35,8 @@ export async function check(deps: CniDeps, call: CniCall): Promise<void> {
     netns: environment.netns,
     dns: undefined,
   })
+  // What the whole chain came to: a plug-in behind ours may have given it another one.
+  if (link.mac !== undefined) control.followMac(endpoint.id, link.mac)
   const difference = compare({ previous, wanted, endpoint, network, link, call })
   if (difference !== undefined) throw differs(call, difference)
   const failure =

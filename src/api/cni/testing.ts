@@ -59,6 +59,7 @@ export class CniScene {
   spooled: () => Promise<void> = async () => {}
   #member: Member | undefined
   #api: CniApi | undefined
+  #ending = new AbortController()
 
   static async start(): Promise<CniScene> {
     const own = new CniScene()
@@ -68,19 +69,25 @@ export class CniScene {
 
   /** Another run of the daemon. */
   async restart(): Promise<void> {
-    await this.#member?.stop()
+    await this.#end()
+    this.#ending = new AbortController()
     this.#member = await Member.start(this.scene, { state: 'a' })
     const { log, clock } = this.scene
     this.#api = createCniApi({
       control: this.#member.control,
       delegates: new Delegates(this.plugins, log),
       replaySpool: () => this.spooled(),
-      ...{ log, clock },
+      ...{ log, clock, signal: this.#ending.signal },
     })
   }
 
-  async stop(): Promise<void> {
+  async #end(): Promise<void> {
+    this.#ending.abort(new Error('over'))
     await this.#member?.stop()
+  }
+
+  async stop(): Promise<void> {
+    await this.#end()
     this.scene[Symbol.dispose]()
   }
 

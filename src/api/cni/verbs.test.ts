@@ -317,6 +317,17 @@ test('CHECK is silent while all is as it was, and names what is not', async () =
   )
 })
 
+test('a MAC that a plug-in behind us gives is taken over', async () => {
+  await add()
+  const [endpoint] = endpoints()
+  const inode = endpoint && 'sandbox' in endpoint ? endpoint.sandbox.inode : 0
+  const given = mac('0a:00:00:00:00:28')
+  const link = { mac: given, mtuBytes: 1300, up: true, addresses: [], routes: [] }
+  host.member.ports.inside.set('/run/netns/c1', { inode, link })
+  await host.scene.clock.advance(1_000)
+  assert.equal(endpoints()[0]?.mac, given)
+})
+
 test('GC takes what is neither listed nor young', async () => {
   await add({ container: 'kept' })
   await add({ container: 'lost' })

@@ -106,7 +106,8 @@ function dropStaleRoutes(inside: KernelView, want: Interior, device: number): vo
 
 function indexOf(inside: KernelView, want: Interior): number {
   const link = inside.links.get(want.ifname)
-  if (link !== undefined && link.mac === want.mac) return link.index
+  const ours = link?.mac === want.mac || want.tunable === true
+  if (link !== undefined && ours) return link.index
   throw new NetworkError(
     'not-found',
     `Cannot configure ${want.ifname} in ${want.sandbox.path}: the interface is not there`,
@@ -221,8 +222,8 @@ function equal(want: Interior, have: Have): boolean {
   const ways = waysOf(want)
   return (
     have.up &&
-    have.mac === want.mac &&
-    have.mtuBytes === want.mtuBytes &&
+    (want.tunable === true || have.mac === want.mac) &&
+    (want.tunable === true ? have.mtuBytes <= want.mtuBytes : have.mtuBytes === want.mtuBytes) &&
     have.softwareChecksums === want.softwareChecksums &&
     sameShaping(want.shaping, have.sends) &&
     want.addresses.every(({ address, length }) =>

@@ -6,6 +6,7 @@
 
 import type { Interior, Veth, Wanted } from '../../hoststate/state.ts'
 import { FABRIC_MAC } from '../../hoststate/state.ts'
+import { CNI_LABELS } from '../../model/cni.ts'
 import type { Endpoint, RateLimit } from '../../model/endpoint.ts'
 import { reachedAt } from '../../model/link-local.ts'
 import type { Network } from '../../model/network.ts'
@@ -117,5 +118,6 @@ function planInterior(
     addresses: served.map(({ address, prefix }) => ({ address, length: prefixLength(prefix) })),
     neighbours: served.map(({ gateway }) => ({ address: gateway, mac: FABRIC_MAC })),
     routes: insideRoutes(endpoint, network, served, resolvers),
+    ...(endpoint.labels[CNI_LABELS.container] === undefined ? {} : { tunable: true }),
   }
 }
