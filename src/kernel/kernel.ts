@@ -260,6 +260,8 @@ export interface Route {
   /** The gateway is on the device's link though no address says so. */
   readonly onlink: boolean
   readonly mtuBytes: number | undefined
+  /** What TCP says it takes in one segment; undefined: as the MTU has it. */
+  readonly advmssBytes: number | undefined
   /** Several ways; then `device` and `gateway` are undefined. */
   readonly hops: readonly { readonly device: number; readonly gateway: string | undefined }[]
 }
@@ -275,7 +277,8 @@ export type NewRoute = Pick<Route, 'destination'> & {
     | 'gateway'
     | 'preferredSource'
     | 'onlink'
-    | 'mtuBytes']?: NonNullable<Route[K]>
+    | 'mtuBytes'
+    | 'advmssBytes']?: NonNullable<Route[K]>
 }
 /** What identifies a route: everything else can be corrected. */
 export type RouteKey = Pick<NewRoute, 'destination' | 'table' | 'metric' | 'device' | 'protocol'>

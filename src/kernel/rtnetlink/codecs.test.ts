@@ -49,6 +49,7 @@ test('readRoute() gives back what putRoute() writes', () => {
           device: index,
           gateway: ip,
           mtuBytes: u32,
+          advmssBytes: u32,
           onlink: fc.boolean(),
         },
         PLAIN,
@@ -56,9 +57,13 @@ test('readRoute() gives back what putRoute() writes', () => {
       (route) => {
         const read = readRoute(putRoute(route).body)
         assert.ok(read !== undefined)
-        const { destination, table, protocol, metric, device, gateway, mtuBytes, onlink } = read
+        const { destination, table, protocol, metric, device, gateway } = read
+        const { mtuBytes, advmssBytes, onlink } = read
         assert.deepEqual(
-          { destination, table, protocol, metric, device, gateway, mtuBytes, onlink },
+          {
+            ...{ destination, table, protocol, metric, device, gateway },
+            ...{ mtuBytes, advmssBytes, onlink },
+          },
           route,
         )
       },

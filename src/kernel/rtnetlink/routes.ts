@@ -31,7 +31,7 @@ const RTA = {
   MARK: 16,
   VIA: 18,
 } as const
-const RTAX_MTU = 2
+const RTAX = { MTU: 2, ADVMSS: 8 } as const
 const RTNH_F_ONLINK = 4
 const RTM_F_CLONED = 0x200
 const RT_TABLE_MAIN = 254
@@ -87,7 +87,8 @@ function routeOf(header: DataView, family: Family, attributes: Attributes): Rout
     gateway: gatewayOf(attributes),
     preferredSource: attributes.ip(RTA.PREFSRC),
     onlink: (header.getUint32(8, true) & RTNH_F_ONLINK) !== 0,
-    mtuBytes: attributes.nested(RTA.METRICS).u32(RTAX_MTU),
+    mtuBytes: attributes.nested(RTA.METRICS).u32(RTAX.MTU),
+    advmssBytes: attributes.nested(RTA.METRICS).u32(RTAX.ADVMSS),
     hops: [...readHops(attributes.bytes(RTA.MULTIPATH) ?? new Uint8Array(0))],
   }
 }
@@ -142,14 +143,21 @@ export function putRoute(route: NewRoute): Request {
   if (route.preferredSource !== undefined) {
     message.attr(RTA.PREFSRC, ipValue(route.preferredSource).bytes)
   }
-  const { mtuBytes } = route
-  if (mtuBytes !== undefined) message.nested(RTA.METRICS, () => message.attrU32(RTAX_MTU, mtuBytes))
+  writeMetrics(message, route)
   return {
     operation: `put route ${describe(route)}`,
     type: RTM.NEWROUTE,
     flags: NLM_F.CREATE | NLM_F.REPLACE,
     body: message.finish(),
   }
+}
+
+function writeMetrics(message: Writer, { mtuBytes, advmssBytes }: NewRoute): void {
+  if (mtuBytes === undefined && advmssBytes === undefined) return
+  message.nested(RTA.METRICS, () => {
+    if (mtuBytes !== undefined) message.attrU32(RTAX.MTU, mtuBytes)
+    if (advmssBytes !== undefined) message.attrU32(RTAX.ADVMSS, advmssBytes)
+  })
 }
 
 export function removeRoute(route: RouteKey): Request {
