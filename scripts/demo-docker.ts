@@ -4,12 +4,10 @@
  * --json the one object on standard output holds the facts.
  */
 
-import { spawnSync } from 'node:child_process'
-import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Cluster } from '../src/lab/cluster.ts'
 import { DockerEngine, engineProblem, IMAGE } from '../src/lab/docker-engine.ts'
-import { createLab, type Lab, removeLab } from '../src/lab/lab.ts'
+import type { Lab } from '../src/lab/lab.ts'
 import { messageOf } from '../src/lib/errors.ts'
 import {
   bringUp,
@@ -21,8 +19,8 @@ import {
   takeDown,
 } from './demo/docker/application.ts'
 import { startPinging } from './demo/docker/pinging.ts'
-import { leftoversOfLab, namespacesOf, newIn, pictureOfMachine } from './demo/leftovers.ts'
-import { Story } from './demo/story.ts'
+import { EXECUTABLE, runDemo } from './demo/engines.ts'
+import type { Story } from './demo/story.ts'
 
 /** Each host's part of the application. */
 const SERVICES: Readonly<Record<string, readonly Service[]>> = {
@@ -62,13 +60,8 @@ interface World {
   readonly second: DockerEngine
 }
 
-const EXECUTABLE =
-  process.env['CARRICK_EXECUTABLE'] ?? join(dirname(import.meta.dirname), 'build', 'carrick')
-
 /** Tells the story, cleans up and ends the process. */
 export async function demoDocker(json: boolean): Promise<never> {
-  const story = new Story(json)
-  const name = `demo-${process.pid}`
   const facts: Facts = {
     ok: false,
     engines: 0,
@@ -82,60 +75,14 @@ export async function demoDocker(json: boolean): Promise<never> {
     leftovers: [],
     problems: [],
   }
-  const problem =
-    process.getuid?.() === 0
-      ? engineProblem()
-      : 'the demo makes network namespaces and starts engines: run it as root'
-  if (problem !== undefined) {
-    story.fail(problem)
-    process.exit(5)
-  }
-  build(story)
-  const before = pictureOfMachine()
-  const stopped = Promise.withResolvers<never>()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => stopped.reject(new Stopped(signal)))
-  }
-  let exitCode: number | undefined
-  try {
-    await Promise.race([stopped.promise, createLab({ name, hosts: 2 }).then((lab) => tell(lab))])
-  } catch (error) {
-    if (error instanceof Stopped) exitCode = 130
-    facts.problems.push(messageOf(error))
-    story.fail(messageOf(error))
-  }
-  const namespaces = namespacesOf(name)
-  await removeLab(name)
-  facts.leftovers = [...leftoversOfLab(name, namespaces), ...newIn(before, pictureOfMachine())]
-  story.title('The end')
-  for (const thing of facts.leftovers) story.fail(`left behind: ${thing}`)
-  story.check(
-    facts.leftovers.length === 0,
-    'no namespace, device, mount, pin, table, process or file left',
-  )
-  facts.ok = exitCode === undefined && isFine(facts)
-  if (json) process.stdout.write(`${JSON.stringify(facts)}\n`)
-  process.exit(exitCode ?? (facts.ok ? 0 : 1))
-
-  async function tell(lab: Lab): Promise<void> {
+  return await runDemo({ json, problem: engineProblem(), facts, isFine }, async (lab, story) => {
     const world = await startEngines(lab, story, facts)
     await showNetwork(world, story, facts)
     await showApplication(world, story, facts)
     await showNames(world, story, facts)
     await showRestarts(world, story, facts)
     await showEnd(world, story, facts)
-  }
-}
-
-class Stopped extends Error {}
-
-function build(story: Story): void {
-  if (process.env['CARRICK_EXECUTABLE'] !== undefined) return
-  story.say('building the executable')
-  const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'build.ts')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
   })
-  if (status !== 0) process.exit(1)
 }
 
 async function startEngines(lab: Lab, story: Story, facts: Facts): Promise<World> {

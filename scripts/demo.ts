@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: three virtual hosts on this machine, one network, containers on all of them, real packets.
  * Ends clean, also after Ctrl-C. With --json the one object on standard output holds the facts. With --docker
- * the story is another: real engines (demo-docker.ts).
+ * or --cni the story is another: real engines (demo-docker.ts), and all runtimes on one network (demo-cni.ts).
  */
 
 import { spawnSync } from 'node:child_process'
@@ -50,6 +50,10 @@ const json = process.argv.includes('--json')
 if (process.argv.includes('--docker')) {
   const { demoDocker } = await import('./demo-docker.ts')
   await demoDocker(json)
+}
+if (process.argv.includes('--cni')) {
+  const { demoCni } = await import('./demo-cni.ts')
+  await demoCni(json)
 }
 const story = new Story(json)
 const name = `demo-${process.pid}`
