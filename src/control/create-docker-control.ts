@@ -49,6 +49,8 @@ export function createDockerControl(deps: DockerControlDeps): DockerControl {
     setNetworkDocker: (reference, docker) => engine.setDocker(reference, docker),
     renameNetwork: (reference, name) => engine.rename(reference, name),
     networkNameFor: (name) => engine.nameFor(name),
+    expectNetwork: (id) => engine.expect(id),
+    expectedNetwork: (prefixes) => engine.expected(prefixes),
     choosePrefix: (spec) => choosePrefix(deps, spec),
     pendingPools: () => engine.pending(),
     keepPendingPool: (pool) => engine.keepPending(pool),

@@ -109,6 +109,10 @@ export interface DockerControl {
   /** A name of our own for a network that an engine calls `name`: free, as far as this host knows. */
   networkNameFor(name: string): string
 
+  /** Until it is disposed of, an engine's network with exactly these subnets is this one: we are making it there. */
+  expectNetwork(networkId: string): Disposable
+  /** The network that is expected with these subnets, in any order. */
+  expectedNetwork(prefixes: readonly Prefix[]): Network | undefined
   /** A free prefix for a network that is made next: no other host chooses it meanwhile. */
   choosePrefix(spec: ChoiceSpec): Promise<Prefix>
   /** Pools that are no network's yet; they survive a restart of the daemon. */

@@ -13,6 +13,7 @@ import type { DockerSide, EngineNetwork } from '../model/engine-network.ts'
 import { keys } from '../model/keys.ts'
 import { isName } from '../model/names.ts'
 import type { Network } from '../model/network.ts'
+import type { Prefix } from '../net/prefix.ts'
 import type { Journal, JournalChange } from '../store/journal/journal.ts'
 import { poolOf } from '../store/replica/engine-records.ts'
 import { asObject } from '../store/replica/fields.ts'
@@ -47,6 +48,8 @@ export interface EngineNetworksDeps {
 
 export class EngineNetworks {
   readonly #deps: EngineNetworksDeps
+  /** Ids of networks that are just being made on the engine. */
+  readonly #expected = new Set<string>()
 
   constructor(deps: EngineNetworksDeps) {
     this.#deps = deps
@@ -85,6 +88,20 @@ export class EngineNetworks {
   unbind(id: string): void {
     const network = this.get(id)
     if (network !== undefined) this.#deps.journal.commit([{ kind: 'delete', key: keyOf(network) }])
+  }
+
+  expect(networkId: string): Disposable {
+    this.#expected.add(networkId)
+    return { [Symbol.dispose]: () => void this.#expected.delete(networkId) }
+  }
+
+  expected(prefixes: readonly Prefix[]): Network | undefined {
+    for (const id of this.#expected) {
+      const network = this.#deps.replica.network(id)
+      if (network?.prefixes.length !== prefixes.length) continue
+      if (network.prefixes.every((prefix) => prefixes.includes(prefix))) return network
+    }
+    return undefined
   }
 
   async setDocker(reference: string, docker: DockerSide | undefined): Promise<Network> {

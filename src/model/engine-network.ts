@@ -49,6 +49,10 @@ export interface DockerSide {
   readonly labels: Readonly<Record<string, string>>
   /** Addresses are chosen inside these only, at most one per prefix of the network. */
   readonly ranges: readonly Prefix[]
+  /** Addresses that a user set aside, by the names given to them. */
+  readonly aux?: Readonly<Record<string, IP>>
+  /** True when an engine only took up a network that was there: it stays when the engines let go of it. */
+  readonly takenUp?: true
 }
 
 /** Labels of endpoints that only this program sets. */

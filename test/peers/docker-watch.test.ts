@@ -1,12 +1,21 @@
 /** What following real engines brings: networks on all of them, names and labels, no orphans. R10 and item 2. */
 
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import type { Docker } from '../../src/api/rest/docker-schemas.ts'
 import type { Endpoint, ListOf, Network } from '../../src/api/rest/schemas.ts'
 import type { Cluster } from '../../src/lab/cluster.ts'
-import type { DockerEngine } from '../../src/lab/docker-engine.ts'
-import { until } from '../cluster/harness.ts'
-import { OURS, pings, run, type Stage, settingsOf, sharedEngines } from './docker-harness.ts'
+import { type DockerEngine, IMAGE } from '../../src/lab/docker-engine.ts'
+import { shell, until } from '../cluster/harness.ts'
+import {
+  assertRefused,
+  OURS,
+  pings,
+  run,
+  type Stage,
+  settingsOf,
+  sharedEngines,
+} from './docker-harness.ts'
 
 const withEngines = sharedEngines({ hosts: 2 })
 
@@ -16,28 +25,29 @@ interface Inspected {
   readonly Internal: boolean
   readonly Options: Readonly<Record<string, string>>
   readonly Labels: Readonly<Record<string, string>>
-  readonly IPAM: { readonly Config: readonly Readonly<Record<string, string>>[] }
+  readonly IPAM: { readonly Config: readonly Readonly<Record<string, unknown>>[] }
 }
 
 withEngines('a network made on one engine is on the other, just like it', async (stage) => {
   const { docker, second } = pair(stage)
   const pool = ['--subnet', '10.90.0.0/16', '--gateway', '10.90.0.7', '--ip-range', '10.90.4.0/22']
-  await docker.docker(...OURS, ...pool, '-o', 'carrick.mtu=1390', '--label', 'team=a', 'Blue_1.x')
+  const aux = ['--aux-address', 'r1=10.90.4.9', '--aux-address', 'r2=10.90.200.1']
+  const options = ['-o', 'carrick.mtu=1390', '-o', 'carrick.name=blue-1-x']
+  await docker.docker(...OURS, ...pool, ...aux, ...options, '--label', 'team=a', 'Blue_1.x')
   const here = await inspect(docker, 'Blue_1.x')
   const there = await appears(second, 'Blue_1.x')
   assert.notEqual(there.Id, here.Id)
-  const { Config } = there.IPAM
-  assert.deepEqual(Config, [
-    { Subnet: '10.90.0.0/16', Gateway: '10.90.0.7', IPRange: '10.90.4.0/22' },
-  ])
-  assert.equal(there.Options['carrick.mtu'], '1390')
+  assert.deepEqual(there.IPAM.Config, here.IPAM.Config)
+  assert.equal(there.IPAM.Config[0]?.['AuxiliaryAddresses'] === undefined, false)
+  assert.deepEqual(there.Options, here.Options)
   assert.equal(there.Labels['team'], 'a')
-  // Of a name that cannot be ours we make one of our own.
   const { items } = await stage.cluster.json<ListOf<Network>>('h2', 'network', 'ls')
   assert.deepEqual(
     items.map(({ metadata, spec }) => [metadata.name, spec.docker?.name]),
     [['blue-1-x', 'Blue_1.x']],
   )
+  const taken = ['run', '--rm', '--network', 'Blue_1.x', '--ip', '10.90.4.9', IMAGE, 'true']
+  for (const engine of [docker, second]) await assertRefused(engine, taken, '10.90.4.9')
 
   await run(docker, 'c1', '--network', 'Blue_1.x')
   await run(second, 'c2', '--network', 'Blue_1.x')
@@ -113,6 +123,24 @@ withEngines('what is removed while the store is away goes everywhere later', asy
   assert.doesNotMatch(await cluster.carrick('h1', 'network', 'ls'), /late/)
 })
 
+withEngines('one Compose file on two hosts has one network', async (stage) => {
+  const { cluster, docker, second } = pair(stage)
+  const up = async (host: string, project: string, verb: string): Promise<void> => {
+    writeFileSync(cluster.lab.outside(host, '/run/shop.yaml'), SHOP)
+    const command = `docker-compose -f /run/shop.yaml -p ${project} ${verb}`
+    await shell(cluster, host, `DOCKER_HOST=unix:///run/docker.sock HOME=/run ${command}`)
+  }
+  await up('h1', 'shop', 'up -d web')
+  await appears(second, 'shop_front')
+  await up('h2', 'shop', 'up -d db')
+  const { IPAddress } = await settingsOf(second, 'shop_db_1', 'shop_front')
+  await until('web reaches db', () => pings(docker, 'shop_web_1', IPAddress))
+  await up('h1', 'shop', 'down -t 0')
+  assert.equal((await appears(docker, 'shop_front')).Driver, 'carrick') // it is used elsewhere
+  await up('h2', 'shop', 'down -t 0')
+  await gone(docker, 'shop_front')
+})
+
 withEngines('a name that is somebody else’s is told of and left alone', async (stage) => {
   const { cluster, docker, second } = pair(stage)
   await second.docker('network', 'create', '--subnet', '10.200.0.0/24', 'mine')
@@ -164,6 +192,18 @@ withEngines('endpoints tell of their containers, on every host', async (stage) =
   await docker.docker('network', 'rm', 'blue')
   await gone(second, 'blue')
 })
+
+const SHOP = `version: "2.4"
+services:
+  web: {image: ${IMAGE}, command: ["sleep", "1000"], networks: [front]}
+  db: {image: ${IMAGE}, command: ["sleep", "1000"], networks: [front]}
+networks:
+  front:
+    driver: carrick
+    driver_opts: {carrick.name: shop-front, carrick.mtu: "1390"}
+    labels: {team: a}
+    ipam: {driver: carrick}
+`
 
 function pair({ cluster, docker, engines }: Stage) {
   const second = engines[1]

@@ -30,6 +30,7 @@ export class FakeControl implements EngineControl {
   readonly publications: Publication[] = []
   readonly pools: PendingPool[] = []
   readonly reservations: ReservationView[] = []
+  readonly expecting = new Set<string>()
   readonly #failures = new Map<string, unknown>()
   #serial = 0
 
@@ -120,6 +121,17 @@ export class FakeControl implements EngineControl {
     this.reservations.filter(({ reservation }) => {
       return reference === undefined || reservation.networkId === this.getNetwork(reference).id
     })
+
+  expectNetwork: EngineControl['expectNetwork'] = (id) => {
+    this.expecting.add(id)
+    return { [Symbol.dispose]: () => void this.expecting.delete(id) }
+  }
+
+  expectedNetwork: EngineControl['expectedNetwork'] = (prefixes) =>
+    this.networks.find(
+      (each) =>
+        this.expecting.has(each.id) && each.prefixes.every((prefix) => prefixes.includes(prefix)),
+    )
 
   choosePrefix: EngineControl['choosePrefix'] = async ({ family = 4, avoid }) => {
     const taken = [...avoid, ...this.networks.flatMap(({ prefixes }) => prefixes)]

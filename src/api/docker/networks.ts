@@ -178,6 +178,8 @@ export class EngineNetworks {
   async #networkFor(wanted: Wanted): Promise<{ network: Network; made: boolean }> {
     const { control } = this.#deps
     const { options, pools } = wanted
+    const expected = control.expectedNetwork(pools.map(({ prefix }) => prefix))
+    if (expected !== undefined) return { network: expected, made: false }
     if (options.network !== undefined) {
       const network = control.getNetwork(options.network)
       refuseUnlike(network, wanted)

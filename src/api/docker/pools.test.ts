@@ -77,6 +77,18 @@ test('a subnet that was chosen here and elsewhere at once is not two networks in
   expect(plugin.control.engineNetworks).toEqual([])
 })
 
+test('a network that we make on the engine ourselves is the one that is meant, whatever its options say', async () => {
+  await using plugin = await startPlugin()
+  const { control } = plugin
+  const spec = { subnets: ['10.90.0.0/16'], force: true }
+  await control.createNetwork({ name: 'blue', ...spec })
+  const twin = await control.createNetwork({ name: 'twin', ...spec })
+  using _expected = control.expectNetwork(twin.id)
+  const pool = await requestPool(plugin, { Pool: '10.90.0.0/16' })
+  await create(plugin, [pool], { generic: { 'carrick.name': 'blue', 'carrick.mtu': '1300' } })
+  expect(control.engineNetworks[0]?.networkId).toBe(twin.id)
+})
+
 test('N3: range, gateway and auxiliary address', async () => {
   await using plugin = await startPlugin()
   const pool = await requestPool(plugin, {

@@ -22,6 +22,16 @@ export const dockerSide = z.strictObject({
   options: z.record(z.string(), z.string()),
   labels: z.record(z.string(), z.string()),
   ranges: z.array(z.string()).readonly(),
+  aux: z
+    .record(z.string(), z.string())
+    .optional()
+    .meta({ description: 'Addresses that are set aside, by name' }),
+  takenUp: z
+    .literal(true)
+    .optional()
+    .meta({
+      description: 'It was there before an engine had it, and stays when engines let it go',
+    }),
 })
 
 export const Docker = z

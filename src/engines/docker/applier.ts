@@ -2,10 +2,11 @@
 
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { ENGINE_LABELS } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
 import type { EngineApi } from './engine-api.ts'
 import type { FollowerControl } from './engine-control.ts'
-import { isTakenUp, type NetworkAction, orderOf } from './network-plan.ts'
+import { type NetworkAction, orderOf } from './network-plan.ts'
 import { type Memory, RememberedIds } from './remembered-ids.ts'
 
 export interface ApplierDeps {
@@ -84,6 +85,7 @@ export class Applier {
       case 'create': {
         const { network, docker } = action
         this.creating.add(network.id)
+        using _expected = control.expectNetwork(network.id)
         try {
           await api.createNetwork(orderOf(network, docker, driver))
         } finally {
@@ -119,11 +121,19 @@ export class Applier {
     const { control, log } = this.#deps
     const { id, name, docker } = network
     this.takenAway.add(id)
-    const hosts = new Set(control.listEndpoints({ network: id }).map(({ hostId }) => hostId))
+    const endpoints = control.listEndpoints({ network: id })
+    const users = endpoints.filter(({ labels }) => labels[ENGINE_LABELS.aux] === undefined)
+    const hosts = new Set(users.map(({ hostId }) => hostId))
     if (hosts.size === 0) {
       try {
-        if (docker !== undefined && isTakenUp(docker)) await control.setNetworkDocker(id, undefined)
-        else await control.removeNetwork(id)
+        if (docker?.takenUp === true) await this.#letGo(id)
+        else {
+          // What an engine has set aside it lets go of with the network; then this is done again.
+          if (docker !== undefined && endpoints.length > 0) {
+            await control.setNetworkDocker(id, undefined)
+          }
+          await control.removeNetwork(id)
+        }
       } catch (error) {
         if (!isNetworkError(error, 'not-found')) throw error
       }
@@ -137,6 +147,17 @@ export class Applier {
       })
     }
     this.takenAway.delete(id)
+  }
+
+  /** Takes a network off the engines that was there before; forgotten first, lest it be removed after a crash. */
+  async #letGo(id: string): Promise<void> {
+    this.takenAway.delete(id)
+    try {
+      await this.#deps.control.setNetworkDocker(id, undefined)
+    } catch (error) {
+      this.takenAway.add(id)
+      throw error
+    }
   }
 }
 

@@ -40,6 +40,7 @@ export interface NetworkOrder {
       readonly Subnet: string
       readonly Gateway?: string
       readonly IPRange?: string
+      readonly AuxiliaryAddresses?: Readonly<Record<string, string>>
     }[]
   }
   readonly Options: Readonly<Record<string, string>>

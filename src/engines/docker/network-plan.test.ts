@@ -94,7 +94,7 @@ test('one that was there before and only taken up is marked so', () => {
     bound: [record('e1', 'n1')],
     listed: [listed('e1', 'blue')],
   }).actions
-  expect(action).toMatchObject({ kind: 'share', docker: { options: { 'carrick.network': 'n1' } } })
+  expect(action).toMatchObject({ kind: 'share', docker: { options: {}, takenUp: true } })
 })
 
 test('swarm spreads its networks itself: they are only noted', () => {
@@ -172,7 +172,7 @@ test('a network with our driver of which nothing is noted is found by its subnet
   expect(lost.states).toMatchObject([{ name: 'blue', state: 'unknown' }])
 })
 
-test('an order tells the engine everything, as the network is now', () => {
+test('an order tells the engine everything, in the first one’s words', () => {
   const changed = network('n1', {
     prefixes: [prefix('10.90.0.0/16'), prefix('fd90::/48')],
     gateways: [ip('10.90.0.1'), ip('fd90::1')],
@@ -181,6 +181,7 @@ test('an order tells the engine everything, as the network is now', () => {
   const docker = side('Blue_1', {
     options: { 'carrick.mtu': '1400', 'carrick.name': 'x', 'com.docker.network.driver.mtu': '9' },
     ...{ labels: { team: 'a' }, ranges: [prefix('10.90.5.0/24')] },
+    aux: { r1: ip('10.90.5.5') },
   })
   expect(orderOf(changed, docker, 'carrick')).toEqual({
     ...{ Name: 'Blue_1', CheckDuplicate: true, Driver: 'carrick', Internal: true },
@@ -188,15 +189,14 @@ test('an order tells the engine everything, as the network is now', () => {
     IPAM: {
       Driver: 'carrick',
       Config: [
-        { Subnet: '10.90.0.0/16', Gateway: '10.90.0.1', IPRange: '10.90.5.0/24' },
+        {
+          ...{ Subnet: '10.90.0.0/16', Gateway: '10.90.0.1', IPRange: '10.90.5.0/24' },
+          AuxiliaryAddresses: { r1: '10.90.5.5' },
+        },
         { Subnet: 'fd90::/48', Gateway: 'fd90::1' },
       ],
     },
-    Options: {
-      'carrick.mtu': '1300',
-      'com.docker.network.driver.mtu': '1300',
-      'carrick.network': 'n1',
-    },
+    Options: docker.options,
     Labels: { team: 'a', [MADE_BY_US]: 'n1' },
   })
 })

@@ -5,12 +5,16 @@
 
 import { type DockerSide, type EngineNetwork, NETWORK_LABELS } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
-import { parsePrefix, prefixesOverlap, prefixFamily } from '../../net/prefix.ts'
+import { type IP, parseIP } from '../../net/ip.ts'
+import { parsePrefix, prefixContains, prefixesOverlap, prefixFamily } from '../../net/prefix.ts'
 import type { NetworkOrder } from './engine-api.ts'
 import type { ListedNetwork } from './engine-shapes.ts'
 
-/** On an engine's networks that this program made there: the id of our network. */
-export const MADE_BY_US = 'carrick.network'
+/**
+ * On an engine's networks that this program made there: the id of our network. Compose warns of labels that its
+ * file does not have, unless they begin like this.
+ */
+export const MADE_BY_US = 'com.docker.carrick.network'
 /** The driver's option that says which network of ours is meant. */
 const NETWORK_OPTION = 'carrick.network'
 
@@ -118,11 +122,12 @@ export function planNetworks(scene: NetworkScene): NetworkPlan {
 
   for (const network of scene.networks) {
     const { docker } = network
-    if (docker === undefined || settled.has(network.id)) continue
+    if (settled.has(network.id)) continue
     if (scene.takenAway.has(network.id)) {
       actions.push({ kind: 'give-up', network })
       continue
     }
+    if (docker === undefined) continue
     const state = { networkId: network.id, name: docker.name }
     const other = scene.listed.find(({ name }) => name === docker.name)
     if (other !== undefined) {
@@ -136,7 +141,10 @@ export function planNetworks(scene: NetworkScene): NetworkPlan {
   return { actions, states }
 }
 
-/** What the engine is asked for; what was changed since the network was made counts as it is now. */
+/**
+ * What the engine is asked for: what the first engine was asked for, word for word, since Compose compares. That it
+ * is this network is told to the driver otherwise.
+ */
 export function orderOf(network: Network, docker: DockerSide, driver: string): NetworkOrder {
   return {
     Name: docker.name,
@@ -149,52 +157,33 @@ export function orderOf(network: Network, docker: DockerSide, driver: string): N
       Config: network.prefixes.map((prefix, i) => {
         const range = docker.ranges.find((each) => prefixesOverlap(each, prefix))
         const gateway = network.gateways[i]
+        const set = Object.entries(docker.aux ?? {})
+        const aux = set.filter(([, address]) => prefixContains(prefix, address))
         return {
           Subnet: prefix,
           ...(gateway === undefined ? {} : { Gateway: gateway }),
           ...(range === undefined ? {} : { IPRange: range }),
+          ...(aux.length === 0 ? {} : { AuxiliaryAddresses: Object.fromEntries(aux) }),
         }
       }),
     },
-    Options: { ...currentOptions(network, docker.options), [NETWORK_OPTION]: network.id },
+    Options: docker.options,
     Labels: { ...docker.labels, [MADE_BY_US]: network.id },
   }
-}
-
-/** True when `docker network create` only took up a network that was there. */
-export function isTakenUp(docker: DockerSide): boolean {
-  return docker.options[NETWORK_OPTION] !== undefined
-}
-
-/** The options that say what the network is like say what it is like now. */
-function currentOptions(network: Network, options: DockerSide['options']): Record<string, string> {
-  const now: Readonly<Record<string, string | undefined>> = {
-    'carrick.carrier': network.carrier,
-    'carrick.mtu': network.mtuBytes?.toString(),
-    'com.docker.network.driver.mtu': network.mtuBytes?.toString(),
-    'carrick.masquerade': String(network.masquerade),
-    'com.docker.network.bridge.enable_ip_masquerade': String(network.masquerade),
-    'carrick.open': network.open.length === 0 ? undefined : network.open.join(','),
-    // Only what is made anew has a name and can be forced.
-    'carrick.name': undefined,
-    'carrick.force': undefined,
-  }
-  const entries = Object.entries(options).flatMap(([key, value]): [string, string][] => {
-    const current = Object.hasOwn(now, key) ? now[key] : value
-    return current === undefined ? [] : [[key, current]]
-  })
-  return Object.fromEntries(entries)
 }
 
 /** Everything that makes it look alike on other engines. */
 function sideOf(network: Network, seen: ListedNetwork): DockerSide {
   const { [MADE_BY_US]: _, ...labels } = seen.labels
+  const aux = Object.assign({}, ...seen.pools.map((pool) => addressesOf(pool.aux)))
   const madeForIt = network.labels[NETWORK_LABELS.made] !== undefined
   return {
     name: seen.name,
-    options: madeForIt ? seen.options : { ...seen.options, [NETWORK_OPTION]: network.id },
+    options: seen.options,
     labels,
     ranges: seen.pools.flatMap(({ range }) => parsePrefix(range) ?? []),
+    ...(Object.keys(aux).length === 0 ? {} : { aux }),
+    ...(madeForIt ? {} : { takenUp: true }),
   }
 }
 
@@ -213,7 +202,7 @@ function noteOf(network: Network, seen: ListedNetwork): NetworkNote {
   return {
     ...{ id: seen.id, networkId: network.id, name: seen.name },
     ...{ options: seen.options, internal: seen.internal },
-    pools: seen.pools.flatMap(({ subnet, range }) => {
+    pools: seen.pools.flatMap(({ subnet, range, aux }) => {
       const [prefix, within] = [parsePrefix(subnet), parsePrefix(range)]
       if (prefix === undefined) return []
       const gateway = network.gateways[network.prefixes.indexOf(prefix)]
@@ -223,12 +212,20 @@ function noteOf(network: Network, seen: ListedNetwork): NetworkNote {
           prefix,
           ...(within === undefined ? {} : { range: within }),
           ...(gateway === undefined ? {} : { gateway }),
-          aux: {},
+          aux: addressesOf(aux),
         },
       ]
     }),
     madeByUs: seen.labels[MADE_BY_US] !== undefined,
   }
+}
+
+function addressesOf(aux: Readonly<Record<string, string>>): Readonly<Record<string, IP>> {
+  const known = Object.entries(aux).flatMap(([name, text]): [string, IP][] => {
+    const address = parseIP(text)
+    return address === undefined ? [] : [[name, address]]
+  })
+  return Object.fromEntries(known)
 }
 
 function here({ id, docker }: Network, seen: ListedNetwork): NetworkState {

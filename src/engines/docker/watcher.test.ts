@@ -7,6 +7,7 @@ import { silentLog } from '../../lib/log.ts'
 import type { DockerSide, EngineNetwork } from '../../model/engine-network.ts'
 import { ENGINE_LABELS } from '../../model/engine-network.ts'
 import type { Network } from '../../model/network.ts'
+import { prefix } from '../../net/testing.ts'
 import type { ReplicaChange } from '../../store/replica/replica.ts'
 import type { FollowerControl, FollowerReplica } from './engine-control.ts'
 import { builtinNetworks, FakeEngine, rawNetwork } from './testing.ts'
@@ -100,9 +101,10 @@ let watcher: DockerWatcher | undefined
 beforeEach(() => {
   engine = new FakeEngine()
   world = new World()
-  engine.onCreate = ({ Id, Options }) => {
-    const options = Options as Record<string, string>
-    world.bind(Id, options['carrick.network'] ?? '')
+  engine.onCreate = ({ Id, IPAM }) => {
+    const { Config } = IPAM as { Config: readonly { readonly Subnet: string }[] }
+    const prefixes = Config.map(({ Subnet }) => prefix(Subnet))
+    world.bind(Id, world.expectedNetwork(prefixes)?.id ?? '')
   }
   engine.onRemove = (id) => world.unbind(id)
 })

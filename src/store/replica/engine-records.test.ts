@@ -74,6 +74,9 @@ test('how a network appears on engines is read; what cannot be read of it is lef
     return parsed.item.record.docker
   }
   assert.deepEqual(readDocker(docker), docker)
+  const more = { ...docker, aux: { r1: '10.80.5.5' }, takenUp: true }
+  assert.deepEqual(readDocker(more), more)
+  assert.equal(readDocker({ ...docker, aux: { r1: 'x' } }), undefined)
   assert.equal(readDocker({ ...docker, ranges: ['x'] }), undefined)
   assert.equal(readDocker({ ...docker, name: 7 }), undefined)
   assert.equal(readDocker(undefined), undefined)

@@ -1,7 +1,7 @@
 /** What is said of networks on container engines, checked field by field. */
 
 import type { DockerSide, EngineNetwork, EnginePool } from '../../model/engine-network.ts'
-import { parseIP } from '../../net/ip.ts'
+import { type IP, parseIP } from '../../net/ip.ts'
 import { parsePrefix } from '../../net/prefix.ts'
 import { asObject, type Fields, listOf, textOf } from './fields.ts'
 
@@ -30,18 +30,13 @@ export function poolOf(value: unknown): EnginePool | undefined {
   const prefix = textOf(parsePrefix)(rest['prefix'])
   const range = textOf(parsePrefix)(rest['range'])
   const gateway = textOf(parseIP)(rest['gateway'])
-  const aux = asObject(rest['aux'])
+  const aux = addressesOf(rest['aux'])
   if (typeof poolId !== 'string' || prefix === undefined || aux === undefined) return undefined
-  const set: [string, ReturnType<typeof parseIP>][] = Object.entries(aux).map(([name, text]) => {
-    return [name, textOf(parseIP)(text)]
-  })
-  const known = set.flatMap(([name, address]) => (address === undefined ? [] : [[name, address]]))
-  if (known.length < set.length) return undefined
   return {
     ...{ poolId, prefix },
     ...(range === undefined ? {} : { range }),
     ...(gateway === undefined ? {} : { gateway }),
-    aux: Object.fromEntries(known),
+    aux,
   }
 }
 
@@ -52,7 +47,24 @@ export function readDockerSide(value: unknown): DockerSide | undefined {
   const ranges = listOf(rest['ranges'], textOf(parsePrefix))
   if (typeof name !== 'string' || options === undefined) return undefined
   if (labels === undefined || ranges === undefined) return undefined
-  return { name, options, labels, ranges }
+  const aux = rest['aux'] === undefined ? {} : addressesOf(rest['aux'])
+  if (aux === undefined) return undefined
+  return {
+    ...{ name, options, labels, ranges },
+    ...(Object.keys(aux).length === 0 ? {} : { aux }),
+    ...(rest['takenUp'] === true ? { takenUp: true } : {}),
+  }
+}
+
+/** Addresses by name. */
+function addressesOf(value: unknown): Readonly<Record<string, IP>> | undefined {
+  const fields = asObject(value)
+  if (fields === undefined) return undefined
+  const known = Object.entries(fields).flatMap(([name, text]): [string, IP][] => {
+    const address = textOf(parseIP)(text)
+    return address === undefined ? [] : [[name, address]]
+  })
+  return known.length === Object.keys(fields).length ? Object.fromEntries(known) : undefined
 }
 
 function textsOf(value: unknown): Readonly<Record<string, string>> | undefined {
