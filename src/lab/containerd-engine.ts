@@ -15,9 +15,12 @@ import type { Lab } from './lab.ts'
 import type { RunOptions, RunResult } from './processes.ts'
 
 const HOME = '/run/containerd-lab'
+const PLUGINS = '/opt/cni/bin'
 const SOCKET = '/run/containerd/containerd.sock'
 const LOG = '/run/containerd.log'
 const START_MS = 30_000
+/** The reference programs, of which the CRI wants `loopback` in its own directory. Debian's containernetworking-plugins. */
+const REFERENCE = '/usr/lib/cni'
 /** Where containerd keeps what its CRI makes. */
 const CRI_NAMESPACE = 'k8s.io'
 
@@ -49,6 +52,9 @@ export class ContainerdEngine {
     mkdirSync(lab.outside(host, HOME), { recursive: true })
     writeFileSync(lab.outside(host, `${HOME}/config.toml`), settings(options))
     const archive = await writeImage(lab, host)
+    const plugins = options.pluginDirectory ?? PLUGINS
+    const links = `mkdir -p ${plugins} && ln -s -t ${plugins} ${REFERENCE}/* 2>&- || :`
+    await lab.run(host, ['sh', '-c', links])
     await engine.launch()
     for (const namespace of ['default', CRI_NAMESPACE]) {
       await engine.ctr('--namespace', namespace, 'images', 'import', archive)
@@ -152,11 +158,11 @@ export class ContainerdEngine {
 
 /** Why containerd cannot be started here, or undefined when it can. */
 export function containerdProblem(): string | undefined {
-  const missing = ['containerd', 'ctr', 'runc', BUSYBOX].filter(
+  const missing = ['containerd', 'ctr', 'runc', BUSYBOX, `${REFERENCE}/loopback`].filter(
     (tool) => spawnSync('which', [tool], { stdio: 'ignore' }).status !== 0,
   )
   if (missing.length === 0) return undefined
-  return `${missing.join(' and ')} not found: apt-get install containerd runc busybox-static`
+  return `${missing.join(' and ')} not found: apt-get install containerd runc busybox-static containernetworking-plugins`
 }
 
 function settings({ configDirectory, pluginDirectory }: ContainerdOptions): string {
@@ -173,6 +179,6 @@ disable_apparmor = true
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 conf_dir = "${configDirectory ?? '/etc/cni/net.d'}"
-bin_dir = "${pluginDirectory ?? '/opt/cni/bin'}"
+bin_dir = "${pluginDirectory ?? PLUGINS}"
 `
 }

@@ -97,6 +97,7 @@ export class PodmanEngine {
     writeFileSync(this.#lab.outside(this.host, `${this.#home}/${name}`), text)
   }
 
+  /** What Podman runs when a container has ended sees flags and not this file: it says nothing that has no flag. */
   #settings({ backend, configDirectory, pluginDirectories }: PodmanOptions): string {
     const networks =
       configDirectory ?? (backend === 'cni' ? '/etc/cni/net.d' : `${this.#home}/networks`)
@@ -108,9 +109,7 @@ default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
-static_dir = "${this.#home}/libpod"
 tmp_dir = "${this.#home}/tmp"
-volume_path = "${this.#home}/volumes"
 [network]
 network_backend = "${backend}"
 network_config_dir = "${networks}"
