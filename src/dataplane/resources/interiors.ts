@@ -127,7 +127,9 @@ function fill(batch: Batch, want: Interior, device: number): void {
     batch.routes.put({
       destination: to,
       ...rest,
-      ...(via === undefined ? {} : { gateway: via, onlink: true }),
+      ...(via === undefined ? {} : { gateway: via }),
+      // IPv6 refuses it where another interface leads to the same gateway; the route to that stands by now.
+      ...(via !== undefined && familyOf(via) === 4 ? { onlink: true } : {}),
       device,
       protocol: MARK.routeProtocol,
     })
