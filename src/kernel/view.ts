@@ -244,11 +244,12 @@ export class RealView implements KernelView, Disposable {
     this.#netfilter = undefined
   }
 
-  /** Makes a device in two steps, as the kernel wants it; none is left behind when the second fails. */
+  /** Makes a device in as many steps as the kernel wants; none is left behind when the second fails. */
   #create(link: NewLink, request: Request): Link {
-    this.#do(request)
+    const [told] = this.#read(request, links.readLink)
+    const change = links.changeAfterBirth(link)
+    if (told !== undefined && change === undefined) return told
     try {
-      const change = links.changeAfterBirth(link)
       if (change !== undefined) this.links.set(link.name, change)
       const made = this.links.get(link.name)
       if (made === undefined) {

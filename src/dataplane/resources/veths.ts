@@ -13,6 +13,12 @@ import { type Aside, dyingName } from '../put-aside.ts'
 import type { Resource } from '../resource.ts'
 import { putShaping, readAllShaping, readShaping, sameShaping, shaperOf } from './shaping.ts'
 
+/** The pair's end here, and whether it was made just now. */
+interface Found {
+  readonly link: Link
+  readonly born: boolean
+}
+
 interface Have extends Veth {
   readonly up: boolean
   readonly block: number | undefined
@@ -44,19 +50,19 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
     },
     put(want) {
       devices.forget(want.name)
-      const link = standing(want.name)
-      if (link === undefined) {
-        const { index, peer } = want.engine === undefined ? create(want) : createForEngine(want)
-        devices.set(want.name, index)
+      const { link, born } = want.engine === undefined ? find(want) : findForEngine(want)
+      const { index, peer } = link
+      devices.set(want.name, index)
+      if (born) {
         if (peer !== undefined) devices.setPeer(want.name, peer)
         kernel.batch((batch) => {
+          batch.links.set(index, { alias: want.alias, addrGenMode: 'none' })
           batch.qdiscs.put({ device: index, ingressBlock: MARK.endpointBlock })
           if (want.shaping !== undefined) batch.shapers.put(shaperOf(index, want.shaping))
           batch.links.set(index, { up: true })
         })
         return
       }
-      devices.set(want.name, link.index)
       if (blockOf(kernel, link.index) !== MARK.endpointBlock) {
         kernel.qdiscs.put({ device: link.index, ingressBlock: MARK.endpointBlock })
       }
@@ -70,6 +76,7 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
         ...(link.mac === want.mac ? {} : { mac: want.mac }),
         ...(resized ? { mtuBytes: want.mtuBytes } : {}),
         ...(link.alias === want.alias ? {} : { alias: want.alias }),
+        ...(link.addrGenMode === 'none' ? {} : { addrGenMode: 'none' }),
       })
     },
     remove(have) {
@@ -107,13 +114,29 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
     return undefined
   }
 
+  /** A new pair; where one stands the kernel says so before it makes anything, and that one is told. */
+  function find(want: Veth): Found {
+    try {
+      return { link: create(want), born: true }
+    } catch (error) {
+      if (!isNetworkError(error)) throw error
+      const link = standing(want.name)
+      if (link !== undefined) return { link, born: false }
+      if (error.code !== 'conflict') throw error
+      // One that was dying may have stood in the way; else it is something inside the namespace.
+      return { link: create(want), born: true }
+    }
+  }
+
   function create(want: Veth): Link {
     using netns = sandboxes.open(want.sandbox)
     return createPair(want, { netns })
   }
 
   /** Both ends here, the engine's one ready to be taken. */
-  function createForEngine(want: Veth): Link {
+  function findForEngine(want: Veth): Found {
+    const there = standing(want.name)
+    if (there !== undefined) return { link: there, born: false }
     if (enginePairs.hasGone(want)) {
       throw new NetworkError(
         'not-found',
@@ -125,14 +148,14 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       kernel.offloads.setChecksumsSent(want.peer.name, false)
     }
     enginePairs.made(want)
-    return link
+    return { link, born: true }
   }
 
   function createPair(want: Veth, place: Pick<NewVeth['peer'], 'netns' | 'group'>): Link {
-    const { name, mac, mtuBytes, alias, peer } = want
+    const { name, mac, mtuBytes, peer } = want
     try {
       return kernel.links.createVeth({
-        ...{ name, mac, mtuBytes, alias, group: MARK.endpointGroup, addrGenMode: 'none' },
+        ...{ name, mac, mtuBytes, group: MARK.endpointGroup },
         peer: { name: peer.name, mac: peer.mac, mtuBytes, ...place },
       })
     } catch (error) {

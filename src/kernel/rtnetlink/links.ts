@@ -100,8 +100,8 @@ export function listLinks(kind: string | undefined): Request {
 }
 
 /**
- * Makes a device. Alias, state and IPv6 mode are left to a change afterwards, as the kernel takes them
- * only then. `data` writes what is the kind's own; `lower` is the device below.
+ * Makes a device, and asks to be told of it (the kernel does since Linux 6.2). Alias, state and IPv6 mode are left
+ * to a change afterwards, as the kernel takes them only then. `data` writes what is the kind's own; `lower` is the device below.
  */
 export function createLink(
   kind: string,
@@ -120,7 +120,7 @@ export function createLink(
   return {
     operation: `create ${kind} ${shown(link.name)}`,
     type: RTM.NEWLINK,
-    flags: NLM_F.CREATE | NLM_F.EXCL,
+    flags: NLM_F.CREATE | NLM_F.EXCL | NLM_F.ECHO,
     body: message.finish(),
   }
 }
