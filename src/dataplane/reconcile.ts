@@ -59,7 +59,7 @@ export class Reconciler {
   /** Takes over what these objects want; the others keep what they have. */
   apply(changes: readonly ObjectChange[]): readonly Failure[] {
     const touched = new Map<Kind, Set<string>>()
-    for (const change of changes) this.#claim(change, touched)
+    for (const change of changes) this.#claim(change, touched, false)
     return this.#settle(touched)
   }
 
@@ -70,7 +70,7 @@ export class Reconciler {
   announce(changes: readonly ObjectChange[]): void {
     const unapplied = new Map<Kind, Set<string>>()
     for (const change of changes) {
-      this.#claim(change, unapplied)
+      this.#claim(change, unapplied, true)
       this.#announced.add(change.object)
     }
   }
@@ -82,7 +82,7 @@ export class Reconciler {
   resync(spareOthers = false): Repair {
     const touched = new Map<Kind, Set<string>>()
     for (const object of this.#claimed.keys()) {
-      if (!this.#announced.has(object)) this.#claim({ object, wanted: [] }, touched)
+      if (!this.#announced.has(object)) this.#claim({ object, wanted: [] }, touched, false)
     }
     this.#announced.clear()
     return this.audit({ kinds: KIND_ORDER }, spareOthers)
@@ -94,7 +94,9 @@ export class Reconciler {
     if (object === undefined) return []
     const touched = new Map<Kind, Set<string>>()
     for (const [eachKind, eachKey] of this.#claimedBy(object)) {
-      this.#believe(eachKind, eachKey, undefined)
+      const slots = this.#slotsOf(eachKind)
+      const slot = slots.get(eachKey)
+      if (slot !== undefined) slots.set(eachKey, { ...slot, applied: undefined })
       touch(touched, eachKind, eachKey)
     }
     return this.#settle(touched)
@@ -143,7 +145,11 @@ export class Reconciler {
     return slot?.claim?.want
   }
 
-  #claim({ object, wanted }: ObjectChange, touched: Map<Kind, Set<string>>): void {
+  #claim(
+    { object, wanted }: ObjectChange,
+    touched: Map<Kind, Set<string>>,
+    announced: boolean,
+  ): void {
     for (const [kind, key] of this.#claimedBy(object)) {
       const slots = this.#slotsOf(kind)
       const slot = slots.get(key)
@@ -153,7 +159,9 @@ export class Reconciler {
     for (const want of wanted) {
       const slots = this.#slotsOf(want.kind)
       const key = keyOf(want)
-      slots.set(key, enter(slots.get(key) ?? EMPTY, { object, want }))
+      const slot = enter(slots.get(key) ?? EMPTY, { object, want })
+      if (announced) slots.announce(key, slot)
+      else slots.set(key, slot)
       touch(touched, want.kind, key)
     }
     if (wanted.length === 0) this.#claimed.delete(object)
@@ -163,13 +171,6 @@ export class Reconciler {
   #claimedBy(object: ObjectKey): readonly (readonly [Kind, string])[] {
     const claimed = this.#claimed.get(object)
     return claimed === undefined ? [] : JSON.parse(claimed) // written by #claim()
-  }
-
-  /** Remembers what stands at a key, if there is a slot for it. */
-  #believe(kind: Kind, key: string, applied: Wanted | undefined): void {
-    const slots = this.#slotsOf(kind)
-    const slot = slots.get(key)
-    if (slot !== undefined) slots.set(key, { ...slot, applied })
   }
 
   /** Believes the kernel, not memory, and tells the keys where they differed. */
@@ -261,19 +262,21 @@ export class Reconciler {
     touched: ReadonlyMap<Kind, ReadonlySet<string>>,
     failures: Map<ObjectKey, Failure>,
   ): void {
+    const slots = this.#slotsOf(kind)
     const resource = this.#resource(kind)
-    const due: { key: string; want: Wanted; object: ObjectKey }[] = []
+    const due: { key: string; slot: Slot; want: Wanted; object: ObjectKey }[] = []
     for (const key of touched.get(kind) ?? []) {
-      const slot = this.#slotsOf(kind).get(key)
+      const slot = slots.get(key)
       const claim = slot?.claim
       if (slot === undefined || claim === undefined || failures.has(claim.object)) continue
-      if (slot.applied !== undefined && sameData(slot.applied, claim.want)) continue
-      due.push({ key, ...claim })
+      if (slot.applied === undefined || !sameData(slot.applied, claim.want)) {
+        due.push({ key, slot, ...claim })
+      }
     }
     if (resource.putMany !== undefined && due.length > 1) {
       try {
         resource.putMany(due.map(({ want }) => want))
-        for (const { key, want } of due) this.#believe(kind, key, want)
+        for (const { key, slot, want } of due) slots.set(key, { ...slot, applied: want })
         this.#onStep(`put ${kind}`)
         return
       } catch (error) {
@@ -281,13 +284,13 @@ export class Reconciler {
         // One of them was refused: put each by itself, to tell whose it was.
       }
     }
-    for (const { key, want, object } of due) {
+    for (const { key, slot, want, object } of due) {
       try {
         resource.put(want)
-        this.#believe(kind, key, want)
+        slots.set(key, { ...slot, applied: want })
         this.#onStep(`put ${kind}`)
       } catch (error) {
-        this.#believe(kind, key, undefined)
+        slots.set(key, { ...slot, applied: undefined })
         failures.set(object, failureOf(object, error))
       }
     }

@@ -1,7 +1,7 @@
 /**
- * What the comparison remembers of the things of one kind. A slot at rest, claimed by one object and not
- * known to differ from its claim, is kept packed: of those there are tens of thousands. Whatever else may
- * be true of a slot is rare, or passes, and is kept as it is.
+ * What the comparison remembers of the things of one kind. A slot at rest, claimed by one object and applied, is
+ * kept packed: of those there are tens of thousands. Whatever else may be true of a slot is rare, or passes, and
+ * is kept as it is.
  */
 
 import type { ObjectKey, Wanted } from '../hoststate/state.ts'
@@ -41,7 +41,15 @@ export class Slots {
   }
 
   set(key: string, slot: Slot): void {
-    const packed = pack(slot)
+    this.#keep(key, slot, slot.applied === undefined ? undefined : pack(slot))
+  }
+
+  /** The same for one of many that will only be applied later. */
+  announce(key: string, slot: Slot): void {
+    this.#keep(key, slot, pack(slot))
+  }
+
+  #keep(key: string, slot: Slot, packed: string | undefined): void {
     if (packed === undefined) {
       this.#resting.delete(key)
       this.#others.set(key, slot)
