@@ -29,40 +29,54 @@ export interface ChoiceDeps {
   readonly random: Random
 }
 
-/**
- * A free prefix that nobody else gets to choose for a minute; throws `exhausted` when none is left, `unavailable`
- * when the store does not answer.
- */
-export async function choosePrefix(
-  { store, replica, random }: ChoiceDeps,
-  { avoid, ...spec }: ChoiceSpec,
-): Promise<Prefix> {
-  const { id: lease } = await store.grantLease(LEASE_SECONDS)
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const [guards = [], networks = [], chosen = []] = await readTogether(store, [
-      { key: FLAT_GUARD },
-      { prefix: NETWORKS },
-      { prefix: CHOSEN },
-    ])
-    const surroundings = {
-      networks: networks.map(({ value }): Network => JSON.parse(value)),
-      hosts: replica.hosts(),
-      facts: replica.facts,
-      chosen: [...avoid, ...chosenIn(chosen)],
-    }
-    const [prefix] = suggestPrefixes(spec, surroundings, random)
-    if (prefix === undefined) break
-    const { succeeded } = await store.txn({
-      compare: [unchanged(FLAT_GUARD, guards[0]?.modRevision ?? 0)],
-      success: [
-        { kind: 'put', key: `${CHOSEN}${prefix}`, value: prefix, lease },
-        { kind: 'put', key: FLAT_GUARD, value: prefix },
-      ],
-    })
-    if (succeeded) return prefix
+export class ChosenPrefixes {
+  readonly #deps: ChoiceDeps
+  /** The choice under way: this host makes one at a time, for each asks whether anything has changed meanwhile. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(deps: ChoiceDeps) {
+    this.#deps = deps
   }
-  throw new NetworkError(
-    'unavailable',
-    'Cannot choose a subnet: too many changes at once; try again',
-  )
+
+  /**
+   * A free prefix that nobody else gets to choose for a minute; throws `exhausted` when none is left, `unavailable`
+   * when the store does not answer.
+   */
+  choose(spec: ChoiceSpec): Promise<Prefix> {
+    const choice = this.#last.then(() => this.#choose(spec))
+    this.#last = choice.catch(() => undefined)
+    return choice
+  }
+
+  async #choose({ avoid, ...spec }: ChoiceSpec): Promise<Prefix> {
+    const { store, replica, random } = this.#deps
+    const { id: lease } = await store.grantLease(LEASE_SECONDS)
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const [guards = [], networks = [], chosen = []] = await readTogether(store, [
+        { key: FLAT_GUARD },
+        { prefix: NETWORKS },
+        { prefix: CHOSEN },
+      ])
+      const surroundings = {
+        networks: networks.map(({ value }): Network => JSON.parse(value)),
+        hosts: replica.hosts(),
+        facts: replica.facts,
+        chosen: [...avoid, ...chosenIn(chosen)],
+      }
+      const [prefix] = suggestPrefixes(spec, surroundings, random)
+      if (prefix === undefined) break
+      const { succeeded } = await store.txn({
+        compare: [unchanged(FLAT_GUARD, guards[0]?.modRevision ?? 0)],
+        success: [
+          { kind: 'put', key: `${CHOSEN}${prefix}`, value: prefix, lease },
+          { kind: 'put', key: FLAT_GUARD, value: prefix },
+        ],
+      })
+      if (succeeded) return prefix
+    }
+    throw new NetworkError(
+      'unavailable',
+      'Cannot choose a subnet: too many changes at once; try again',
+    )
+  }
 }

@@ -3,7 +3,7 @@
 import { isNetworkError } from '../lib/errors.ts'
 import { parseIP } from '../net/ip.ts'
 import type { Store } from '../store/store.ts'
-import { choosePrefix } from './chosen-prefixes.ts'
+import { ChosenPrefixes } from './chosen-prefixes.ts'
 import type { DockerControl } from './docker-control.ts'
 import { EngineEndpoints, type EngineEndpointsDeps } from './engine-endpoints.ts'
 import { EngineNetworks } from './engine-networks.ts'
@@ -18,6 +18,7 @@ export function createDockerControl(deps: DockerControlDeps): DockerControl {
   const { networks, hostOf } = deps
   const endpoints = new EngineEndpoints(deps)
   const engine = new EngineNetworks(deps)
+  const chosen = new ChosenPrefixes(deps)
   /** Undefined for a network that is gone: what was held of it is, too. */
   const networkId = (reference: string): string | undefined => {
     try {
@@ -51,7 +52,7 @@ export function createDockerControl(deps: DockerControlDeps): DockerControl {
     networkNameFor: (name) => engine.nameFor(name),
     expectNetwork: (id) => engine.expect(id),
     expectedNetwork: (prefixes) => engine.expected(prefixes),
-    choosePrefix: (spec) => choosePrefix(deps, spec),
+    choosePrefix: (spec) => chosen.choose(spec),
     pendingPools: () => engine.pending(),
     keepPendingPool: (pool) => engine.keepPending(pool),
     dropPendingPool: (poolId) => engine.dropPending(poolId),

@@ -26,12 +26,9 @@ export const dockerSide = z.strictObject({
     .record(z.string(), z.string())
     .optional()
     .meta({ description: 'Addresses that are set aside, by name' }),
-  takenUp: z
-    .literal(true)
-    .optional()
-    .meta({
-      description: 'It was there before an engine had it, and stays when engines let it go',
-    }),
+  takenUp: z.literal(true).optional().meta({
+    description: 'It was there before an engine had it, and stays when engines let it go',
+  }),
 })
 
 export const Docker = z
