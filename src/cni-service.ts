@@ -3,22 +3,28 @@
 import { join } from 'node:path'
 import { createCniApi } from './api/cni/api.ts'
 import type { CniUses } from './api/cni/call.ts'
+import { drop } from './api/cni/del.ts'
 import { Delegates } from './api/cni/delegate.ts'
 import { PLUGINS } from './api/cni/delegate-process.ts'
 import type { CniDoor } from './api/cni/door.ts'
 import { removeLost } from './api/cni/lost.ts'
 import { Spool } from './api/cni/spool.ts'
+import { Underway } from './api/cni/underway.ts'
 import type { SpooledDelete } from './cni/exchange.ts'
+import type { CniAttachment } from './control/cni-control.ts'
 import type { Clock } from './lib/clock.ts'
 import type { Log } from './lib/log.ts'
 
 /** In the state directory: the plug-in's process knows it by this name too. */
 const SPOOL = 'cni-spool'
+/** In the run directory, which a reboot empties. */
+const UNDERWAY = 'cni-adds'
 
 export interface CniServiceOptions {
   readonly control: CniUses
   readonly door: CniDoor
   readonly stateDir: string
+  readonly runDir: string
   readonly clock: Clock
   readonly log: Log
 }
@@ -28,6 +34,7 @@ export function startCni({
   control,
   door,
   stateDir,
+  runDir,
   clock,
   log,
 }: CniServiceOptions): AsyncDisposable {
@@ -39,10 +46,23 @@ export function startCni({
     replay: (spooled: SpooledDelete) => api.replay(spooled),
     log: own,
   })
-  const replaySpool = (): Promise<void> => spool.drain()
+  const underway = new Underway(join(runDir, UNDERWAY))
+  const withdraw = async (attachment: CniAttachment): Promise<void> => {
+    try {
+      await drop({ control, delegates }, attachment)
+      underway.forget(attachment)
+      own.info('interrupted attach withdrawn', { ...attachment })
+    } catch (error) {
+      own.warn('interrupted attach not withdrawn yet', { ...attachment, error })
+    }
+  }
   const { signal } = ending
-  const api = createCniApi({ control, delegates, replaySpool, clock, log, signal })
-  const drained = spool.drain()
+  const api = createCniApi({
+    ...{ control, delegates, underway, clock, log, signal },
+    replaySpool: () => spool.drain(),
+  })
+  // Begun before the first call is let in, which waits for them where it is about the same.
+  const before = Promise.all([spool.drain(), ...underway.interrupted().map(withdraw)])
   const serving = door.serve(api)
   const lost = removeLost({ control, delegates, clock, log: own, signal })
   return {
@@ -50,7 +70,7 @@ export function startCni({
       serving[Symbol.dispose]()
       ending.abort(new Error('closing'))
       spool[Symbol.dispose]()
-      await Promise.all([drained, lost])
+      await Promise.all([before, lost])
     },
   }
 }

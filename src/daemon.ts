@@ -354,7 +354,8 @@ export async function runParts(
   looped.resolve()
   cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
-  await using _attaching = startCni({ control, door: cni, stateDir: settings.stateDir, clock, log })
+  const { stateDir, runDir } = settings
+  await using _attaching = startCni({ control, door: cni, stateDir, runDir, clock, log })
   using _podman = netavark.serve({ control, clock, log: log.child('netavark') })
   await using _engines = await dockerDoor.open(control, hostId)
   // What the start needed of the program, or many changes at once, need not stay in memory.

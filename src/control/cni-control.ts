@@ -30,8 +30,8 @@ export interface CniAttachSpec
 
 export interface CniControl {
   /**
-   * Makes the endpoint of an attachment and waits for the kernel. Throws `already-exists` when it stands or is being
-   * made, and leaves that one alone; of equal requests at the same time one wins.
+   * Makes the endpoint of an attachment and waits for the kernel. Throws `already-exists` when it stands, and leaves
+   * that one alone; of equal requests at the same time one wins.
    */
   attachCni(spec: CniAttachSpec): Promise<AttachedEndpoint>
   /**

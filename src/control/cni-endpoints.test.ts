@@ -61,7 +61,7 @@ test('an attachment is one commit, found by what the runtime calls it', async ()
 
 test('a second ADD is refused, and leaves the first one alone', async () => {
   const { endpoint } = await attach('c1')
-  await assert.rejects(attach('c1'), refused('already-exists', /already exists, it has 10\.2\.0\./))
+  await assert.rejects(attach('c1'), refused('already-exists', /already exists, with 10\.2\.0\./))
   assert.deepEqual(member.control.cniEndpoint(place('c1')), endpoint)
 })
 
@@ -71,6 +71,13 @@ test('of equal requests at the same time one wins', async () => {
   for (const each of ended) {
     if (each.status === 'rejected') assert.ok(isNetworkError(each.reason, 'already-exists'))
   }
+  assert.equal(member.control.listEndpoints().length, 1)
+})
+
+test('the second of equal requests wins when the first one fails', async () => {
+  member.ports.refusal = new NetworkError('kernel', 'Cannot do it')
+  const [first, second] = await Promise.allSettled([attach('c1'), attach('c1')])
+  assert.deepEqual([first.status, second.status], ['rejected', 'fulfilled'])
   assert.equal(member.control.listEndpoints().length, 1)
 })
 

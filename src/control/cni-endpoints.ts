@@ -44,14 +44,14 @@ export class CniEndpoints {
     work: (attach: Attach) => Promise<AttachedEndpoint>,
   ): Promise<AttachedEndpoint> {
     const key = attachmentKey(attachment)
-    for (let left = this.#detaching.get(key); left !== undefined; left = this.#detaching.get(key)) {
-      await left.catch(() => undefined)
+    // Who comes second waits for what comes of the first: it may be given up.
+    for (;;) {
+      const before = this.#detaching.get(key) ?? this.#attaching.get(key)
+      if (before === undefined) break
+      await before.catch(() => undefined)
     }
-    if (this.#attaching.has(key)) throw standing(attachment, 'it is being attached')
     const other = this.#deps.index.find(attachment)
-    if (other !== undefined) {
-      throw standing(attachment, `it has ${other.addresses.join(' and ')}`, other)
-    }
+    if (other !== undefined) throw standing(attachment, other)
     const attach: Attach = (spec) => this.#deps.attacher.attach(this.#specOf(spec))
     const made = work(attach).finally(() => this.#attaching.delete(key))
     this.#attaching.set(key, made)
@@ -130,16 +130,13 @@ export class CniEndpoints {
   }
 }
 
-function standing(
-  { network, container, ifname }: CniAttachment,
-  what: string,
-  endpoint?: Endpoint,
-): NetworkError {
+function standing({ network, container, ifname }: CniAttachment, endpoint: Endpoint): NetworkError {
+  const { id, addresses } = endpoint
   return new NetworkError(
     'already-exists',
-    `Cannot attach ${ifname} of container ${container} to CNI network ${network}: it already exists, ${what}`,
+    `Cannot attach ${ifname} of container ${container} to CNI network ${network}: it already exists, with ${addresses.join(' and ')}`,
     {
-      details: { network, container, ...(endpoint === undefined ? {} : { endpoint: endpoint.id }) },
+      details: { network, container, endpoint: id },
       hint: 'DEL it first; a runtime must not ADD one attachment twice',
     },
   )

@@ -20,6 +20,7 @@ import {
   networkOf,
 } from './call.ts'
 import { readPrevious } from './config.ts'
+import { drop } from './del.ts'
 import { delegateRecord } from './delegate.ts'
 import { type CniDns, type CniResult, chainResults, isEmptyDns } from './result.ts'
 
@@ -40,13 +41,12 @@ export async function add(deps: CniDeps, call: CniCall): Promise<CniResult> {
     throw netnsError(environment.netns, 'the host itself lives in that namespace')
   }
   refuseMtu(asked.mtuBytes, control.shapes.shapeOf({}, network).mtuBytes, network)
-  // A DEL of the same attachment may have come while the daemon was away.
   const attachment = attachmentIn(call)
-  const stands = control.cniEndpoint(attachment) !== undefined
-  if (stands || config.delegate !== undefined) await deps.replaySpool()
+  await clearTheWay(deps, call)
   const addition = { call, asked, network }
   let dns = asked.dns
   const { endpoint } = await control.attachCniWith(attachment, async (attach) => {
+    using _underway = deps.underway.begin(attachment)
     const own = async (given?: CniResult, delegate?: Delegate): Promise<AttachedEndpoint> => {
       dns ??= namesOf(given)
       const spec = specOf(deps, addition, given)
@@ -65,6 +65,16 @@ export async function add(deps: CniDeps, call: CniCall): Promise<CniResult> {
     dns,
   })
   return previous === undefined ? ours : chainResults(previous, ours)
+}
+
+/** Its DEL may have come while the daemon was away, or never will because its namespace went first. */
+async function clearTheWay(deps: CniDeps, call: CniCall): Promise<void> {
+  const { control } = deps
+  const attachment = attachmentIn(call)
+  const stands = control.cniEndpoint(attachment) !== undefined
+  if (stands || call.config.delegate !== undefined) await deps.replaySpool()
+  const before = control.cniEndpoint(attachment)
+  if (before !== undefined && control.inspector.isLost(before)) await drop(deps, attachment)
 }
 
 /** What the IPAM plug-in gave goes back to it when anything fails. */

@@ -9,6 +9,7 @@ import type { CniConfig } from './config.ts'
 import type { DelegatedCall, Delegates } from './delegate.ts'
 import type { CniEnvironment } from './environment.ts'
 import { CNI_CODE, cniError } from './errors.ts'
+import type { Underway } from './underway.ts'
 
 /** The use cases that calls need. */
 export type CniUses = CniControl & Pick<Control, 'getNetwork' | 'publicationsOf' | 'detach'>
@@ -16,6 +17,7 @@ export type CniUses = CniControl & Pick<Control, 'getNetwork' | 'publicationsOf'
 export interface CniDeps {
   readonly control: CniUses
   readonly delegates: Delegates
+  readonly underway: Pick<Underway, 'begin'>
   /** Does now what was spooled while the daemon was away. */
   readonly replaySpool: () => Promise<void>
   readonly log: Log

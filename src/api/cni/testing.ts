@@ -1,5 +1,6 @@
 /** A host that CNI runtimes call, in a test: the use cases on a kernel that agrees with everything, and IPAM plug-ins. */
 
+import { join } from 'node:path'
 import { Scene } from '../../agent/scene.ts'
 import type { CniReply } from '../../cni/exchange.ts'
 import { drive, Member } from '../../control/member.ts'
@@ -8,6 +9,7 @@ import { Delegates } from './delegate.ts'
 import type { PluginOutput, PluginRun, Plugins } from './delegate-process.ts'
 import { CNI_CODE, cniError } from './errors.ts'
 import type { JsonObject } from './fields.ts'
+import { Underway } from './underway.ts'
 
 /** Plug-ins that answer what a test says, and remember what they were asked. */
 export class FakePlugins implements Plugins {
@@ -76,6 +78,7 @@ export class CniScene {
     this.#api = createCniApi({
       control: this.#member.control,
       delegates: new Delegates(this.plugins, log),
+      underway: new Underway(join(this.scene.directory, 'adds')),
       replaySpool: () => this.spooled(),
       ...{ log, clock, signal: this.#ending.signal },
     })

@@ -387,6 +387,16 @@ test('an ADD does first what was spooled', async () => {
   assert.notEqual(after?.id, before?.id)
 })
 
+test('an ADD takes the place of one whose namespace and pair are gone', async () => {
+  await add({ netns: '/run/netns/old' })
+  const [before] = endpoints()
+  refused(await host.call('ADD', { netns: '/run/netns/new' }), 101, /already exists/)
+  host.member.ports.gone.add('/run/netns/old')
+  await add({ netns: '/run/netns/new' })
+  assert.equal(endpoints().length, 1)
+  assert.notEqual(endpoints()[0]?.id, before?.id)
+})
+
 test('an internal network gives no way out, and publishes nothing', async () => {
   const { routes, ips } = await add({ config: { network: 'quiet' } })
   assert.equal(routes, undefined)
