@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { programOfCni } from '../src/cli/cni-programs.ts'
 import type { Lab } from '../src/lab/lab.ts'
 import { withBenchLab } from './bench-lab.ts'
 import { type BaselineResult, baselineProblem, type Chain, runBaseline } from './cni/baseline.ts'
@@ -71,7 +72,7 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
   try {
     const plugins = join(directory, 'bin')
     mkdirSync(plugins)
-    symlinkSync(executable, join(plugins, 'carrick'))
+    symlinkSync(programOfCni(plugins, executable), join(plugins, 'carrick'))
     const client = await measureClient(join(plugins, 'carrick'), directory, options)
     return await withBenchLab(SUITE, async (lab) => {
       progress(`starting two daemons, and attaching ${RESIDENTS} containers to the second`)

@@ -12,7 +12,13 @@ import { CNI_LABELS } from '../model/cni.ts'
 import { type Change, carryOut, sentenceOf } from './changes.ts'
 import { DEFAULT_SOCKET } from './client.ts'
 import { fileFor, isWrittenByUs, type ListFile, listText, PLUGIN, readLists } from './cni-lists.ts'
-import { hasNetavark, NETAVARK_PLUGINS, planProgram, planProgramRemoval } from './cni-programs.ts'
+import {
+  hasNetavark,
+  NETAVARK_PLUGINS,
+  planProgram,
+  planProgramRemoval,
+  programOfCni,
+} from './cni-programs.ts'
 import { CONFIG_DIRECTORY, type Places, programDirectories, runtimeNotes } from './cni-runtimes.ts'
 import type { Context, Options } from './command.ts'
 import { programPath } from './program-path.ts'
@@ -75,10 +81,12 @@ export function planInstall(places: CniPlaces, wish: InstallWish): Plan {
   const path = join(directory, file)
   const there = lists.some((list) => list.file === file)
   const text = listText(wish, there ? readFileSync(path, 'utf8') : undefined)
-  const programs = [...bins, ...(netavark === undefined ? [] : [netavark])]
-  const changes: Change[] = programs.flatMap((bin) =>
-    planProgram(`${root}${bin}`, program, how, 'runtimes start it, once for each call'),
+  const place = (bin: string, started: string) =>
+    planProgram(bin, started, how, 'runtimes start it, once for each call')
+  const changes: Change[] = bins.flatMap((bin) =>
+    place(`${root}${bin}`, how === 'link' ? programOfCni(`${root}${bin}`, program) : program),
   )
+  if (netavark !== undefined) changes.push(...place(`${root}${netavark}`, program))
   if (text !== undefined) {
     const why = `containers that ask for ${network} are attached to network ${network}`
     changes.push({ kind: 'write', path, content: text, mode: 0o644, why })

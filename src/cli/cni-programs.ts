@@ -2,6 +2,7 @@
  * Our executable where runtimes look for plug-ins. A symbolic link by default: an upgrade of the program is one of
  * the plug-in, in the same rename, and nothing of 100 MB lies twice on the disk. A copy where the link's end would not
  * be seen: from inside a container onto its host, or into a directory that a runtime sees in a file system of its own.
+ * A link leads to the small program that answers for the executable as long as all is well; a copy stands alone.
  */
 
 import {
@@ -14,6 +15,7 @@ import {
   statSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { CNI_CLIENT_SUFFIX } from '../cni/exchange.ts'
 import type { Change } from './changes.ts'
 import { PLUGIN } from './cni-lists.ts'
 
@@ -47,6 +49,13 @@ export function planProgram(
   }
   if (found.kind === 'copy' && found.executable && hasSameBytes(path, program)) return []
   return [{ kind: 'copy', path, target: program, mode: 0o755, why }]
+}
+
+/** What runtimes of CNI shall start at `<directory>/carrick`: the small program beside `program`, where there is one. */
+export function programOfCni(directory: string, program: string): string {
+  const client = `${program}${CNI_CLIENT_SUFFIX}`
+  if (isSameFile(join(directory, PLUGIN), program)) return program
+  return statSync(client, { throwIfNoEntry: false })?.isFile() === true ? client : program
 }
 
 /** What takes it away; empty when nothing is there. */

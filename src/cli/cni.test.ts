@@ -103,6 +103,23 @@ test('on the machine itself the program is linked to, and a copy gives way to th
   assert.deepEqual(change?.kind === 'link' && change.target, program)
 })
 
+test('the small program beside ours is linked to for CNI, and is not copied', () => {
+  const netavark = '/usr/libexec/netavark'
+  const places = { root, directory: '/etc/cni/net.d', bins: ['/opt/cni/bin', '/usr/bin'], netavark }
+  const program = `${root}/usr/bin/carrick`
+  const wish = { network: 'blue', program, socket: undefined, disableGc: undefined } as const
+  put('usr/bin/carrick-cni', '')
+  const targets = (how: 'link' | 'copy') =>
+    planInstall(places, { ...wish, how }).changes.flatMap((change) =>
+      change.kind === how ? [[change.path, change.target]] : [],
+    )
+  assert.deepEqual(targets('link'), [
+    [`${root}/${BIN}`, `${program}-cni`],
+    [`${root}${netavark}/carrick`, program],
+  ])
+  assert.deepEqual(targets('copy')[0], [`${root}/${BIN}`, program])
+})
+
 test('--bin names several directories, and a program is not linked to itself', async () => {
   await run('install', '--bin /usr/lib/cni --bin /opt/cni/bin --netavark /usr/libexec/netavark')
   for (const path of ['usr/lib/cni/carrick', BIN, 'usr/libexec/netavark/carrick']) {

@@ -6,7 +6,17 @@
 
 import { isNetworkError } from '../lib/errors.ts'
 import { type Absence, AWAY_CODE, failWith, replyWhenAway } from './away.ts'
-import { CNI_PATH, CNI_VERSIONS, type CniReply, type CniRequest, STDIN_BYTES } from './exchange.ts'
+import {
+  CNI_PATH,
+  CNI_VERSIONS,
+  type CniReply,
+  type CniRequest,
+  DEADLINES_MS,
+  DEFAULT_SOCKET,
+  FOUND_VARIABLE,
+  STDIN_BYTES,
+  versionsText,
+} from './exchange.ts'
 import { type Answer, readAnswer, writePost } from './http.ts'
 import { Deadline, Inflow, Stream } from './libc.ts'
 
@@ -18,17 +28,7 @@ export interface CniCall {
   readonly deadlinesMs?: Readonly<Record<string, number>>
 }
 
-/** No runtime but CRI-O and containerd gives up by itself, so none waits longer than this. */
-const DEADLINES_MS: Readonly<Record<string, number>> = {
-  ADD: 10_000,
-  DEL: 5_000,
-  CHECK: 5_000,
-  GC: 30_000,
-  STATUS: 1_000,
-}
 const OTHER_DEADLINE_MS = 5_000
-
-export const DEFAULT_SOCKET = '/run/carrick/carrick.sock'
 const SPOOL = '/var/lib/carrick/cni-spool'
 
 const START_IT = 'systemctl start carrick   # or, by hand: carrick daemon'
@@ -42,7 +42,7 @@ const ANSWER_BYTES = 16 * 1024 * 1024
 export async function callDaemon(call: CniCall): Promise<CniReply> {
   const environment = cniVariables(call.environment)
   const command = environment['CNI_COMMAND'] ?? ''
-  if (command === 'VERSION') return { stdout: `${JSON.stringify(versions())}\n`, exit: 0 }
+  if (command === 'VERSION') return { stdout: `${versionsText()}\n`, exit: 0 }
   const deadlineMs = (call.deadlinesMs ?? DEADLINES_MS)[command] ?? OTHER_DEADLINE_MS
   const deadline = new Deadline(deadlineMs)
   const stdin = readStdin(call.stdin, deadline)
@@ -50,7 +50,8 @@ export async function callDaemon(call: CniCall): Promise<CniReply> {
   const request: CniRequest = { version: 1, environment, stdin }
   const config = configIn(stdin)
   const socket = socketIn(config)
-  const answer = ask({ socket, path: CNI_PATH }, request, deadline)
+  const found = foundBefore(call.environment[FOUND_VARIABLE], deadline)
+  const answer = found ?? ask({ socket, path: CNI_PATH }, request, deadline)
   if ('exit' in answer) return answer
   if (command === 'DEL' && (await isSpooled(socket, request, config)))
     return { stdout: '', exit: 0 }
@@ -61,10 +62,6 @@ export async function callDaemon(call: CniCall): Promise<CniReply> {
 export function banner(name: string, version: string): CniReply {
   const stderr = `CNI ${name} plugin v${version}\nCNI protocol versions supported: ${CNI_VERSIONS.join(', ')}\n`
   return { stdout: '', stderr, exit: 0 }
-}
-
-function versions() {
-  return { cniVersion: CNI_VERSIONS[CNI_VERSIONS.length - 1], supportedVersions: CNI_VERSIONS }
 }
 
 function cniVariables(all: CniCall['environment']): Readonly<Record<string, string>> {
@@ -138,11 +135,19 @@ export function ask(
         }
   } catch (error) {
     if (!isNetworkError(error)) throw error
-    if (error.code === 'timeout') {
-      return { found: `no answer within ${deadline.seconds} s`, cure: LOOK_AT_IT }
-    }
+    if (error.code === 'timeout') return silent(deadline)
     return absenceOf(error.details['errno'])
   }
+}
+
+/** What `client.c` has waited for in vain, in this process. */
+function foundBefore(found: string | undefined, deadline: Deadline): Absence | undefined {
+  if (found === 'late') return silent(deadline)
+  return found === 'broken' ? BROKEN_OFF : undefined
+}
+
+function silent({ seconds }: Deadline): Absence {
+  return { found: `no answer within ${seconds} s`, cure: LOOK_AT_IT }
 }
 
 /** Undefined when it ends too early, or makes no sense. */

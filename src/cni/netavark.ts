@@ -3,8 +3,8 @@
  * to the daemon; `info` needs none. Loaded by the short-lived process: nothing but the runtime's own functions.
  */
 
-import { ask, configIn, DEFAULT_SOCKET, readStdin, spoolOf } from './client.ts'
-import type { CniReply, CniRequest } from './exchange.ts'
+import { ask, configIn, readStdin, spoolOf } from './client.ts'
+import { type CniReply, type CniRequest, DEFAULT_SOCKET } from './exchange.ts'
 import { Deadline } from './libc.ts'
 import { NETAVARK_PATH, type NetavarkRequest, netavarkNetwork } from './netavark-exchange.ts'
 

@@ -26,6 +26,15 @@ test('a call is passed on as it came', async () => {
   assert.deepEqual(await replyOf(await door.fetch(post(REQUEST))), { stdout: 'ADD', exit: 0 })
 })
 
+test('a call in frames is passed on as it came, and answered in frames', async () => {
+  const door = new CniDoor()
+  using _serving = door.serve(echo)
+  const headers = { 'content-type': 'application/octet-stream' }
+  const answer = await door.fetch(post('CNI_COMMAND=ADD\0\0{}', { headers }))
+  assert.equal(await answer.text(), '0\0ADD\0\0')
+  assert.equal((await door.fetch(post('CNI_COMMAND=ADD', { headers }))).status, 400)
+})
+
 for (const { what, request, status } of [
   { what: 'no JSON', request: post('{'), status: 400 },
   { what: 'another version', request: post({ ...REQUEST, version: 2 }), status: 400 },

@@ -8,6 +8,7 @@ import { CNI_PATH, type CniReply, type CniRequest, STDIN_BYTES } from '../../cni
 import { Presence } from '../../lib/presence.ts'
 import type { CniApi } from './api.ts'
 import { CNI_CODE, cniError, failureOf } from './errors.ts'
+import { FRAMED, readFramed, writeFramed } from './framing.ts'
 import { versionForFailure } from './versions.ts'
 
 /** Longer than parts take to start by themselves; shorter than the process waits for an ADD or a CHECK. */
@@ -28,14 +29,18 @@ export class CniDoor {
     // A page in a browser could not mean well.
     if (request.method !== 'POST' || request.headers.has('origin')) return refusal(405)
     if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES) return refusal(413)
-    const call = readRequest(await request.text())
+    const framed = request.headers.get('content-type') === FRAMED
+    const call = framed
+      ? readFramed(new Uint8Array(await request.arrayBuffer()))
+      : readRequest(await request.text())
     if (call === undefined) return refusal(400)
+    const write = framed ? writeFramed : (reply: CniReply) => Response.json(reply)
     const verb = call.environment['CNI_COMMAND'] ?? ''
     const waits = verb !== 'STATUS' && verb !== 'DEL'
     const api = waits ? await this.#presence.within(PATIENCE_MS) : this.#presence.part
-    if (api !== undefined) return Response.json(await api.answer(call, request.signal))
+    if (api !== undefined) return write(await api.answer(call, request.signal))
     // Not an answer to it: the process keeps it where the daemon finds it.
-    return verb === 'DEL' ? refusal(503) : Response.json(notYet(call, verb))
+    return verb === 'DEL' ? refusal(503) : write(notYet(call, verb))
   }
 }
 
