@@ -4,7 +4,7 @@
  * directory made anew under the same name is another one to them (containerd issue 11209).
  */
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 
 /** Where runtimes look unless they are told otherwise. */
 export const CONFIG_DIRECTORY = '/etc/cni/net.d'
@@ -19,6 +19,8 @@ interface Runtime {
   /** Where it looks without being told. */
   readonly configDirectory: string
   readonly programDirectories: readonly string[]
+  /** Plug-ins of others without which it attaches nothing. */
+  readonly companions?: readonly string[]
   /** Its settings, in which other directories may be said already. */
   readonly settings?: { readonly file: string; readonly config: RegExp; readonly program: RegExp }
   /** What a user types, or what happens by itself. */
@@ -51,6 +53,7 @@ const RUNTIMES: readonly Runtime[] = [
     programSetting: 'bin_dir in [plugins."io.containerd.grpc.v1.cri".cni] of config.toml',
     configDirectory: CONFIG_DIRECTORY,
     programDirectories: [PROGRAM_DIRECTORY],
+    companions: ['loopback'],
     // Debian's package says /usr/lib/cni there.
     settings: {
       file: '/etc/containerd/config.toml',
@@ -124,7 +127,14 @@ export function runtimeNotes(places: Places, network: string, first: boolean): r
         ? []
         : [`${runtime.programSetting}: ${bins.join(', ')}`]),
     ]
-    const needs = settings.length === 0 ? '' : `; set ${settings.join(' and ')}`
+    const lacks = (runtime.companions ?? []).filter(
+      (plugin) => !looksIn.some((path) => isThere(`${root}${path}/${plugin}`)),
+    )
+    const needs =
+      (settings.length === 0 ? '' : `; set ${settings.join(' and ')}`) +
+      (lacks.length === 0
+        ? ''
+        : `; before 2.0 it needs the plug-in ${lacks.join(', ')} in ${looksIn.join(' or ')}`)
     return `${runtime.name}: ${runtime.use(network, first)}${needs}`
   })
 }
@@ -145,10 +155,11 @@ export interface Blind {
 
 /** Processes that watch directories of lists, by their names in the kernel. */
 const WATCHERS = ['containerd', 'crio']
+const INOTIFY = 'anon_inode:inotify'
 
 /**
- * Those of this process's own network namespace that watch something, but not this directory. proc_pid_fdinfo(5):
- * `inotify wd:… ino:<hexadecimal> …`. One that watches nothing runs no pods.
+ * Those of this process's own network namespace that can watch, but do not watch this directory: the kernel ends a watch
+ * with what was watched. One that cannot watch at all runs no pods. proc_pid_fdinfo(5), `inotify wd:… ino:…`
  */
 export function blindWatchers(directory: string, proc = '/proc'): readonly Blind[] {
   const inode = statSync(directory, { throwIfNoEntry: false })?.ino
@@ -157,22 +168,22 @@ export function blindWatchers(directory: string, proc = '/proc'): readonly Blind
   for (const pid of readdirSync(proc).filter((name) => /^\d+$/.test(name))) {
     const name = textOf(`${proc}/${pid}/comm`).trim()
     if (!WATCHERS.includes(name) || identityOf(`${proc}/${pid}/ns/net`) !== here) continue
-    const watched = watchedInodes(`${proc}/${pid}/fdinfo`)
-    if (watched.size > 0 && (inode === undefined || !watched.has(inode))) {
+    const watched = watchedInodes(`${proc}/${pid}`)
+    if (watched !== undefined && (inode === undefined || !watched.has(inode))) {
       blind.push({ name, pid: Number(pid) })
     }
   }
   return blind
 }
 
-function watchedInodes(fdinfo: string): ReadonlySet<number> {
+/** Undefined for a process that has no inotify. */
+function watchedInodes(process: string): ReadonlySet<number> | undefined {
+  const fds = namesIn(`${process}/fd`).filter((fd) => linkOf(`${process}/fd/${fd}`) === INOTIFY)
+  if (fds.length === 0) return undefined
   const found = new Set<number>()
-  for (const fd of namesIn(fdinfo)) {
-    for (const [, inode = ''] of textOf(`${fdinfo}/${fd}`).matchAll(
-      /^inotify .*\bino:([0-9a-f]+)/gm,
-    )) {
-      found.add(Number.parseInt(inode, 16))
-    }
+  for (const fd of fds) {
+    const lines = textOf(`${process}/fdinfo/${fd}`).matchAll(/^inotify .*\bino:([0-9a-f]+)/gm)
+    for (const [, inode = ''] of lines) found.add(Number.parseInt(inode, 16))
   }
   return found
 }
@@ -189,6 +200,14 @@ function identityOf(namespace: string): number | undefined {
 function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
   } catch {
     return ''
   }
