@@ -49,7 +49,11 @@ export const endpointShape: Shape<Endpoint> = {
   name: ({ metadata }) => metadata.name ?? metadata.id,
   columns: [
     { key: 'id', values: ({ metadata }) => [metadata.id] },
-    { key: 'name', values: ({ metadata }) => optional(metadata.name) },
+    // A container's name is its own among the engine's: it need not be one of the network's.
+    {
+      key: 'name',
+      values: ({ metadata: { name, labels } }) => optional(name ?? labels[ENGINE_LABELS.container]),
+    },
     { key: 'network', values: ({ spec }) => [spec.network] },
     { key: 'addresses', values: ({ spec }) => spec.addresses },
     { key: 'mac', values: ({ spec }) => [spec.mac], wide: true },
