@@ -73,8 +73,8 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
     const plugins = join(directory, 'bin')
     mkdirSync(plugins)
     symlinkSync(programOfCni(plugins, executable), join(plugins, 'carrick'))
-    const client = await measureClient(join(plugins, 'carrick'), directory, options)
     return await withBenchLab(SUITE, async (lab) => {
+      const client = await measureClient(lab, join(plugins, 'carrick'), directory, options)
       progress(`starting two daemons, and attaching ${RESIDENTS} containers to the second`)
       const chains = await makeChains(lab, directory, plugins)
       await waitUntilQuiet(quick ? 300 : 6000)
@@ -184,21 +184,35 @@ function rowsOfPair(
   return rowsOf(SUITE, values)
 }
 
+/** What runtimes start, and the executable itself, which that becomes when a call is not simple. */
 async function measureClient(
+  lab: Lab,
   plugin: string,
   directory: string,
   { quick, progress }: SuiteOptions,
 ): Promise<readonly Row[]> {
-  const times = quick ? 40 : 200
-  await waitUntilQuiet(quick ? 300 : 6000)
-  const { VERSION, ADD } = await watchClient(plugin, directory, times)
-  const rows = [...rowsOfClient('version', VERSION), ...rowsOfClient('add', ADD)]
-  for (const { metric, unit, median } of rows) progress(`client ${metric}: ${said(median)} ${unit}`)
+  const rows: Row[] = []
+  for (const [subject, program] of [
+    ['carrick', plugin],
+    ['executable', executable],
+  ] as const) {
+    await waitUntilQuiet(quick ? 300 : 6000)
+    const times = quick ? 40 : 200
+    const { VERSION, ADD } = await watchClient(lab, 'h1', { program, directory, times })
+    rows.push(...rowsOfClient(subject, 'version', VERSION), ...rowsOfClient(subject, 'add', ADD))
+  }
+  for (const { subject, metric, unit, median } of rows) {
+    progress(`client ${metric} ${subject}: ${said(median)} ${unit}`)
+  }
   return rows
 }
 
-function rowsOfClient(verb: string, { wallMs, cpuMs, maxRssKib }: ClientUse): readonly Row[] {
-  const row = { suite: SUITE, path: 'client', subject: 'carrick', runs: wallMs.length }
+function rowsOfClient(
+  subject: string,
+  verb: string,
+  { wallMs, cpuMs, maxRssKib }: ClientUse,
+): readonly Row[] {
+  const row = { suite: SUITE, path: 'client', subject, runs: wallMs.length }
   return [
     plainRow({ ...row, metric: `${verb}_ms`, unit: 'ms', median: median(wallMs) }),
     plainRow({ ...row, metric: `${verb}_min_ms`, unit: 'ms', median: Math.min(...wallMs) }),

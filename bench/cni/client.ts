@@ -4,14 +4,21 @@
  */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import { join } from 'node:path'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { FRAMED } from '../../src/api/cni/framing.ts'
+import { DEFAULT_SOCKET } from '../../src/cni/exchange.ts'
+import type { Lab } from '../../src/lab/lab.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
+
+const RESULT = JSON.stringify({ cniVersion: '1.0.0' })
+
+type Verb = 'VERSION' | 'ADD'
 
 export interface ClientUse {
   readonly wallMs: readonly number[]
@@ -24,43 +31,55 @@ export async function buildWatch(): Promise<void> {
   await run(`${root}bench/cni/build`)
 }
 
-/** Runs the plug-in `times` times for each verb, in turns of one another. */
+/** Runs a program `times` times for each verb, as a plug-in on a host where nobody else answers. */
 export async function watchClient(
-  plugin: string,
-  directory: string,
-  times: number,
-): Promise<Readonly<Record<'VERSION' | 'ADD', ClientUse>>> {
-  const socket = join(directory, 'door.sock')
-  const conf = join(directory, 'stdin.json')
-  const config = { cniVersion: '1.0.0', name: 'bench', type: 'carrick', daemonSocket: socket }
-  writeFileSync(conf, JSON.stringify(config))
-  const door = createServer((request, response) => {
-    request.resume()
-    request.once('end', () => {
-      response.setHeader('content-type', 'application/json')
-      response.end(JSON.stringify({ stdout: JSON.stringify({ cniVersion: '1.0.0' }), exit: 0 }))
-    })
-  }).listen(socket)
+  lab: Lab,
+  host: string,
+  { program, directory, times }: { program: string; directory: string; times: number },
+): Promise<Readonly<Record<Verb, ClientUse>>> {
+  const socket = lab.outside(host, DEFAULT_SOCKET)
+  mkdirSync(dirname(socket), { recursive: true })
+  const door = createServer(answer).listen(socket)
   await once(door, 'listening')
   try {
-    return { VERSION: await watch('VERSION'), ADD: await watch('ADD') }
+    const conf = join(directory, 'stdin.json')
+    writeFileSync(conf, JSON.stringify({ cniVersion: '1.0.0', name: 'bench', type: 'carrick' }))
+    const argv = [`${root}build/bench/watch`, String(times), conf, program]
+    return {
+      VERSION: await watch(lab, host, argv, 'VERSION'),
+      ADD: await watch(lab, host, argv, 'ADD'),
+    }
   } finally {
     door.close()
     door.closeAllConnections()
+    rmSync(socket, { force: true })
   }
+}
 
-  async function watch(verb: string): Promise<ClientUse> {
-    const { stdout } = await run(`${root}build/bench/watch`, [String(times), conf, plugin], {
-      env: {
-        CNI_COMMAND: verb,
-        CNI_CONTAINERID: 'bench',
-        CNI_NETNS: '/run/netns/bench',
-        CNI_IFNAME: 'eth0',
-        CNI_PATH: '/opt/cni/bin',
-      },
-    })
-    const use = JSON.parse(stdout) as ClientUse // as written in watch.c
-    if (use.failed > 0) throw new Error(`${use.failed} of ${times} calls of ${verb} failed`)
-    return use
+async function watch(
+  lab: Lab,
+  host: string,
+  argv: readonly string[],
+  verb: Verb,
+): Promise<ClientUse> {
+  const env = {
+    ...{ CNI_COMMAND: verb, CNI_CONTAINERID: 'bench', CNI_NETNS: '/run/netns/bench' },
+    ...{ CNI_IFNAME: 'eth0', CNI_PATH: '/opt/cni/bin', PATH: '/usr/bin:/bin' },
   }
+  const { stdout, stderr, exitCode } = await lab.run(host, argv, { env })
+  if (exitCode !== 0) throw new Error(`${verb}: ${stderr}`)
+  const use = JSON.parse(stdout) as ClientUse // as written in watch.c
+  if (use.failed > 0) throw new Error(`${use.failed} of ${use.wallMs.length} ${verb} failed`)
+  return use
+}
+
+/** In the words of whoever asks: the small program or the executable. */
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  const framed = request.headers['content-type'] === FRAMED
+  request.resume()
+  request.once('end', () => {
+    const body = framed ? `0\0${RESULT}\0\0` : JSON.stringify({ stdout: RESULT, exit: 0 })
+    response.setHeader('content-length', body.length)
+    response.end(body)
+  })
 }
