@@ -2,7 +2,7 @@
 
 import type { MapLayout } from '../hoststate/maps.ts'
 import type { BpfMap } from '../kernel/bpf/map.ts'
-import type { Kernel, Netns } from '../kernel/kernel.ts'
+import type { Kernel, KernelView, Netns } from '../kernel/kernel.ts'
 import { NetworkError } from '../lib/errors.ts'
 import type { Closing } from './closing.ts'
 import type { EnginePairs } from './engine-pairs.ts'
@@ -93,31 +93,57 @@ export class DeviceIndexes {
 
 /**
  * Namespaces that a request in progress keeps open in another thread of this process, by inode. They are
- * opened through that descriptor, so that a path or pid that was reused meanwhile is not taken for it.
+ * opened through that descriptor, so that a path or pid that was reused meanwhile is not taken for it, and
+ * once for all that is done in them until they are let go.
  */
 export class HeldSandboxes {
   readonly #kernel: Kernel
   #held: ReadonlyMap<number, number> = new Map()
+  readonly #open = new Map<number, Netns>()
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel
   }
 
-  /** Replaces the list: inode to file descriptor. */
-  replace(held: ReadonlyMap<number, number>): void {
+  /** Does `work` while these are held: inode to file descriptor. */
+  holding<T>(held: ReadonlyMap<number, number>, work: () => T): T {
     this.#held = held
+    try {
+      return work()
+    } finally {
+      this.#held = new Map()
+      for (const netns of this.#open.values()) netns.close()
+      this.#open.clear()
+    }
   }
 
   /** Opens a sandbox, held or by its path. Throws `not-found` when it is gone or is another one now. */
-  open(sandbox: { readonly path: string; readonly inode: number }): Netns {
+  open<T>(sandbox: Sandbox, work: (netns: Netns) => T): T {
     const fd = this.#held.get(sandbox.inode)
-    const netns = this.#kernel.openNetns(fd === undefined ? sandbox.path : `/proc/self/fd/${fd}`)
-    if (netns.inode === sandbox.inode) return netns
+    if (fd === undefined) {
+      using netns = this.#opened(sandbox, sandbox.path)
+      return work(netns)
+    }
+    const open = this.#open.get(sandbox.inode) ?? this.#opened(sandbox, `/proc/self/fd/${fd}`)
+    this.#open.set(sandbox.inode, open)
+    return work(open)
+  }
+
+  /** The same, with a view of it. */
+  inside<T>(sandbox: Sandbox, work: (inside: KernelView) => T): T {
+    return this.open(sandbox, (netns) => this.#kernel.inNetns(netns, work))
+  }
+
+  #opened({ path, inode }: Sandbox, way: string): Netns {
+    const netns = this.#kernel.openNetns(way)
+    if (netns.inode === inode) return netns
     netns.close()
     throw new NetworkError(
       'not-found',
-      `Cannot enter ${sandbox.path}: it is another namespace now than the one that was attached`,
-      { details: { netns: sandbox.path } },
+      `Cannot enter ${path}: it is another namespace now than the one that was attached`,
+      { details: { netns: path } },
     )
   }
 }
+
+type Sandbox = { readonly path: string; readonly inode: number }

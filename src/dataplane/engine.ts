@@ -10,11 +10,13 @@ import { KIND_ORDER, MARK } from '../hoststate/state.ts'
 import type { Link, OpenSetting } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
 import { killAt } from '../lib/failpoint.ts'
+import { take } from '../lib/take.ts'
 import type { HostFacts } from '../model/host.ts'
 import { Closing } from './closing.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import { DoubtedPairs } from './doubted-pairs.ts'
 import { EnginePairs } from './engine-pairs.ts'
 import { FactsWatch, isOurs } from './facts.ts'
 import { Hooks } from './hooks.ts'
@@ -63,6 +65,7 @@ export class Engine {
   readonly #facts: FactsWatch
   readonly #underlay: UnderlayWatch
   readonly #suspects = new Set<Kind>()
+  readonly #doubted = new DoubtedPairs(FLOCK_MS, (name) => this.#lookAtPair(name))
   /** Pairs marked as dying since somebody was told. */
   readonly #dying: Aside[] = []
   /** Connections to be forgotten since somebody was told; at first those that an earlier run still owed. */
@@ -118,6 +121,7 @@ export class Engine {
       clearInterval(paths)
       for (const open of this.#openSwitches) open[Symbol.dispose]()
       clearTimeout(this.#flock)
+      this.#doubted.stop()
       this.#facts[Symbol.dispose]()
       this.#underlay[Symbol.dispose]()
       for (const step of this.#steps.values()) clearTimeout(step)
@@ -133,8 +137,9 @@ export class Engine {
     asides: readonly Aside[]
     stale: readonly OwedFlow[]
   } {
-    this.#context.sandboxes.replace(held)
-    const failures = this.#reconciler.apply(this.#admitted(changes))
+    const failures = this.#context.sandboxes.holding(held, () =>
+      this.#reconciler.apply(this.#admitted(changes)),
+    )
     return { failures, asides: this.#dying.splice(0), stale: this.#stale.splice(0) }
   }
 
@@ -144,8 +149,9 @@ export class Engine {
   }
 
   resync(held: ReadonlyMap<number, number>, spareOthers: boolean): readonly Failure[] {
-    this.#context.sandboxes.replace(held)
-    const { failures } = this.#reconciler.resync(spareOthers)
+    const { failures } = this.#context.sandboxes.holding(held, () =>
+      this.#reconciler.resync(spareOthers),
+    )
     // Links that an earlier run had put aside and not yet deleted.
     this.#events.left(this.#stale.splice(0))
     this.#dying.length = 0
@@ -250,8 +256,13 @@ export class Engine {
       }
       return
     }
-    if (isSound(veth, link) || isSound(veth, this.#context.kernel.links.get(link.name))) return
-    this.#restore('veth', link.name)
+    this.#doubted.hear(link.name, isSound(veth, link))
+  }
+
+  #lookAtPair(name: string): void {
+    const veth = this.#reconciler.wantedAt('veth', name)
+    if (veth?.kind !== 'veth' || isSound(veth, this.#context.kernel.links.get(name))) return
+    this.#restore('veth', name)
   }
 
   /** A hook or filter went: that of a device that is being removed is none of ours any more. */
@@ -384,15 +395,4 @@ export class Engine {
       this.#events.repaired(repair)
     }
   }
-}
-
-/** The next few of what is left. */
-function take<T>(items: Iterator<T>, count: number): readonly T[] {
-  const taken: T[] = []
-  while (taken.length < count) {
-    const { done, value } = items.next()
-    if (done === true) break
-    taken.push(value)
-  }
-  return taken
 }

@@ -80,7 +80,7 @@ export interface KernelView {
 
 /** The changes that may be sent together. A qdisc named here must not exist yet. */
 export interface Batch {
-  readonly links: Pick<Links, 'set' | 'remove'>
+  readonly links: Pick<Links, 'set' | 'refresh' | 'remove'>
   readonly addresses: Pick<Addresses, 'put' | 'remove'>
   readonly routes: Pick<Routes, 'put' | 'remove'>
   readonly rules: Pick<Rules, 'put' | 'remove'>
@@ -201,6 +201,11 @@ export interface Links {
   createBridge(link: NewLink): Link
   createMacvlan(link: NewMacvlan): Link
   set(device: number | string, change: LinkChange): void
+  /**
+   * Has the kernel act on a change of the device's carrier now, and not when its link watch runs by itself: it
+   * does so when it is asked for the device (Linux 6.8). Content when there is none.
+   */
+  refresh(device: number): void
   /** Deletes one device; waits for an RCU grace period (tens of milliseconds). */
   remove(device: number | string): void
   /** Deletes every device of the group in one grace period. Group 0 is refused: it is everybody's. */
@@ -307,6 +312,8 @@ export interface Routes {
     destination: string,
     from?: { readonly mark?: number; readonly source?: string; readonly device?: number },
   ): RouteAnswer | undefined
+  /** True when packets for the address are taken in this namespace. */
+  isLocal(address: string): boolean
 }
 
 export interface Rule {

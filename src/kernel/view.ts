@@ -78,6 +78,7 @@ export class RealView implements KernelView, Disposable {
     set: (device, change) => {
       for (const each of links.changeLink(this.#renamable(device, change), change)) this.#do(each)
     },
+    refresh: (device) => this.#do(links.getLink(device)),
     remove: (device) => this.#do(links.removeLink(device)),
     removeGroup: (group) => this.#do(links.removeGroup(group)),
   }
@@ -118,6 +119,8 @@ export class RealView implements KernelView, Disposable {
       if (deviceMtuBytes === undefined) return undefined
       return { ...answer, pathMtuBytes: Math.min(mtuBytes ?? deviceMtuBytes, deviceMtuBytes) }
     },
+    isLocal: (address) =>
+      this.#read(routes.lookupRoute(address, {}), routes.readRouteAnswer)[0]?.type === 'local',
   }
 
   readonly rules: KernelView['rules'] = {
@@ -190,6 +193,7 @@ export class RealView implements KernelView, Disposable {
     work({
       links: {
         set: (device, change) => add(...links.changeLink(this.#renamable(device, change), change)),
+        refresh: (device) => add(links.getLink(device)),
         remove: (device) => add(links.removeLink(device)),
       },
       addresses: {

@@ -210,6 +210,24 @@ for (const [what, open] of [
     )
 
     test(
+      'takes packets for addresses of its own, and looks at links when asked to',
+      staged((stage) => {
+        const { peer: device = 0 } = veth(stage)
+        stage.host.links.set('v0', { up: true })
+        stage.box.batch((batch) => {
+          batch.links.set(device, { up: true })
+          batch.addresses.put({ device, address: '10.80.0.2', prefixLength: 24 })
+          batch.links.refresh(device)
+        })
+        stage.box.links.refresh(device)
+        stage.box.links.refresh(4711)
+        assert.equal(stage.box.routes.isLocal('10.80.0.2'), true)
+        assert.equal(stage.box.routes.isLocal('10.80.0.3'), false)
+        assert.equal(stage.host.routes.isLocal('10.80.0.2'), false)
+      }),
+    )
+
+    test(
       'loses the routes of a device with its last IPv4 address',
       staged((stage) => {
         const { peer: device = 0 } = veth(stage)
@@ -257,6 +275,7 @@ for (const [what, open] of [
               preferredSource: undefined,
               onlink: false,
               mtuBytes: 1300,
+              advmssBytes: undefined,
               hops: [],
             },
           ])

@@ -3,7 +3,7 @@
  * its own, a moment later (net/ipv6/addrconf.c, addrconf_dad_work). Until then its packets are lost.
  */
 
-import type { KernelView } from '../../kernel/kernel.ts'
+import type { Routes } from '../../kernel/kernel.ts'
 import { NetworkError } from '../../lib/errors.ts'
 import { familyOf, type IP } from '../../net/ip.ts'
 
@@ -14,11 +14,14 @@ const PAUSE_MS = 0.2
  * Returns when packets for all these addresses of the namespace are taken; usually they are. Blocks its
  * thread, so that the kernel has the processor. Throws `timeout` after five seconds.
  */
-export function untilHeard(view: Pick<KernelView, 'routes'>, addresses: readonly IP[]): void {
+export function untilHeard(
+  { routes }: { readonly routes: Pick<Routes, 'isLocal'> },
+  addresses: readonly IP[],
+): void {
   const endMs = performance.now() + PATIENCE_MS
   for (const address of addresses) {
     if (familyOf(address) === 4) continue
-    while (view.routes.lookup(address)?.type !== 'local') {
+    while (!routes.isLocal(address)) {
       if (performance.now() > endMs) {
         throw new NetworkError(
           'timeout',

@@ -6,7 +6,7 @@
 
 import type { Interior, Shaping } from '../../hoststate/state.ts'
 import { MARK } from '../../hoststate/state.ts'
-import type { Batch, KernelView, Link, Netns } from '../../kernel/kernel.ts'
+import type { Batch, KernelView, Link } from '../../kernel/kernel.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
 import { familyOf, type IP, parseIP } from '../../net/ip.ts'
 import { parseMac } from '../../net/mac.ts'
@@ -34,23 +34,20 @@ export function interiors({ kernel, devices, sandboxes }: Context): Resource<Int
     equal,
     list: (wanted) => wanted.flatMap((want) => look(want) ?? []),
     put(want) {
-      using netns = sandboxes.open(want.sandbox)
       const made = devices.peerOf(want.device)
-      kernel.inNetns(netns, (inside) => {
+      sandboxes.inside(want.sandbox, (inside) => {
         const device = made ?? indexOf(inside, want)
         const fresh = made !== undefined && !filled.has(want.device)
         configure(inside, want, device)
         if (!fresh && want.shaping === undefined) putShaping(inside, device, undefined)
         if (!fresh) dropStaleRoutes(inside, want, device)
         if (!fresh || want.softwareChecksums) chooseChecksums(inside, want)
-        // Neither end is of much use until the kernel's link watch has run; being asked, it runs (Linux 6.8).
-        inside.links.get(want.ifname)
+        kernel.links.refresh(devices.of(want.device))
         untilHeard(
           inside,
           want.addresses.map(({ address }) => address),
         )
       })
-      kernel.links.get(want.device)
       filled.add(want.device)
     },
     // The interface takes everything with it.
@@ -60,15 +57,12 @@ export function interiors({ kernel, devices, sandboxes }: Context): Resource<Int
   }
 
   function look(want: Interior): Have | undefined {
-    let netns: Netns
     try {
-      netns = sandboxes.open(want.sandbox)
+      return sandboxes.inside(want.sandbox, (inside) => read(inside, want))
     } catch (error) {
       if (isNetworkError(error, 'not-found') || isNetworkError(error, 'invalid')) return undefined
       throw error
     }
-    using open = netns
-    return kernel.inNetns(open, (inside) => read(inside, want))
   }
 }
 
@@ -134,6 +128,7 @@ function fill(batch: Batch, want: Interior, device: number): void {
       protocol: MARK.routeProtocol,
     })
   }
+  batch.links.refresh(device)
 }
 
 /**

@@ -94,8 +94,7 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
    */
   function lowerInside({ name, peer, sandbox, mtuBytes }: Veth): void {
     try {
-      using netns = sandboxes.open(sandbox)
-      kernel.inNetns(netns, (inside) => {
+      sandboxes.inside(sandbox, (inside) => {
         const link = inside.links.get(devices.peerOf(name) ?? peer.name)
         if (link?.mac === peer.mac) inside.links.set(link.index, { mtuBytes })
       })
@@ -129,8 +128,7 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
   }
 
   function create(want: Veth): Link {
-    using netns = sandboxes.open(want.sandbox)
-    return createPair(want, { netns })
+    return sandboxes.open(want.sandbox, (netns) => createPair(want, { netns }))
   }
 
   /** Both ends here, the engine's one ready to be taken. */

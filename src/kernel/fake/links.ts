@@ -64,6 +64,7 @@ export function fakeLinks(own: FakeNamespace, find: (netns: Netns) => FakeNamesp
       if (change.netns === undefined) putLink(own, changed)
       else move(own, find(change.netns), changed)
     },
+    refresh() {},
     remove(device) {
       const link = get(device)
       if (link?.kind === undefined && link !== undefined)

@@ -85,6 +85,7 @@ export function fakeRoutes(own: FakeNamespace): KernelView['routes'] {
       const found = own.routes.find((route) => names(given, route))
       if (found !== undefined) dropRoutes(own, (route) => route === found)
     },
+    isLocal: (destination) => own.addresses.some(({ address }) => address === destination),
     lookup(destination) {
       const local = own.addresses.find(({ address }) => address === destination)
       if (local !== undefined) {
