@@ -54,7 +54,7 @@ export async function install(context: Context): Promise<void> {
   const plan = planInstall(places, {
     ...{ network, program },
     how: places.root === '' && options['copy'] !== true ? 'link' : 'copy',
-    socket: client.socket === DEFAULT_SOCKET ? undefined : client.socket,
+    socket: socketIn(places, client.socket),
     disableGc: options['disableGc'] === true ? true : undefined,
   })
   await carryOutPlan(context, plan, 'everything is installed already')
@@ -152,6 +152,12 @@ export function placesOf(options: Options): CniPlaces {
     bins: (chosen ?? programDirectories(root)).map((path) => directoryOf(path, '--bin')),
     netavark: netavark === undefined ? undefined : directoryOf(netavark, '--netavark'),
   }
+}
+
+/** Of the daemon as runtimes see it, who live in the root; undefined for the usual one. */
+function socketIn({ root }: CniPlaces, path: string): string | undefined {
+  const seen = root !== '' && path.startsWith(`${root}/`) ? path.slice(root.length) : path
+  return seen === DEFAULT_SOCKET ? undefined : seen
 }
 
 function directoryOf(value: unknown, flag: string): string {

@@ -197,6 +197,18 @@ test('a list stays as a user changed it, and gets what is missing', async () => 
   assert.equal((await run('install')).out, 'everything is installed already\n', 'found again')
 })
 
+test('the list names the daemon’s socket where it is another than usual, as seen in the root', async () => {
+  const socketOf = () => JSON.parse(read(FIRST)).plugins[0].daemonSocket
+  await run('install')
+  assert.equal(socketOf(), cli.server.path)
+  rmSync(join(root, FIRST))
+  await cli.run(
+    `cni install --root ${dirname(cli.server.path)} --executable ${root}/usr/bin/carrick`,
+  )
+  const list = join(dirname(cli.server.path), FIRST)
+  assert.equal(JSON.parse(readFileSync(list, 'utf8')).plugins[0].daemonSocket, '/carrick.sock')
+})
+
 test('what is in the way is said before anything is written', async () => {
   put(`${DIRECTORY}/20-blue.conflist`, '{"name":"blue","plugins":[{"type":"bridge"}]}')
   const named = await run('install')
