@@ -161,6 +161,18 @@ test('reapplying puts everything again that the owner of a thing wants', () => {
   expect(reconciler.reapply('veth', 'cknobody')).toEqual([])
 })
 
+test('what stood when its object could not be put any more goes with the object', () => {
+  const kernel = new ScriptedKernel()
+  const reconciler = new Reconciler(kernel.resources())
+  reconciler.apply([{ object: 'endpoint/a', wanted: container('cka', '10.0.0.2') }])
+  // Its namespace is gone, and the pair with it; the entry of its address is not.
+  kernel.of('veth').clear()
+  kernel.refuse.add('veth cka')
+  expect(reconciler.reapply('veth', 'cka')).toHaveLength(1)
+  reconciler.apply([{ object: 'endpoint/a', wanted: [] }])
+  expect(kernel.all()).toEqual([])
+})
+
 test('whatever happens and whatever is refused, an audit ends in what the objects want', () => {
   const address = fc.nat(5).map((n) => `10.0.0.${n}`)
   const object = fc.nat(5).map((n) => `endpoint/${n}`)

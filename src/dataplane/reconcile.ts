@@ -96,7 +96,7 @@ export class Reconciler {
     for (const [eachKind, eachKey] of this.#claimedBy(object)) {
       const slots = this.#slotsOf(eachKind)
       const slot = slots.get(eachKey)
-      if (slot !== undefined) slots.set(eachKey, { ...slot, applied: undefined })
+      if (slot !== undefined) slots.set(eachKey, doubting(slot, slot.applied))
       touch(touched, eachKind, eachKey)
     }
     return this.#settle(touched)
@@ -195,13 +195,13 @@ export class Reconciler {
       }
       const want = slot.claim?.want
       const same = want !== undefined && resource.equal(want, have)
-      slots.set(key, { ...slot, applied: same ? want : have })
+      slots.set(key, believing(slot, same ? want : have))
       if (!same) differing.add(key)
     }
     for (const key of among ?? slots.keys()) {
       const slot = slots.get(key)
       if (slot === undefined || found.has(key)) continue
-      slots.set(key, { ...slot, applied: undefined })
+      slots.set(key, believing(slot, undefined))
       if (slot.claim !== undefined) differing.add(key)
       else slots.delete(key)
     }
@@ -232,8 +232,9 @@ export class Reconciler {
     for (const key of touched.get(kind) ?? []) {
       const slot = slots.get(key)
       if (slot === undefined || slot.claim !== undefined) continue
-      if (slot.applied === undefined) slots.delete(key)
-      else due.push({ key, have: slot.applied })
+      const have = slot.applied ?? slot.doubted
+      if (have === undefined) slots.delete(key)
+      else due.push({ key, have })
     }
     if (resource.removeMany !== undefined && due.length > 1) {
       try {
@@ -276,7 +277,7 @@ export class Reconciler {
     if (resource.putMany !== undefined && due.length > 1) {
       try {
         resource.putMany(due.map(({ want }) => want))
-        for (const { key, slot, want } of due) slots.set(key, { ...slot, applied: want })
+        for (const { key, slot, want } of due) slots.set(key, believing(slot, want))
         this.#onStep(`put ${kind}`)
         return
       } catch (error) {
@@ -287,10 +288,10 @@ export class Reconciler {
     for (const { key, slot, want, object } of due) {
       try {
         resource.put(want)
-        slots.set(key, { ...slot, applied: want })
+        slots.set(key, believing(slot, want))
         this.#onStep(`put ${kind}`)
       } catch (error) {
-        slots.set(key, { ...slot, applied: undefined })
+        slots.set(key, doubting(slot, slot.applied ?? want))
         failures.set(object, failureOf(object, error))
       }
     }
@@ -323,16 +324,27 @@ function isAboutOthers(have: Wanted): boolean {
 const EMPTY: Slot = { claim: undefined, others: [], applied: undefined }
 
 /** Adds a claim; the greatest object key stands first. */
-function enter({ claim: first, others, applied }: Slot, claim: Claim): Slot {
-  if (first === undefined) return { claim, others, applied }
+function enter({ claim: first, others, ...there }: Slot, claim: Claim): Slot {
+  if (first === undefined) return { claim, others, ...there }
   const [winner, loser] = claim.object > first.object ? [claim, first] : [first, claim]
-  return { claim: winner, others: [...others, loser], applied }
+  return { claim: winner, others: [...others, loser], ...there }
 }
 
-function withdraw({ claim, others, applied }: Slot, object: ObjectKey): Slot {
+function withdraw({ claim, others, ...there }: Slot, object: ObjectKey): Slot {
   return [...(claim === undefined ? [] : [claim]), ...others]
     .filter((each) => each.object !== object)
-    .reduce(enter, { ...EMPTY, applied })
+    .reduce(enter, { ...EMPTY, ...there })
+}
+
+/** It was put, or looked for. */
+function believing({ claim, others }: Slot, applied: Wanted | undefined): Slot {
+  return { claim, others, applied }
+}
+
+/** It is put anew, or was not put: what may be there is removed with the claim, if nobody looks before. */
+function doubting({ claim, others, doubted }: Slot, perhaps: Wanted | undefined): Slot {
+  const left = perhaps ?? doubted
+  return { claim, others, applied: undefined, ...(left === undefined ? {} : { doubted: left }) }
 }
 
 function touch(touched: Map<Kind, Set<string>>, kind: Kind, key: string): void {

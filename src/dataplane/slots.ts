@@ -20,6 +20,8 @@ export interface Slot {
   readonly others: readonly Claim[]
   /** What was last put and is believed to be there. */
   readonly applied: Wanted | undefined
+  /** Where nothing is believed to be there: what may be all the same, because a put of it, or over it, failed. */
+  readonly doubted?: Wanted
 }
 
 /** Begins a packed slot: whether its claim was applied. */

@@ -18,6 +18,8 @@ export interface MapTable<W extends Wanted, Entry> {
   entryOf(want: W): Entry
   /** The thing that an entry stands for; undefined for rows that hold nothing. */
   wantedOf(entry: Entry): W | undefined
+  /** The key where it follows without the devices that the entry names, which may be gone. */
+  keyOf?(want: W): Uint8Array
   /** True when the map is an array: its rows cannot be deleted, only zeroed. */
   readonly array?: boolean
 }
@@ -82,9 +84,7 @@ export function mapResource<W extends Wanted, Entry>(
     },
     remove(have) {
       // What was put and never read again has no bytes.
-      const bytes: Bytes | undefined =
-        (have as W & Partial<Pick<Read<W>, 'bytes'>>).bytes ?? bytesOrNothing(have)
-      const key = bytes?.key
+      const key = (have as W & Partial<Pick<Read<W>, 'bytes'>>).bytes?.key ?? keyOrNothing(have)
       if (key === undefined) return
       if (table.array === true) map.update(key, new Uint8Array(map.slotBytes))
       else map.delete(key)
@@ -106,10 +106,14 @@ export function mapResource<W extends Wanted, Entry>(
 
   function* entriesAt(wanted: readonly W[]): Generator<Bytes> {
     for (const want of wanted) {
-      const key = bytesOrNothing(want)?.key
+      const key = keyOrNothing(want)
       const value = key === undefined ? undefined : map.lookup(key)
       if (key !== undefined && value !== undefined) yield { key, value }
     }
+  }
+
+  function keyOrNothing(want: W): Uint8Array | undefined {
+    return table.keyOf === undefined ? bytesOrNothing(want)?.key : table.keyOf(want)
   }
 
   /** Nothing while a device that the entry names is missing. */

@@ -65,6 +65,7 @@ export function endpointEntries({ datapath, devices }: Context): Resource<Endpoi
     kind: 'endpoint',
     layout: maps.endpoints,
     map: datapath.map(maps.endpoints),
+    keyOf: (want) => maps.endpoints.keyOf(want as unknown as maps.EndpointEntry), // network and address
     entryOf: ({ vni, address, mac, at, host }) => ({
       vni,
       address,
