@@ -22,6 +22,7 @@ import {
 import { readPrevious } from './config.ts'
 import { drop } from './del.ts'
 import { delegateRecord } from './delegate.ts'
+import { takeOver } from './precedence.ts'
 import { type CniDns, type CniResult, chainResults, isEmptyDns } from './result.ts'
 
 /** What every step of one ADD knows. */
@@ -49,7 +50,8 @@ export async function add(deps: CniDeps, call: CniCall): Promise<CniResult> {
     using _underway = deps.underway.begin(attachment)
     const own = async (given?: CniResult, delegate?: Delegate): Promise<AttachedEndpoint> => {
       dns ??= namesOf(given)
-      const spec = specOf(deps, addition, given)
+      const first = await isFirstOfPodmans(deps, addition)
+      const spec = { ...specOf(deps, addition, given), ...(first ? { defaultRoute: true } : {}) }
       const attached = await attach(delegate === undefined ? spec : { ...spec, delegate })
       if (!call.gone.aborted) return attached
       // Nobody has the answer; a runtime that asks again must not find what the first call left.
@@ -105,6 +107,18 @@ function specOf({ control }: CniDeps, { call, asked, network }: Addition, given?
     }
   }
   return attachSpecOf({ environment, config, asked, network, given, published })
+}
+
+/** Of others the order of their calls counts. */
+async function isFirstOfPodmans(
+  { control }: CniDeps,
+  { call, asked, network }: Addition,
+): Promise<boolean> {
+  const { name, namespace } = asked.pod
+  const isPodmans = name !== undefined && namespace === undefined
+  if (!isPodmans || asked.isDefaultGateway === false) return false
+  const { containerId, ifname } = call.environment
+  return takeOver(control, containerId, ifname, network)
 }
 
 function namesOf(given: CniResult | undefined): CniDns | undefined {

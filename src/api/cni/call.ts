@@ -12,7 +12,8 @@ import { CNI_CODE, cniError } from './errors.ts'
 import type { Underway } from './underway.ts'
 
 /** The use cases that calls need. */
-export type CniUses = CniControl & Pick<Control, 'getNetwork' | 'publicationsOf' | 'detach'>
+export type CniUses = CniControl &
+  Pick<Control, 'getNetwork' | 'publicationsOf' | 'unpublish' | 'detach'>
 
 export interface CniDeps {
   readonly control: CniUses

@@ -15,6 +15,7 @@ import { familyOf } from '../../net/ip.ts'
 import { prefixContains, prefixLength } from '../../net/prefix.ts'
 import { nameIn } from '../cni/attach-spec.ts'
 import type { JsonObject } from '../cni/fields.ts'
+import { takeOver } from '../cni/precedence.ts'
 import { readEndpointOptions } from '../docker/options.ts'
 import {
   type PodmanContainer,
@@ -26,7 +27,7 @@ import {
 import { hasNoDefaultRoute, OWN_NAME } from './options.ts'
 
 export interface ContainerDeps {
-  readonly control: Pick<Control, 'getNetwork' | 'publicationsOf'> &
+  readonly control: Pick<Control, 'getNetwork' | 'publicationsOf' | 'unpublish'> &
     Pick<CniControl, 'attachCni' | 'detachCni' | 'cniEndpoints' | 'shapes'>
 }
 
@@ -39,6 +40,8 @@ export async function setup(
   const container = readContainer(object)
   const network = control.getNetwork(ownNameOf(container.network))
   const { name, labels } = readEndpointOptions(container.options)
+  const hasRoute = !hasNoDefaultRoute(container.network.options)
+  const first = hasRoute && (await takeOver(control, container.id, container.ifname, network))
   const preferredName = name ?? nameIn(container.name)
   const { endpoint } = await control.attachCni({
     attachment: attachmentOf(container),
@@ -48,7 +51,8 @@ export async function setup(
     names: namesOf(container),
     addresses: container.addresses,
     ...(container.mac === undefined ? {} : { mac: container.mac }),
-    ...(hasNoDefaultRoute(container.network.options) ? { noDefaultRoute: true as const } : {}),
+    ...(hasRoute ? {} : { noDefaultRoute: true as const }),
+    ...(first ? { defaultRoute: true } : {}),
     ...(container.network.routes.length === 0 ? {} : { routes: routesOf(network, container) }),
     publish: wishesOf(control, network, container),
   })

@@ -51,6 +51,7 @@ class Scene {
   readonly detached: unknown[] = []
   readonly endpoints: Endpoint[] = []
   readonly publications: Publication[] = []
+  readonly unpublished: string[] = []
   resolvers = [ip('169.254.77.53'), ip('fd3b:ca44:1c53::53')]
 
   readonly #control = {
@@ -82,6 +83,11 @@ class Scene {
     },
     detachCni: async (attachment: unknown) => void this.detached.push(attachment),
     cniEndpoints: () => this.endpoints,
+    unpublish: async (id: string) => {
+      this.unpublished.push(id)
+      const at = this.publications.findIndex((each) => each.id === id)
+      this.publications.splice(at, 1)
+    },
     publicationsOf: (id: string) => this.publications.filter((each) => each.endpointId === id),
     shapes: {
       shapeOf: () => assert.fail('nothing is asked of the kernel'),
@@ -279,6 +285,21 @@ test('setup publishes ports once for all networks of a container', async () => {
   const second = podmanContainer({ port_mappings }, { interface_name: 'eth1' })
   await scene.call('setup', second, '/run/netns/x')
   assert.deepEqual(scene.last.publish, [])
+})
+
+test('setup of a first interface that comes late takes route and ports over', async () => {
+  const scene = new Scene()
+  const labels = { [CNI_LABELS.container]: CONTAINER_ID, [CNI_LABELS.network]: 'netavark.red' }
+  scene.endpoints.push(fakeEndpoint(1, { labels, ifname: 'eth1' }))
+  const port = { protocol: 'tcp', hostPort: 8080, containerPort: 80, count: 1 }
+  scene.publications.push({ id: 'p1', endpointId: 'ep0001', ...port } as Publication)
+  const port_mappings = [
+    { container_port: 80, host_ip: '', host_port: 8080, protocol: 'tcp', range: 1 },
+  ]
+  await scene.call('setup', podmanContainer({ port_mappings }), '/run/netns/x')
+  assert.deepEqual(scene.unpublished, ['p1'])
+  assert.equal(scene.last.defaultRoute, true)
+  assert.deepEqual(scene.last.publish as unknown, [port])
 })
 
 test('setup in an internal network publishes nothing and tells of no gateway', async () => {

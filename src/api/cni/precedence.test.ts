@@ -1,0 +1,65 @@
+import { test } from 'bun:test'
+import assert from 'node:assert/strict'
+import { CNI_LABELS } from '../../model/cni.ts'
+import type { Publication } from '../../model/publication.ts'
+import { fakeEndpoint, fakeNetwork } from '../rest/fake-control.ts'
+import { type PrecedenceUses, takeOver } from './precedence.ts'
+
+const BLUE = fakeNetwork('blue')
+const QUIET = { ...fakeNetwork('quiet', 2), internal: true }
+
+/** A container whose interfaces stand, each with a port; what is let go is noted. */
+function controlWith(...standing: readonly { ifname: string; networkId?: string }[]) {
+  const letGo: string[] = []
+  const endpoints = standing.map((fields, i) =>
+    fakeEndpoint(i + 1, { ...fields, labels: { [CNI_LABELS.container]: 'c1' } }),
+  )
+  const control: PrecedenceUses = {
+    cniEndpoints: () => endpoints,
+    getNetwork: (id) => (id === QUIET.id ? QUIET : BLUE),
+    publicationsOf: (id) => [{ id: `port of ${id}` } as Publication], // its id is all that is read
+    unpublish: async (id) => void letGo.push(id),
+  }
+  return { control, letGo }
+}
+
+for (const { name, standing, ifname, network = BLUE, container = 'c1', want } of [
+  { name: 'the only interface', standing: [], ifname: 'eth0', want: false },
+  { name: 'one behind another', standing: [{ ifname: 'eth0' }], ifname: 'eth1', want: false },
+  { name: 'one before another', standing: [{ ifname: 'eth1' }], ifname: 'eth0', want: true },
+  {
+    name: 'one between two',
+    standing: [{ ifname: 'eth0' }, { ifname: 'eth2' }],
+    ifname: 'eth1',
+    want: false,
+  },
+  { name: 'numbers, not letters', standing: [{ ifname: 'eth10' }], ifname: 'eth9', want: true },
+  { name: 'names of a user', standing: [{ ifname: 'lan0' }], ifname: 'eth0', want: false },
+  { name: 'a name of a user', standing: [{ ifname: 'eth1' }], ifname: 'aaa', want: false },
+  {
+    name: 'an internal network',
+    standing: [{ ifname: 'eth1' }],
+    ifname: 'eth0',
+    network: QUIET,
+    want: false,
+  },
+  {
+    name: 'one that follows an internal one only',
+    standing: [{ ifname: 'eth0', networkId: QUIET.id }],
+    ifname: 'eth1',
+    want: false,
+  },
+  {
+    name: 'another container',
+    standing: [{ ifname: 'eth1' }],
+    ifname: 'eth0',
+    container: 'c2',
+    want: false,
+  },
+]) {
+  test(`takeOver() of ${name} is ${want}`, async () => {
+    const { control, letGo } = controlWith(...standing)
+    assert.equal(await takeOver(control, container, ifname, network), want)
+    assert.deepEqual(letGo, want ? ['port of ep0001'] : [])
+  })
+}
