@@ -48,6 +48,7 @@ import type { Host, ObjectFailure } from './model/host.ts'
 import { PROBE_PORT } from './model/probe-network.ts'
 import { startNameService } from './name-service.ts'
 import type { HandedOver, Service } from './service.ts'
+import { SlowStart } from './slow-start.ts'
 import { readMembership, writeMembership } from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
 import { openSharedStore } from './store/shared.ts'
@@ -97,6 +98,7 @@ export async function runParts(
 
   // Who this host is, and how it is reached.
   await using cleanup = new AsyncDisposableStack()
+  using start = new SlowStart(clock, log)
   const kernel = cleanup.use(openKernel())
   const { underlayAddresses, underlayDevice } = settings
   const underlayWish = {
@@ -132,6 +134,7 @@ export async function runParts(
     service.ready('Waiting for the shared store, and unable to do much before')
 
   // The shared store, and this host's place in it.
+  start.at('open the shared store')
   const shared = cleanup.use(
     await openSharedStore({
       stateDir: settings.stateDir,
@@ -184,6 +187,7 @@ export async function runParts(
   })
 
   // What is known, and what of it is told to others.
+  start.at('hear from the shared store')
   const looped = Promise.withResolvers<void>()
   const replica = cleanup.use(
     createReplica({ ...base, log: log.child('replica'), listAfter: looped.promise }),
@@ -209,6 +213,7 @@ export async function runParts(
   )
 
   // The kernel, and the loop that keeps it as wanted.
+  start.at('open the kernel')
   const run = randomUUID()
   const sandboxes = cleanup.use(new Sandboxes(kernel))
   const hostPorts = cleanup.use(new HostPorts(kernel))
@@ -350,7 +355,9 @@ export async function runParts(
     ...(shared.kind === 'embedded' ? { join: joinElsewhere } : {}),
   })
   paths.start()
+  start.at('make the kernel as wanted')
   await loop.start()
+  start.at('open the doors')
   looped.resolve()
   cleanup.use(startNameService({ replica, settings, clock, log: log.child('names') }))
   await using _serving = door.serve(api)
@@ -366,6 +373,7 @@ export async function runParts(
   await using watch = watchDocker({ settings, control, replica, journal, clock, log })
   watched = watch
   using _alive = service.watch(() => dataplane.apply([]))
+  start[Symbol.dispose]()
   service.ready(`Answering as host ${registered.name}, store ${shared.address}`)
   log.info('daemon ready', { host: hostId, store: shared.address, revision: replica.revision })
   await ended.promise
