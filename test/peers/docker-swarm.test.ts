@@ -10,71 +10,78 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Cluster } from '../../src/lab/cluster.ts'
 import { DockerEngine, IMAGE } from '../../src/lab/docker-engine.ts'
-import { addressOf, clusterTest, shell, until } from '../cluster/harness.ts'
+import { addressOf, sharedCluster, shell, until } from '../cluster/harness.ts'
 
 const BUILD = join(dirname(dirname(import.meta.dirname)), 'packaging', 'docker-plugin', 'build')
 const PLUGIN = 'carrick:swarm'
+const NETWORK = ['network', 'create', '-d', PLUGIN, '--attachable'] as const
+/** Of the hosts on which the tasks are. */
+const PORT = 8091
 const SERVE = 'mkdir -p /www && hostname > /www/index.html && exec httpd -f -p 80 -h /www'
 /** A task is prepared, and its container told to end before it is ended. */
 const PATIENCE_MS = 40_000
 
 type Swarm = readonly [manager: DockerEngine, worker: DockerEngine]
 
-clusterTest('services of two replicas in networks of swarm’s', { hosts: 2 }, async (cluster) => {
-  const swarm = await startSwarm(cluster)
-  const [manager] = swarm
-  const network = ['network', 'create', '-d', PLUGIN, '--attachable', '--subnet'] as const
-  await manager.docker(...network, '10.91.0.0/16', 'green')
-  await manager.docker(...network, '10.92.0.0/16', '--ipam-driver', PLUGIN, 'blue')
-  await serves(swarm, 'green', '10.91.')
-  await serves(swarm, 'blue', '10.92.')
+const withCluster = sharedCluster({ hosts: 2 })
+let swarm: Swarm | undefined
 
-  // Our addresses are reserved as long as a manager counts on them, on whichever host the task is.
-  const reserved = async () => (await cluster.carrick('h2', 'reserve', 'ls', 'blue')).trim()
-  assert.match(await reserved(), /swarm-10-92-/)
-  for (const engine of swarm) {
-    const addresses = new Set<string>()
-    for (let i = 0; i < 3; i++) {
-      const shown = ['run', '--rm', '--network', 'blue', IMAGE, 'hostname', '-i'] as const
-      addresses.add(await engine.docker(...shown))
-    }
-    for (const address of addresses) assert.match(address, /^10\.92\./)
+withCluster('a service with addresses of swarm’s', async (cluster) => {
+  swarm = await startSwarm(cluster)
+  await swarm[0].docker(...NETWORK, '--subnet', '10.91.0.0/16', 'green')
+  await serves(swarm, 'green')
+  await answers(swarm, 'green', '10.91.')
+  for (const host of ['h1', 'h2']) {
+    const url = `http://${addressOf(cluster.lab, host)}:${PORT}/`
+    for (const from of ['h1', 'h2']) await shell(cluster, from, `curl -s -f -m 2 ${url}`)
   }
+  await goes(cluster, swarm, 'green')
+})
+
+withCluster('a service with addresses of ours', async (cluster) => {
+  if (swarm === undefined) throw new Error('there is no swarm')
+  const [manager] = swarm
+  await manager.docker(...NETWORK, '--subnet', '10.92.0.0/16', '--ipam-driver', PLUGIN, 'blue')
+  await serves(swarm, 'blue')
+  await answers(swarm, 'blue', '10.92.')
+  // They are reserved as long as a manager counts on them, on whichever host the task is.
+  assert.match(await cluster.carrick('h2', 'reserve', 'ls', 'blue'), /swarm-10-92-/)
   // Without tasks the network stays, and with new ones it is used again.
   await scale(swarm, 'blue', 0)
   await scale(swarm, 'blue', 2)
   await answers(swarm, 'blue', '10.92.')
+  await goes(cluster, swarm, 'blue')
+})
 
-  await manager.docker('service', 'rm', 'green-web', 'blue-web')
-  for (const name of ['green', 'blue']) {
-    await until(
-      `swarm lets ${name} go`,
-      async () => (await manager.run('network', 'rm', name)).exitCode === 0,
-      PATIENCE_MS,
-    )
-  }
+/** The network goes with its service, and nothing of them is left. */
+async function goes(cluster: Cluster, [manager]: Swarm, network: string): Promise<void> {
+  await manager.docker('service', 'rm', `${network}-web`)
   await until(
-    'nothing of them is left',
+    `swarm lets ${network} go`,
+    async () => (await manager.run('network', 'rm', network)).exitCode === 0,
+    PATIENCE_MS,
+  )
+  await until(
+    'nothing of it is left',
     async () => {
       const lists = ['endpoint', 'network'].map((noun) => cluster.carrick('h1', noun, 'ls', '-q'))
       return (await Promise.all(lists)).join('') === ''
     },
     PATIENCE_MS,
   )
-})
+}
 
-/** A service in the network, found by swarm's own names from either host. */
-async function serves(swarm: Swarm, network: string, prefix: string): Promise<void> {
-  const [manager] = swarm
+/** A service in the network. */
+async function serves([manager]: Swarm, network: string): Promise<void> {
   await manager.docker(
     ...['service', 'create', '--detach', '--no-resolve-image', '--name', `${network}-web`],
     ...['--replicas', '2', '--endpoint-mode', 'dnsrr', '--stop-grace-period', '1s'],
+    ...['--publish', `mode=host,target=80,published=${PORT}`],
     ...['--network', network, IMAGE, 'sh', '-c', SERVE],
   )
-  await answers(swarm, network, prefix)
 }
 
-/** Either replica is found from either host, and from a container that is no task. */
+/** Either replica is found from either host by swarm's own names, and from a container that is no task. */
 async function answers(swarm: Swarm, network: string, prefix: string): Promise<void> {
   const tasks: string[] = []
   for (const engine of swarm) tasks.push(await taskOn(engine, network))
