@@ -98,9 +98,7 @@ async function startHosts(lab: Lab, story: Story): Promise<World> {
   const docker = await DockerEngine.start(lab, 'h1')
   for (const { name: host } of lab.hosts) {
     podman[host] = await PodmanEngine.start(lab, host, { backend: 'cni' })
-    // As Debian's package has it: the plug-in for loopback is there, which containerd cannot do without.
-    const pluginDirectory = '/usr/lib/cni'
-    containerd[host] = await ContainerdEngine.start(lab, host, { pluginDirectory })
+    containerd[host] = await ContainerdEngine.start(lab, host)
   }
   const versions = [
     `dockerd ${await docker.docker('version', '--format', '{{.Server.Version}}')}`,
