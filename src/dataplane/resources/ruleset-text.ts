@@ -116,6 +116,8 @@ function chainsOf(want: Ruleset): readonly Chain[] {
   const index = `meta mark & ${hex(marks.indexMask)}`
   const clear = (bits: number): string => `meta mark set meta mark & ${hex(~bits)}`
   const pass = `meta mark set meta mark | ${hex(marks.passed)}`
+  // True of all connections where no network has an index.
+  const plain = indexed ? `ct mark & ${hex(OPENER | ANSWERER)} == 0` : ''
   const names = nameRules(want.resolver)
   return [
     {
@@ -129,7 +131,7 @@ function chainsOf(want: Ruleset): readonly Chain[] {
       hook: 'type filter hook prerouting priority -160',
       rules: [
         // The usual packet: of a connection that was looked at, without any index, by way of the program.
-        `${from} ct state established ct mark & ${hex(OPENER | ANSWERER)} == 0 meta mark & ${hex(marks.indexMask | marks.unchecked)} == ${hex(marks.unchecked)} ${clear(marks.unchecked)} accept`,
+        `${from} ct state established ${plain} meta mark ${hex(marks.unchecked)} meta mark set ${hex(marks.passed)} accept`,
         'meta iifgroup 0 accept',
         // The belt (R7): endpoint devices never reach the stack, nor do gateways but by the program.
         `meta iifgroup { ${endpointGroup}, ${MARK.gatewayPeerGroup} } counter drop`,
@@ -204,7 +206,8 @@ function chainsOf(want: Ruleset): readonly Chain[] {
     {
       name: 'from_network',
       rules: [
-        // The usual packet again; a network that is closed but for names has an index.
+        // The usual packet again, as `check` has left it; a network that is closed but for names has an index.
+        `meta mark ${hex(marks.passed)} accept`,
         `ct state established,related ${index} == 0 goto pass`,
         'iifname @internal counter drop',
         'ct state established,related goto pass',
@@ -217,7 +220,7 @@ function chainsOf(want: Ruleset): readonly Chain[] {
     {
       name: 'into_network',
       rules: [
-        `ct state established,related ct mark & ${hex(OPENER | ANSWERER)} == 0 goto pass`,
+        `ct state established,related ${plain} ${pass} accept`,
         'oifname @internal counter drop',
         'ct state established,related goto pass',
         // Nobody outside has an address of the inside.
