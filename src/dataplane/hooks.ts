@@ -1,7 +1,9 @@
 /**
  * The socket hooks' object (R16): loaded when the first loopback port is wanted, or an earlier run has left
  * one. Its programs stand at the root of the cgroup tree by links that are pinned beside its maps, so that
- * they work on when the daemon is away, and are replaced in one step when it comes back.
+ * they work on when the daemon is away, and are replaced in one step when it comes back. When no port is left they
+ * stay a little longer: a host on which the only published container is replaced would take eight links away and put
+ * them again, which takes longer than all the rest of an attach.
  */
 
 import { existsSync, readFileSync } from 'node:fs'
@@ -15,19 +17,25 @@ import {
   SOCKET_HOOKS,
   type SocketHook,
 } from '../kernel/bpf/cgroup-link.ts'
-import { openLibbpf } from '../kernel/bpf/libbpf.ts'
+import { type Libbpf, openLibbpf } from '../kernel/bpf/libbpf.ts'
 import type { BpfMap } from '../kernel/bpf/map.ts'
 import { BpfObject } from '../kernel/bpf/object.ts'
 import { openCgroupRoot } from '../kernel/cgroup.ts'
 import { readNetnsCookie } from '../kernel/netns.ts'
 import { programId } from './datapath.ts'
 
+/** How long they stay when nobody wants them any more. */
+const LINGER_MS = 5_000
+
 const HOOKS = Object.keys(SOCKET_HOOKS) as SocketHook[] // its keys are the hooks
 
 export class Hooks implements Disposable {
   readonly #directory: string
   readonly #mountPoint: string
+  #bpf: Libbpf | undefined
   #object: BpfObject | undefined
+  /** Runs while they are attached and unwanted. */
+  #lingering: ReturnType<typeof setTimeout> | undefined
 
   /** `bpfDirectory` as DataplaneSettings has it; `runDirectory` holds a mount for a moment where it must. */
   constructor(bpfDirectory: string, runDirectory: string) {
@@ -54,7 +62,7 @@ export class Hooks implements Disposable {
     return (
       ours !== undefined &&
       HOOKS.every((hook) => {
-        const link = readCgroupLink(openLibbpf(), this.#pin(hook))
+        const link = readCgroupLink(this.#libbpf(), this.#pin(hook))
         return (
           link?.hook === hook &&
           link.cgroupId === cgroup.id &&
@@ -64,13 +72,17 @@ export class Hooks implements Disposable {
     )
   }
 
-  /** True when any hook is attached. */
+  /** True when any hook is attached, and not about to go by itself. */
   attached(): boolean {
-    return HOOKS.some((hook) => existsSync(this.#pin(hook)))
+    return this.#lingering === undefined && HOOKS.some((hook) => existsSync(this.#pin(hook)))
   }
 
   /** Attaches all of them, or their programs of this run in place of those of an earlier one. */
   attach(): void {
+    if (this.#lingering !== undefined) {
+      this.#stay()
+      return
+    }
     const object = this.#open()
     const netns = object.map(hostNetns.name)
     const entry = { cookie: readNetnsCookie() }
@@ -80,7 +92,7 @@ export class Hooks implements Disposable {
     netns.update(hostNetns.keyOf(entry), hostNetns.valueOf(entry))
     using cgroup = openCgroupRoot(this.#mountPoint)
     for (const hook of HOOKS) {
-      putCgroupLink(openLibbpf(), this.#pin(hook), {
+      putCgroupLink(this.#libbpf(), this.#pin(hook), {
         hook,
         programFd: object.program(hook),
         cgroup,
@@ -88,20 +100,41 @@ export class Hooks implements Disposable {
     }
   }
 
+  /** Takes them away in a while, unless they are wanted again. */
   detach(): void {
-    for (const hook of HOOKS) removeCgroupLink(this.#pin(hook))
+    this.#lingering ??= setTimeout(() => {
+      this.#stay()
+      try {
+        for (const hook of HOOKS) removeCgroupLink(this.#pin(hook))
+      } catch (error) {
+        // The next audit finds what is left, tries again and tells.
+        if ((error as NodeJS.ErrnoException).code === undefined) throw error
+      }
+    }, LINGER_MS)
+  }
+
+  #stay(): void {
+    clearTimeout(this.#lingering)
+    this.#lingering = undefined
   }
 
   [Symbol.dispose](): void {
+    this.#stay()
     this.#object?.[Symbol.dispose]()
     this.#object = undefined
   }
 
   #open(): BpfObject {
-    this.#object ??= BpfObject.load(openLibbpf(), readFileSync(image), {
+    this.#object ??= BpfObject.load(this.#libbpf(), readFileSync(image), {
       pinDirectory: this.#directory,
     })
     return this.#object
+  }
+
+  /** Opening it is slower than what is called. */
+  #libbpf(): Libbpf {
+    this.#bpf ??= openLibbpf()
+    return this.#bpf
   }
 
   #pin(hook: SocketHook): string {
