@@ -97,6 +97,17 @@ test('one that was there before and only taken up is marked so', () => {
   expect(action).toMatchObject({ kind: 'share', docker: { options: {}, takenUp: true } })
 })
 
+test('a network whose addresses the engine chooses by itself is pointed out', () => {
+  const { states } = plan({
+    networks: [network('n1', { docker: side('blue') })],
+    bound: [record('e1', 'n1', { name: 'red' })],
+    listed: [listed('e1', 'red', { ipamDriver: 'default' })],
+  })
+  expect(states[0]?.detail).toBe(
+    'elsewhere it is called blue; the engine chooses addresses by itself: make it with --ipam-driver carrick instead',
+  )
+})
+
 test('swarm spreads its networks itself: they are only noted', () => {
   const { actions } = plan({
     networks: [network('n1')],

@@ -100,7 +100,7 @@ export function planNetworks(scene: NetworkScene): NetworkPlan {
     if (record.name !== seen.name || record.madeByUs !== byUs) {
       actions.push({ kind: 'note', record: { ...record, name: seen.name, madeByUs: byUs } })
     }
-    states.push(here(network, seen))
+    states.push(here(network, seen, scene.isOurs))
   }
 
   const noted = new Set(scene.bound.map(({ id }) => id))
@@ -111,7 +111,7 @@ export function planNetworks(scene: NetworkScene): NetworkPlan {
     if (network !== undefined && !settled.has(network.id) && !scene.takenAway.has(network.id)) {
       settled.add(network.id)
       actions.push({ kind: 'note', record: noteOf(network, seen) })
-      states.push(here(network, seen))
+      states.push(here(network, seen, scene.isOurs))
     } else if (seen.labels[MADE_BY_US] !== undefined) {
       actions.push({ kind: 'remove', engineId: seen.id, name: seen.name })
     } else {
@@ -228,10 +228,21 @@ function addressesOf(aux: Readonly<Record<string, string>>): Readonly<Record<str
   return Object.fromEntries(known)
 }
 
-function here({ id, docker }: Network, seen: ListedNetwork): NetworkState {
+function here(
+  { id, docker }: Network,
+  seen: ListedNetwork,
+  isOurs: NetworkScene['isOurs'],
+): NetworkState {
   const state = { networkId: id, name: seen.name, engineId: seen.id, state: 'here' } as const
-  if (docker === undefined || docker.name === seen.name) return state
-  return { ...state, detail: `elsewhere it is called ${docker.name}` }
+  const details = [
+    ...(docker === undefined || docker.name === seen.name
+      ? []
+      : [`elsewhere it is called ${docker.name}`]),
+    ...(isOurs(seen.ipamDriver) || seen.ipamDriver === 'null' || seen.scope !== 'local'
+      ? []
+      : ['the engine chooses addresses by itself: make it with --ipam-driver carrick instead']),
+  ]
+  return details.length === 0 ? state : { ...state, detail: details.join('; ') }
 }
 
 function byAge(a: EngineNetwork, b: EngineNetwork): number {
