@@ -200,6 +200,14 @@ export const AttachAll = z
 
 const protocol = z.enum(PROTOCOLS)
 
+const endpointRoute = z.strictObject({
+  to: z.string(),
+  metric: z.int().optional(),
+  table: z.int().optional(),
+  mtuBytes: z.int().optional(),
+  advmssBytes: z.int().optional(),
+})
+
 export const Endpoint = z
   .strictObject({
     apiVersion,
@@ -214,6 +222,16 @@ export const Endpoint = z
         description: '`engine`: by a container engine; `held`: only its addresses are taken',
       }),
       bandwidth: bandwidth.optional().meta({ description: 'Absent: as fast as it goes' }),
+      mtuBytes: z.int().optional().meta({ description: "Absent: the network's" }),
+      defaultRoute: z
+        .literal(false)
+        .optional()
+        .meta({ description: 'Present: the gateway never gives the default route' }),
+      routes: z
+        .array(endpointRoute)
+        .readonly()
+        .optional()
+        .meta({ description: "By the gateway, besides the network's own" }),
       netns: z.string().optional().meta({ description: 'Only for endpoints of this host' }),
     }),
     status: z.strictObject({

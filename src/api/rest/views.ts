@@ -69,6 +69,9 @@ export function endpointView(
       ifname: endpoint.ifname,
       attachment: endpoint.attachment ?? 'veth',
       ...(endpoint.bandwidth === undefined ? {} : { bandwidth: endpoint.bandwidth }),
+      ...(endpoint.mtuBytes === undefined ? {} : { mtuBytes: endpoint.mtuBytes }),
+      ...(endpoint.defaultRoute === undefined ? {} : { defaultRoute: endpoint.defaultRoute }),
+      ...(endpoint.routes === undefined ? {} : { routes: endpoint.routes }),
       ...(netns === '' ? {} : { netns }),
     },
     status: {
