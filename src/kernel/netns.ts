@@ -2,7 +2,7 @@
  * Network namespaces: opening and checking them, making them, and doing one synchronous piece of work
  * inside one. A thread that cannot return home would go on in somebody else's network, so it must not live.
  */
-import { closeSync, openSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readlinkSync, rmSync } from 'node:fs'
 import { NetworkError } from '../lib/errors.ts'
 import { errnoOf } from './errno.ts'
 import type { Netns } from './kernel.ts'
@@ -20,7 +20,7 @@ const SELF = '/proc/thread-self/ns/net'
 export function openNetns(target: string | number): Netns {
   const path = typeof target === 'number' ? `/proc/${target}/ns/net` : target
   const fd = openChecked(path, target)
-  const inode = statSync(`/proc/self/fd/${fd}`).ino
+  const inode = fstatSync(fd).ino
   let open = true
   const close = () => {
     if (open) closeSync(fd)

@@ -12,12 +12,13 @@ export function openKernel(): Kernel {
   const home = openHome()
   const buffer = new Uint8Array(RECEIVE_BYTES)
   const own = new RealView((work) => work(), buffer)
-  /** The open handles; a closed one's number may be another file by now. */
-  const views = new Map<Netns, RealView>()
+  /** The open handles, and the views of those that were looked into; a closed one's number may be another file. */
+  const views = new Map<Netns, RealView | undefined>()
 
   const viewOf = (netns: Netns) => {
-    const view = views.get(netns)
-    if (view === undefined) throw new Error('a namespace handle was used after it was closed')
+    if (!views.has(netns)) throw new Error('a namespace handle was used after it was closed')
+    const view = views.get(netns) ?? new RealView((work) => inside(netns.fd, home.fd, work), buffer)
+    views.set(netns, view)
     return view
   }
 
@@ -30,7 +31,7 @@ export function openKernel(): Kernel {
       netns.close()
     }
     const handle = { fd: netns.fd, inode: netns.inode, close, [Symbol.dispose]: close }
-    views.set(handle, new RealView((work) => inside(netns.fd, home.fd, work), buffer))
+    views.set(handle, undefined)
     return handle
   }
 

@@ -38,6 +38,9 @@ export class Keeper {
   readonly #dirty = new Set<string>()
   readonly #noSpareUntil = new Map<string, number>()
   #wake = Promise.withResolvers<void>()
+  /** Runs from the first pause until it is over. */
+  #period: Promise<void> | undefined
+  #periodOver = false
   #woken = true
   #told = false
 
@@ -75,23 +78,27 @@ export class Keeper {
       const finished = await this.#round(signal)
       if (finished && this.#woken) continue
       // After a failure only time helps; otherwise any change does.
-      const timeIsUp = await this.#pause(finished ? PERIOD_MS : RETRY_MS, finished, signal)
-      if (!timeIsUp || !finished) continue
+      if (!finished) await this.#deps.clock.sleep(RETRY_MS, signal).catch(() => undefined)
+      if (!finished || !(await this.#pause(signal))) continue
       this.#deps.recovery.suspect()
       for (const id of this.#deps.territory.networksInUse()) this.#dirty.add(id)
     }
   }
 
-  async #pause(ms: number, orWoken: boolean, signal: AbortSignal): Promise<boolean> {
-    const over = new AbortController()
-    const timer = this.#deps.clock.sleep(ms, AbortSignal.any([signal, over.signal])).then(
-      () => true,
-      () => false,
+  /** Until something is to be done; true when that is because the period is over. Wakes do not prolong it. */
+  async #pause(signal: AbortSignal): Promise<boolean> {
+    this.#period ??= this.#deps.clock.sleep(PERIOD_MS, signal).then(
+      () => {
+        this.#periodOver = true
+        this.#wake.resolve()
+      },
+      () => this.#wake.resolve(),
     )
-    if (!orWoken) return timer
-    const first = await Promise.race([timer, this.#wake.promise.then(() => false)])
-    over.abort()
-    return first
+    await this.#wake.promise
+    if (!this.#periodOver) return false
+    this.#period = undefined
+    this.#periodOver = false
+    return true
   }
 
   /** One pass over what is to be done; false when the store did not let it finish. */

@@ -164,7 +164,7 @@ export class AddressPool {
   /** The next one of `part`, which is the block or lies in it. */
   #nextFree(block: BlockState, part: Prefix, mayBe: (address: IP) => boolean): IP | undefined {
     const family = prefixFamily(block.prefix)
-    const { first, last } = prefixRange(part)
+    const { first, last } = part === block.prefix ? block : prefixRange(part)
     const size = last - first + 1n
     const begin = block.cursor >= first && block.cursor <= last ? block.cursor - first : 0n
     for (let step = 0n; step < size; step++) {
