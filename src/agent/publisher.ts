@@ -99,11 +99,15 @@ class Worker implements Publisher {
   #compareAgain = true
   #adopting = false
   #fenced: string | undefined
+  /** The journal's note of what was to be published; this run alone changes it. */
+  #intent: number | undefined
 
   constructor(options: PublisherOptions) {
     this.#options = options
     this.#log = options.log
     this.#notes = new Notes(options.hostId)
+    const intent = options.journal.settings.get(INTENT)
+    this.#intent = intent === undefined ? undefined : Number(intent)
     const ring = (): void => this.#wakeup.ring()
     this.#unsubscribe = [
       options.journal.subscribe(ring),
@@ -145,11 +149,6 @@ class Worker implements Publisher {
     this.#stop.abort(new Error('closing'))
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     await this.#task
-  }
-
-  get #intent(): number | undefined {
-    const text = this.#options.journal.settings.get(INTENT)
-    return text === undefined ? undefined : Number(text)
   }
 
   async #run(): Promise<void> {
@@ -378,6 +377,7 @@ class Worker implements Publisher {
   #noteIntent(sequence: number): void {
     if (sequence <= (this.#intent ?? -1)) return
     this.#options.journal.settings.set(INTENT, String(sequence))
+    this.#intent = sequence
   }
 
   #seenOrThrow(): { readonly host: Host; readonly modRevision: number } {
