@@ -44,7 +44,7 @@ import { killAt } from './lib/failpoint.ts'
 import type { Log } from './lib/log.ts'
 import { Lull } from './lib/lull.ts'
 import { VERSION } from './lib/version.ts'
-import type { Host, ObjectFailure } from './model/host.ts'
+import type { Host } from './model/host.ts'
 import { PROBE_PORT } from './model/probe-network.ts'
 import { startNameService } from './name-service.ts'
 import type { HandedOver, Service } from './service.ts'
@@ -52,6 +52,7 @@ import { SlowStart } from './slow-start.ts'
 import { readMembership, writeMembership } from './store/membership.ts'
 import { createReplica } from './store/replica/live-replica.ts'
 import { openSharedStore } from './store/shared.ts'
+import { unpublishedFailures } from './unpublished.ts'
 
 /** A first start needs the shared store; it is asked again for this long. Later starts can wait for it. */
 const REGISTER_MS = 30_000
@@ -285,7 +286,7 @@ export async function runParts(
         publishedSequence: () => publisher.publishedSequence,
         settled: () => loop.settledSequence >= journal.sequence && loop.failures.length === 0,
         driftRepaired: () => loop.drift,
-        failures: () => [...loop.failures, ...unpublished()],
+        failures: () => [...loop.failures, ...unpublishedFailures(publisher.unpublished, now())],
         warnings: () => [
           ...dataplane.warnings,
           ...underlay.warnings,
@@ -315,16 +316,6 @@ export async function runParts(
     paths.refresh()
     const news = await shared.moved()
     if (news !== undefined) paths.announce(news)
-  }
-  /** Endpoints and published ports that the cluster does not hear of, and why. */
-  function unpublished(): readonly ObjectFailure[] {
-    return Array.from(publisher.unpublished, ([key, obstacle]) => ({
-      object: key,
-      code: 'conflict',
-      message: `Cannot tell the cluster of it: ${obstacle}`,
-      since: now().toISOString(),
-      attempts: 1,
-    }))
   }
 
   const tellStatus = reportStatus(

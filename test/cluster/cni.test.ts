@@ -177,6 +177,21 @@ withHost('what is lost without a DEL is found, also after a reboot', async (clus
   await assertKernelIsModel(cluster, HOST)
 })
 
+withHost('a MAC that another plug-in gives behind us is followed', async (cluster) => {
+  await prepare(cluster)
+  await restart(cluster, HOST)
+  const box = await cluster.lab.container(HOST, 'box')
+  await done(call(cluster, 'ADD', box))
+  const tuned = await cluster.lab.runIn(box, [
+    ...['ip', 'link', 'set', 'eth0', 'mtu', '1300', 'address', '0a:00:00:00:00:28'],
+  ])
+  assert.equal(tuned.exitCode, 0, tuned.stderr)
+  await until('the container is heard again', () => pings(cluster, box))
+  await done(call(cluster, 'DEL', box))
+  await cluster.lab.removeContainer(box)
+  await assertKernelIsModel(cluster, HOST)
+})
+
 withHost(
   'of equal ADDs at one time one wins; a taken interface name is refused',
   async (cluster) => {
