@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import type { Cluster } from '../../../src/lab/cluster.ts'
 import type { LabContainer } from '../../../src/lab/lab.ts'
 import type { RunResult } from '../../../src/lab/processes.ts'
@@ -64,13 +65,11 @@ export function sharedStage(
     })
 }
 
-/** Links our program, and none of the reference's, where hosts look for programs. */
+/** Links our program, and none of the reference's, where hosts look for programs: the small one where it was built. */
 export async function linkPlugin(cluster: Cluster, host: string): Promise<void> {
-  await shell(
-    cluster,
-    host,
-    `mkdir -p ${PLUGINS} && ln -sf ${cluster.executable} ${PLUGINS}/${TYPE}`,
-  )
+  const small = `${cluster.executable}-cni`
+  const program = existsSync(small) ? small : cluster.executable
+  await shell(cluster, host, `mkdir -p ${PLUGINS} && ln -sf ${program} ${PLUGINS}/${TYPE}`)
 }
 
 export class Stage {

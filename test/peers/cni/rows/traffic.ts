@@ -12,6 +12,7 @@ import { HOST, NETWORK, type Stage, whoIs } from '../stage.ts'
 import type { Row } from './row.ts'
 
 const PORT = 18_080
+const MEASURING_MS = 30_000
 const buffer = new Uint8Array(64)
 
 /** As containerd and Nomad write them. */
@@ -115,9 +116,22 @@ export const traffic: readonly Row[] = [
       }
       const result = await stage.add(whoIs(box), { runtimeConfig: { bandwidth } })
       await stage.add(whoIs(peer))
-      const { toBox, fromBox } = await measured(stage, box, addressesOf(result)[0] ?? '', peer)
-      assertNear('to the container', toBox, bandwidth.IngressRate)
-      assertNear('from the container', fromBox, bandwidth.EgressRate)
+      // The machine is shared: a measurement that was disturbed is done again.
+      let found = ''
+      await until(
+        'the limits are met',
+        async () => {
+          const { toBox, fromBox } = await measured(stage, box, addressesOf(result)[0] ?? '', peer)
+          const percents = [toBox / bandwidth.IngressRate, fromBox / bandwidth.EgressRate]
+          found = percents.map((each) => `${Math.round(100 * each)} %`).join(' and ')
+          return percents.every((each) => each >= 0.9 && each <= 1.1)
+        },
+        MEASURING_MS,
+      ).catch((error) => {
+        throw new Error(`to and from the container: ${found} of what was asked for`, {
+          cause: error,
+        })
+      })
       assert.match(await stage.view(), /^qdisc tbf /m)
       await stage.del(whoIs(box))
       await stage.del(whoIs(peer))
@@ -175,9 +189,4 @@ async function measured(
     toBox: end.sum_received.bits_per_second,
     fromBox: end.sum_received_bidir_reverse.bits_per_second,
   }
-}
-
-function assertNear(what: string, found: number, wanted: number): void {
-  const percent = Math.round((100 * found) / wanted)
-  assert.ok(percent >= 90 && percent <= 110, `${what}: ${percent} % of what was asked for`)
 }
