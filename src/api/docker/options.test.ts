@@ -65,6 +65,11 @@ for (const { what, read, says } of [
     says: ['did you mean com.docker.network.bridge.enable_ip_masquerade?'],
   },
   {
+    what: 'the end of one that is known',
+    read: () => readNetworkOptions({ mtu: '1400' }),
+    says: ['-o mtu is not known: did you mean carrick.mtu?'],
+  },
+  {
     what: 'names of JavaScript’s own',
     read: () => readNetworkOptions({ toString: 'x', valueOf: 'y' }),
     says: ['toString is not known', 'valueOf is not known'],

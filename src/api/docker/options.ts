@@ -153,7 +153,7 @@ class Reader {
     this.#problems = [...problems]
     for (const key of Object.keys(chosen)) {
       if (known.includes(key)) continue
-      const meant = nearest(key, known)
+      const meant = known.find((one) => one.endsWith(`.${key}`)) ?? nearest(key, known)
       const help = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`
       this.#problems.push(`${flag} ${key} is not known: ${help}`)
     }

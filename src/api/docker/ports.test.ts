@@ -55,6 +55,20 @@ test('ranges that the engine has split are one publication', async () => {
   expect(texts(control)).toEqual(['* 9000:1000 3 tcp', '* 9003:80 1 tcp'])
 })
 
+test('one port of the host for two of the container is refused as what it is', async () => {
+  const control = new FakeControl()
+  const twice = [mapping({ HostPort: 8080 }), mapping({ HostPort: 8080, Port: 81 })]
+  await expect(publishPorts(control, 'ep', twice)).rejects.toThrow(
+    'Cannot publish 8080/tcp twice: for port 80 and for port 81 of the container',
+  )
+  expect(control.publications).toEqual([])
+  await publishPorts(control, 'ep', [
+    mapping({ HostPort: 8080 }),
+    mapping({ HostPort: 8080, Proto: 17 }),
+  ])
+  expect(control.publications).toHaveLength(2)
+})
+
 test('of a range for one port, the first that is free', async () => {
   const control = new FakeControl()
   await publishPorts(control, 'other', [mapping({ HostPort: 8000 }), mapping({ HostPort: 8001 })])

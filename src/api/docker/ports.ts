@@ -5,7 +5,7 @@
 
 import type { Control, PortWish } from '../../control/control.ts'
 import { isNetworkError, NetworkError } from '../../lib/errors.ts'
-import type { Publication } from '../../model/publication.ts'
+import { hostPortsOverlap, hostPortsText, type Publication } from '../../model/publication.ts'
 import { parseIP } from '../../net/ip.ts'
 import { IPPROTO, type TransportProtocol } from '../../net/protocol.ts'
 import type { PortMapping } from './messages.ts'
@@ -32,8 +32,10 @@ export async function publishPorts(
 ): Promise<void> {
   const standing = [...control.publicationsOf(endpointId)]
   const made: string[] = []
+  const runs = joinRuns(mappings.map(readMapping))
+  refuseTwice(runs)
   try {
-    for (const wanted of joinRuns(mappings.map(readMapping))) {
+    for (const wanted of runs) {
       const at = standing.findIndex((publication) => serves(publication, wanted))
       if (at >= 0) standing.splice(at, 1)
       else made.push((await publishOne(control, endpointId, wanted)).id)
@@ -90,6 +92,21 @@ export function joinRuns(ports: readonly WantedPort[]): readonly WantedPort[] {
     } else runs.push(port)
   }
   return runs
+}
+
+/** Throws `invalid` when one port of the host is to lead to two of the container: it would be found taken by itself. */
+function refuseTwice(runs: readonly WantedPort[]): void {
+  const fixed = runs.filter(
+    ({ hostPort, lastHostPort, count }) => hostPort > 0 && lastHostPort < hostPort + count,
+  )
+  for (const [i, a] of fixed.entries()) {
+    const b = fixed.slice(0, i).find((other) => hostPortsOverlap(a, other))
+    if (b === undefined) continue
+    throw new NetworkError(
+      'invalid',
+      `Cannot publish ${hostPortsText(a)} twice: for port ${b.containerPort} and for port ${a.containerPort} of the container`,
+    )
+  }
 }
 
 function follows(run: WantedPort, port: WantedPort): boolean {
