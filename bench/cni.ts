@@ -1,15 +1,17 @@
 /**
  * Calls of CNI: what ours takes with everything on (masquerade, a published port, spoof protection, isolation)
  * beside Debian's reference plug-ins, one after another (`bare`, `masq`, `full`) and eight at once (`…-8`), and
- * beside itself where 500 containers are attached (`crowded`). `client` is the process of a call alone.
+ * beside itself where 500 containers with a port each are attached (`crowded`). `client` is the process of a call alone.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { programOfCni } from '../src/cli/cni-programs.ts'
+import { DEFAULT_SOCKET } from '../src/cni/exchange.ts'
 import type { Lab } from '../src/lab/lab.ts'
 import { withBenchLab } from './bench-lab.ts'
 import { type BaselineResult, baselineProblem, type Chain, runBaseline } from './cni/baseline.ts'
+import { addAll, deleteAll } from './cni/calls.ts'
 import { buildWatch, type ClientUse, watchClient } from './cni/client.ts'
 import { checkExecutable, executable, startDaemon } from './fabric.ts'
 import { type Compared, rowsOf } from './interleave.ts'
@@ -75,7 +77,9 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
     symlinkSync(programOfCni(plugins, executable), join(plugins, 'carrick'))
     return await withBenchLab(SUITE, async (lab) => {
       const client = await measureClient(lab, join(plugins, 'carrick'), directory, options)
-      progress(`starting two daemons, and attaching ${RESIDENTS} containers to the second`)
+      progress(
+        `starting two daemons, and attaching ${RESIDENTS} containers to each; the first lets go of them`,
+      )
       const chains = await makeChains(lab, directory, plugins)
       await waitUntilQuiet(quick ? 300 : 6000)
       return [...(await measureChains(lab, directory, chains, options)), ...client]
@@ -95,13 +99,15 @@ function referenceProblem(): string | undefined {
 
 /** In the order in which a round takes them: next to each other what is compared. */
 async function makeChains(lab: Lab, directory: string, plugins: string): Promise<readonly Chain[]> {
-  const { api } = await startDaemon(lab, 'h1')
-  await api.createNetwork(NETWORK, ['10.232.0.0/16'], 'vxlan')
-  const crowded = await startDaemon(lab, 'h2')
-  await crowded.api.createNetwork(NETWORK, ['10.232.0.0/16'], 'vxlan')
-  const names = Array.from({ length: RESIDENTS }, (_, index) => `resident-${index}`)
-  for (const { netns, name } of await lab.containers('h2', names)) {
-    await crowded.api.attach(NETWORK, { netns, name })
+  for (const host of ['h1', 'h2']) {
+    const { api } = await startDaemon(lab, host)
+    await api.createNetwork(NETWORK, ['10.232.0.0/16'], 'vxlan')
+    const names = Array.from({ length: RESIDENTS }, (_, index) => `resident-${index}`)
+    const residents = await lab.containers(host, names)
+    const target = { socket: lab.outside(host, DEFAULT_SOCKET), network: NETWORK }
+    await addAll(target, residents)
+    // Both daemons have done the same before the clock starts.
+    if (host === 'h1') await deleteAll(target, residents)
   }
   const bridge = (ipMasq: boolean) => ({
     ...{ type: 'bridge', bridge: 'b0', isGateway: true, ipMasq },
