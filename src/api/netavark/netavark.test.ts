@@ -193,7 +193,10 @@ test('create refuses what nobody could keep, and what the network is not', async
       { routes: [{ destination: '192.0.2.0/24', gateway: '10.80.0.9' }] },
       /--route 192\.0\.2\.0\/24/,
     ],
-    [{ options: { vlan: '7' } }, /-o vlan is not known/],
+    [
+      { options: { vlan: '7' } },
+      /-o vlan: it is not known; known are mtu, no_default_route, carrick/,
+    ],
     [{ options: { mtu: 'big' } }, /carrick\.mtu=big/],
     [{ subnets: [{ subnet: '10.9.0.0/16' }] }, /it has subnet .*, not 10\.9\.0\.0\/16/],
     [{ subnets: [{ ...subnet, gateway: '10.80.0.7' }] }, /its gateway is 10\.80\.0\.1/],
