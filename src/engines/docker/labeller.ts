@@ -27,6 +27,8 @@ export class Labeller {
   readonly #deps: LabellerDeps
   /** What users gave, by the engine's endpoint id: it never changes. */
   readonly #given = new Map<string, GivenToEndpoint>()
+  /** Engine's ids of endpoints of which was told that another has their link-local address. */
+  readonly #refused = new Set<string>()
 
   constructor(deps: LabellerDeps) {
     this.#deps = deps
@@ -72,7 +74,9 @@ export class Labeller {
       if (engineId !== undefined) found.set(engineId, endpoint)
     }
     for (const engineId of this.#given.keys()) {
-      if (!found.has(engineId)) this.#given.delete(engineId)
+      if (found.has(engineId)) continue
+      this.#given.delete(engineId)
+      this.#refused.delete(engineId)
     }
     return found
   }
@@ -84,7 +88,8 @@ export class Labeller {
     // After our start containers are asked again; until then what was known stands.
     const names = endpoint.labels[ENGINE_LABELS.names]?.split(',') ?? []
     const known = this.#given.get(engineId) ?? { names, linkLocals: [] }
-    const labels = labelsFor(endpoint, container, known)
+    const linkLocals = this.#free(endpoint, engineId, known.linkLocals)
+    const labels = labelsFor(endpoint, container, { ...known, linkLocals })
     if (labels === undefined) return
     try {
       control.labelEndpoint(id, labels)
@@ -94,21 +99,21 @@ export class Labeller {
     }
   }
 
-  /** Link-local addresses that can be had: who has one first keeps it. */
-  #free(engineId: string, texts: readonly string[]): readonly IP[] {
-    const { control, log } = this.#deps
-    const endpoint = control.plugged(engineId)
+  /** Link-local addresses that can be had: who has one first keeps it, and who wants it then gets it afterwards. */
+  #free({ id, networkId }: Endpoint, engineId: string, texts: readonly string[]): readonly IP[] {
     const addresses = texts.flatMap((text) => parseLinkLocal(text) ?? [])
-    if (endpoint === undefined || addresses.length === 0) return []
-    const others = control
-      .listEndpoints({ network: endpoint.networkId })
-      .filter(({ id }) => id !== endpoint.id)
+    if (addresses.length === 0) return []
+    const { control, log } = this.#deps
+    const others = control.listEndpoints({ network: networkId }).filter((each) => each.id !== id)
     const taken = new Set(others.flatMap(linkLocalsOf))
-    return addresses.filter((address) => {
-      if (!taken.has(address)) return true
-      log.warn('link-local address is another’s', { endpoint: endpoint.id, address })
-      return false
-    })
+    const free = addresses.filter((address) => !taken.has(address))
+    if (free.length === addresses.length) this.#refused.delete(engineId)
+    else if (!this.#refused.has(engineId)) {
+      this.#refused.add(engineId)
+      const address = addresses.filter((each) => taken.has(each)).join(' ')
+      log.warn('link-local address is another’s', { endpoint: id, address })
+    }
+    return free
   }
 
   async #ask(containerIds: ReadonlySet<string>): Promise<void> {
@@ -118,10 +123,7 @@ export class Labeller {
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
         try {
           const { given } = await api.container(id)
-          for (const [engineId, each] of given) {
-            const linkLocals = this.#free(engineId, each.linkLocals)
-            this.#given.set(engineId, { ...each, linkLocals })
-          }
+          for (const [engineId, each] of given) this.#given.set(engineId, each)
         } catch (error) {
           if (!isNetworkError(error)) throw error
           log.debug('container not asked', { container: id, error: error.message })

@@ -270,6 +270,42 @@ test('endpoints get the names and labels of their containers, and lose them with
   })
 })
 
+test('a link-local address is its first holder’s, and then the other’s', async () => {
+  await engine.start()
+  const blue = await world.shared('blue', '10.90.0.0/16')
+  follow()
+  await until('blue is there', () => has('blue'))
+  const id = engine.networks.find(({ Name }) => Name === 'blue')?.Id ?? ''
+  const labelOf = (engineId: string) => world.plugged(engineId)?.labels[ENGINE_LABELS.linkLocal]
+  const start = async (name: string): Promise<void> => {
+    const labels = { [ENGINE_LABELS.endpoint]: name }
+    await world.plug({ network: blue.id, addresses: [], choose: [4], labels })
+    const place = { EndpointID: name, NetworkID: id }
+    const about = { Id: name.repeat(32), Names: [`/${name}`], Image: 'bb', State: 'running' }
+    const Networks = { blue: place }
+    engine.containers = [
+      ...engine.containers,
+      { ...about, Labels: {}, NetworkSettings: { Networks } },
+    ]
+    const IPAMConfig = { LinkLocalIPs: ['169.254.7.7', '169.254.77.53'] }
+    const asked = { NetworkSettings: { Networks: { blue: { ...place, IPAMConfig } } } }
+    engine.details.set(about.Id, asked)
+    engine.tell('container', 'start', about.Id, { name })
+    await until(`${name} is known`, () => {
+      return world.plugged(name)?.labels[ENGINE_LABELS.container] === name
+    })
+  }
+  await start('e1')
+  await until('e1 has it', () => labelOf('e1') === '169.254.7.7')
+  await start('e2')
+  await world.unplug('e1')
+  expect(labelOf('e2')).toBe(undefined)
+  await until('e2 has it', () => {
+    engine.tell('network', 'create', 'x') // has everything looked at
+    return labelOf('e2') === '169.254.7.7'
+  })
+})
+
 test('what an engine forgot goes when it is back, and never while it lists nothing', async () => {
   const blue = await world.shared('blue', '10.90.0.0/16')
   world.bind('e1', blue.id)
