@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Endpoint, Network } from '../api/rest/schemas.ts'
+import { netavarkNetwork } from '../cni/netavark-exchange.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { CNI_LABELS } from '../model/cni.ts'
 import { type Change, carryOut, sentenceOf } from './changes.ts'
@@ -66,7 +67,7 @@ export async function uninstall(context: Context): Promise<void> {
   const wanted = options['network'] === undefined ? undefined : String(options['network'])
   const plan = planUninstall(places, wanted)
   if (options['force'] !== true && plan.changes.length > 0) {
-    await refuseWhileAttached(context, plan.names)
+    await refuseWhileAttached(context, plan.takesFrom)
   }
   await carryOutPlan(context, plan, 'nothing is installed')
 }
@@ -102,11 +103,11 @@ export function planInstall(places: CniPlaces, wish: InstallWish): Plan {
   }
 }
 
-/** Looks at the files and says what of them is to go, and which CNI networks that takes away. */
+/** Looks at the files and says what of them is to go, and from containers of which CNI networks. */
 export function planUninstall(
   places: CniPlaces,
   network: string | undefined,
-): Plan & { readonly names: readonly string[] } {
+): Plan & { readonly takesFrom: (network: string) => boolean } {
   const { root, bins, netavark } = places
   const directory = `${root}${places.directory}`
   const lists = readLists(directory)
@@ -135,7 +136,9 @@ export function planUninstall(
         ({ file }) =>
           `${directory}/${file} names ${PLUGIN} and is not ours: it stays, and so does the executable`,
       ),
-    names: going.flatMap(({ name }) => name ?? []),
+    takesFrom: (name) =>
+      going.some((list) => list.name === name) ||
+      (staying.length === 0 && name.startsWith(netavarkNetwork(''))),
   }
 }
 
@@ -192,7 +195,10 @@ function chooseNetwork(wanted: unknown, networks: readonly Network[]): string {
 }
 
 /** Without its list a runtime cannot tell us that a container has gone. */
-async function refuseWhileAttached(context: Context, names: readonly string[]): Promise<void> {
+async function refuseWhileAttached(
+  context: Context,
+  takesFrom: (network: string) => boolean,
+): Promise<void> {
   let attached: readonly Endpoint[]
   try {
     const all = await context.client.list<Endpoint>('/v1/endpoints', {
@@ -200,7 +206,7 @@ async function refuseWhileAttached(context: Context, names: readonly string[]): 
     })
     attached = all.filter(
       ({ metadata, status }) =>
-        status.local && names.includes(metadata.labels[CNI_LABELS.network] ?? ''),
+        status.local && takesFrom(metadata.labels[CNI_LABELS.network] ?? ''),
     )
   } catch (error) {
     if (!isNetworkError(error, 'unavailable')) throw error

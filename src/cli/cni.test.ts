@@ -245,6 +245,16 @@ test('uninstall is refused while containers are attached by it, unless it is for
   assert.equal((await run('uninstall', '--force')).exit, 0)
 })
 
+test('uninstall is refused while netavark’s containers are attached, unless another list needs the program', async () => {
+  await run('install')
+  const labels = { [CNI_LABELS.network]: 'netavark.blue' }
+  cli.control.endpoints.push(fakeEndpoint(3, { labels }))
+  assert.match((await run('uninstall')).err, /web3 is attached by it/)
+  put(`${DIRECTORY}/50-mine.conflist`, '{"name":"mine","plugins":[{"type":"carrick"}]}')
+  assert.equal((await run('uninstall')).exit, 0)
+  assert.equal(existsSync(join(root, BIN)), true)
+})
+
 test('--dry-run tells the same and does nothing', async () => {
   const { out } = await run('install', '--dry-run')
   assert.match(out, /^would copy .*\nwould write /)
