@@ -110,34 +110,34 @@ withHosts(
   },
 )
 
-withHosts('a second network of a container gets no ports a second time', async (cluster) => {
-  const both = await cluster.lab.container('h1', 'both')
-  await cluster.carrick('h1', 'network', 'create', 'red', '--subnet', '10.81.0.0/16')
-  const ports = {
-    port_mappings: [
-      { container_port: 81, host_ip: '', host_port: 8081, protocol: 'tcp', range: 1 },
-    ],
-  }
-  await setup(cluster, both, {}, ports)
-  await setup(
-    cluster,
-    both,
-    { interface_name: 'eth1' },
-    { ...ports, network: podmanNetwork({ name: 'red' }) },
-  )
-  const published = await cluster.carrick('h1', 'publish', 'ls', '--no-headers')
-  assert.equal(published.split('\n').filter((line) => line.includes('8081')).length, 1, published)
-  const routes = await run(cluster, both, 'ip', 'route')
-  assert.equal(routes.match(/^default/gm)?.length, 2, routes)
-  for (const [ifname, network] of [
-    ['eth1', podmanNetwork({ name: 'red' })],
-    ['eth0', records.get('h1')],
-  ] as const) {
-    const input = containerOf(both, { interface_name: ifname }, { network })
-    assertSilent(await plugin(cluster, 'h1', ['teardown', both.netns], input))
-  }
-  await cluster.carrick('h1', 'network', 'rm', 'red')
-})
+withHosts(
+  'of two networks the first has the default route and the ports, in whichever order they come',
+  async (cluster) => {
+    const both = await cluster.lab.container('h1', 'both')
+    await cluster.carrick('h1', 'network', 'create', 'red', '--subnet', '10.81.0.0/16')
+    const port = { container_port: 81, host_ip: '', host_port: 8081, protocol: 'tcp', range: 1 }
+    const parts = [
+      { own: { interface_name: 'eth0' }, more: { network: records.get('h1') } },
+      { own: { interface_name: 'eth1' }, more: { network: podmanNetwork({ name: 'red' }) } },
+    ]
+    for (const order of [parts, parts.toReversed()]) {
+      for (const { own, more } of order) {
+        await setup(cluster, both, own, { ...more, port_mappings: [port] })
+      }
+      const published = await cluster.carrick('h1', 'publish', 'ls', '--no-headers')
+      const lines = published.split('\n').filter((line) => line.includes(' 8081 '))
+      assert.deepEqual([lines.length, lines[0]?.includes('blue/both')], [1, true], published)
+      const routes = await run(cluster, both, 'ip', 'route')
+      assert.match(routes, /^default via 10\.80\.0\.1 dev eth0 proto \S+ onlink/m)
+      assert.match(routes, /^default via 10\.81\.0\.1 dev eth1 proto \S+ metric/m)
+      for (const { own, more } of order) {
+        const input = containerOf(both, own, more)
+        assertSilent(await plugin(cluster, 'h1', ['teardown', both.netns], input))
+      }
+    }
+    await cluster.carrick('h1', 'network', 'rm', 'red')
+  },
+)
 
 withHosts('what netavark attached is no garbage of a CNI runtime', async (cluster) => {
   const config = {
