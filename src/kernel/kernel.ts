@@ -10,7 +10,7 @@
  */
 import type { Family } from '../net/ip.ts'
 import type { Conntrack } from './conntrack/conntrack.ts'
-import type { NftQueries } from './nftables/objects.ts'
+import type { NftElementChange, NftQueries } from './nftables/objects.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 import type { Offloads } from './offloads.ts'
 import type { Ports } from './ports.ts'
@@ -372,6 +372,12 @@ export interface Nftables extends NftQueries {
   run(commands: string): void
   /** Runs `{ "nftables": [...] }` as one transaction. libnftables-json(5) */
   runJson(document: { readonly nftables: readonly unknown[] }): void
+  /**
+   * Changes elements, all in one transaction, without asking what there is: however large a set, it takes as long.
+   * Adding what is there alike is no failure. Throws `kernel`: ENOENT for what is not there, EEXIST for what leads
+   * elsewhere.
+   */
+  change(changes: readonly NftElementChange[]): void
   /** The objects of one table as libnftables prints them, without `metainfo`; undefined when absent. */
   listTable(
     family: string,

@@ -5,6 +5,7 @@ import { mkdirSync } from 'node:fs'
 import { errnoOf } from '../../src/kernel/errno.ts'
 import { openFakeKernel } from '../../src/kernel/fake/fake-kernel.ts'
 import type { Kernel, KernelView, Link, Route } from '../../src/kernel/kernel.ts'
+import type { NftElementChange } from '../../src/kernel/nftables/objects.ts'
 import { openKernel } from '../../src/kernel/real.ts'
 
 const PROTOCOL = 99
@@ -449,6 +450,48 @@ for (const [what, open] of [
           errnoWhen(() => host.nft.run('delete table inet ckt')),
           'ENOENT',
         )
+      }),
+    )
+
+    test(
+      'changes elements all together or not at all',
+      staged(({ host }) => {
+        const map = { family: 'inet', table: 'ckt', name: 'm' } as const
+        host.nft.run(
+          `table inet ckt {
+            chain c { }
+            map m { type ipv4_addr : inet_service; }
+            map v { type ipv4_addr : verdict; }
+          }`,
+        )
+        const element = (last: number, port: number) => ({
+          ...{ key: Uint8Array.of(192, 0, 2, last), value: Uint8Array.of(0, port) },
+          chain: undefined,
+        })
+        const [one, two, three] = [element(1, 1), element(2, 2), element(3, 3)] as const
+        const listed = () => {
+          const all = host.nft.elements(map) ?? []
+          return all.map(({ key }) => key[3]).sort()
+        }
+        host.nft.change([{ verb: 'add', ...map, elements: [one, two] }])
+        host.nft.change([{ verb: 'add', ...map, elements: [two] }])
+        assert.deepEqual(listed(), [1, 2])
+        const refused = (...changes: readonly NftElementChange[]) =>
+          errnoWhen(() => host.nft.change(changes))
+        const adding = { verb: 'add', ...map, elements: [three] } as const
+        assert.equal(
+          refused(adding, { verb: 'delete', ...map, elements: [element(9, 9)] }),
+          'ENOENT',
+        )
+        assert.equal(refused(adding, { verb: 'add', ...map, elements: [element(2, 7)] }), 'EEXIST')
+        assert.equal(refused(adding, { ...adding, name: 'nobody' }), 'ENOENT')
+        assert.deepEqual(listed(), [1, 2])
+        host.nft.change([{ verb: 'delete', ...map, elements: [element(1, 0)] }, adding])
+        assert.deepEqual(listed(), [2, 3])
+        const jump = { ...one, value: new Uint8Array(0), chain: 'c' }
+        host.nft.change([{ verb: 'add', ...map, name: 'v', elements: [jump] }])
+        assert.equal(host.nft.elements({ ...map, name: 'v' })?.[0]?.chain, 'c')
+        host.nft.change([])
       }),
     )
 

@@ -10,9 +10,9 @@ import { keyOfPort, type PortForward } from '../../hoststate/ports.ts'
 import { MARK } from '../../hoststate/state.ts'
 import { errnoOf } from '../../kernel/errno.ts'
 import type { KernelView } from '../../kernel/kernel.ts'
-import type { NftElement } from '../../kernel/nftables/objects.ts'
+import type { NftElement, NftElementChange } from '../../kernel/nftables/objects.ts'
 import { NetworkError } from '../../lib/errors.ts'
-import { type Family, familyOf, type IP, ipFromBytes } from '../../net/ip.ts'
+import { type Family, familyOf, type IP, ipBytes, ipFromBytes } from '../../net/ip.ts'
 import { IPPROTO, type TransportProtocol } from '../../net/protocol.ts'
 import type { Resource } from '../resource.ts'
 import type { StaleFlow } from '../stale-flows.ts'
@@ -94,7 +94,7 @@ export function publications(
     onStale(datagrams.map((port) => ({ kind: 'bypassing', port })))
     try {
       if (indexGone) replacePorts(wants)
-      else kernel.nft.run(commands('add', wants))
+      else kernel.nft.change(changes('add', wants))
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw missingTable(error)
       replacePorts(wants)
@@ -110,18 +110,18 @@ export function publications(
     const keys = new Set(wants.map(keyOfPort))
     const inTheWay = [...listPorts()].filter((have) => keys.has(keyOfPort(have)))
     onStale(inTheWay.map((port) => ({ kind: 'forwarded', port })))
-    kernel.nft.run(`${commands('delete', inTheWay)}${commands('add', wants)}`)
+    kernel.nft.change([...changes('delete', inTheWay), ...changes('add', wants)])
   }
 
   function removePorts(haves: readonly PortForward[]): void {
     onStale(haves.map((port) => ({ kind: 'forwarded', port })))
     try {
-      kernel.nft.run(commands('delete', haves))
+      kernel.nft.change(changes('delete', haves))
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
       const keys = new Set(haves.map(keyOfPort))
       const there = [...listPorts()].filter((have) => keys.has(keyOfPort(have)))
-      if (there.length > 0) kernel.nft.run(commands('delete', there))
+      if (there.length > 0) kernel.nft.change(changes('delete', there))
     }
     for (const port of haves) marked.delete(keyOfPort(port))
   }
@@ -131,27 +131,46 @@ export function publications(
   }
 }
 
-/** Commands that add or delete the elements of all these ports. */
-function commands(verb: 'add' | 'delete', ports: readonly PortForward[]): string {
-  const lists = new Map<string, string[]>()
-  const enter = (map: string, element: string): void => {
+/** What adds or deletes the elements of all these ports. */
+function changes(
+  verb: 'add' | 'delete',
+  ports: readonly PortForward[],
+): readonly NftElementChange[] {
+  const lists = new Map<string, NftElement[]>()
+  const enter = (map: string, element: NftElement): void => {
     const list = lists.get(map)
     if (list === undefined) lists.set(map, [element])
     else list.push(element)
   }
   for (const port of ports) {
     const place = placeOf(port)
-    const key = `${port.hostAddress === undefined ? '' : `${port.hostAddress} . `}${port.protocol} . ${port.hostPort}`
-    const to = (target: string): string => (verb === 'add' ? `${key} : ${target}` : key)
+    const key = keyBytes(port)
     if (port.address !== NOWHERE[place.family]) {
-      enter(place.ports, to(`${port.address} . ${port.containerPort}`))
+      const value = padded(ipBytes(port.address), portBytes(port.containerPort))
+      enter(place.ports, { key, value, chain: undefined })
     }
-    if (port.index !== 0) enter(place.marks, to(`jump to_${port.index}`))
+    if (port.index !== 0) {
+      enter(place.marks, { key, value: new Uint8Array(0), chain: `to_${port.index}` })
+    }
   }
-  return Array.from(
-    lists,
-    ([map, list]) => `${verb} element inet ${MARK.table} ${map} { ${list.join(', ')} }\n`,
-  ).join('')
+  return Array.from(lists, ([name, elements]) => ({ verb, ...TABLE, name, elements }))
+}
+
+function keyBytes({ hostAddress, protocol, hostPort }: PortForward): Uint8Array {
+  return padded(
+    hostAddress === undefined ? new Uint8Array(0) : ipBytes(hostAddress),
+    Uint8Array.of(IPPROTO[protocol]),
+    portBytes(hostPort),
+  )
+}
+
+function portBytes(port: number): Uint8Array {
+  return Uint8Array.of(port >> 8, port & 0xff)
+}
+
+/** Parts of a key or value stand on four-byte borders. */
+function padded(...parts: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(parts.flatMap((part) => [part, new Uint8Array(-part.length & 3)]))
 }
 
 function placeOf({ address, hostAddress }: PortForward): Place {
@@ -163,7 +182,7 @@ function placeOf({ address, hostAddress }: PortForward): Place {
   return place
 }
 
-/** Parts of a key stand on four-byte borders: the address, the protocol's number, the port. */
+/** The parts of a key are the address, the protocol's number, the port. */
 function portOf(
   { family, withAddress }: Place,
   key: Uint8Array,

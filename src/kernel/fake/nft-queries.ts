@@ -1,8 +1,8 @@
 /**
  * Questions to the fake kernel's nftables: of chains and rules that came as JSON, and of elements that came
- * as text, `key : value`, which are given back as the bytes of that text.
+ * as text, `key : value`, which are given back as the bytes of that text, or as they are.
  */
-import type { NftChain, NftFamily, NftQueries, NftRule } from '../nftables/objects.ts'
+import type { NftChain, NftElement, NftFamily, NftQueries, NftRule } from '../nftables/objects.ts'
 import type { FakeNamespace } from './state.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -34,6 +34,7 @@ export function fakeNftQueries(own: FakeNamespace): NftQueries {
       )
       if (set === undefined) return undefined
       return ((set['elem'] ?? []) as readonly unknown[]).map((element) => {
+        if (typeof element !== 'string') return element as NftElement
         const [key = '', value = ''] = `${element}`.split(' : ')
         return { key: Buffer.from(key), value: Buffer.from(value), chain: undefined }
       })

@@ -1,10 +1,12 @@
 /**
  * nftables of the fake kernel: tables with their objects, changed by libnftables' JSON in transactions. Of
- * nft's own language it knows whole tables, whose rules it keeps as text, chains, and elements of sets and maps.
+ * nft's own language it knows whole tables, whose rules it keeps as text, chains, and elements of sets and maps. An
+ * element of a map goes by its key.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { NetworkError } from '../../lib/errors.ts'
 import type { Nftables } from '../kernel.ts'
+import type { NftElement } from '../nftables/objects.ts'
 import { fakeNftQueries } from './nft-queries.ts'
 import { type FakeNamespace, type NftTable, tell } from './state.ts'
 
@@ -31,6 +33,12 @@ export function fakeNft(own: FakeNamespace): Nftables {
           const [verb, object] = onlyEntry(command as Fields)
           if (VERBS.includes(verb)) ruleset.apply(verb, ...onlyEntry(object as Fields))
           else if (verb !== 'metainfo') ruleset.apply('add', verb, object)
+        }
+      }),
+    change: (changes) =>
+      transaction((ruleset) => {
+        for (const { verb, family, table, name, elements } of changes) {
+          ruleset.apply(verb, 'element', { family, table, name, elem: elements })
         }
       }),
     ...fakeNftQueries(own),
@@ -144,12 +152,15 @@ class Ruleset {
     const set = value as Fields
     const have = (set['elem'] ?? []) as readonly unknown[]
     const given = fields['elem'] as readonly unknown[]
-    const known = (element: unknown) => have.some((each) => isDeepStrictEqual(each, element))
-    if (verb === 'delete' && !given.every(known)) refuse('No such file or directory')
-    const elem =
-      verb === 'delete'
-        ? have.filter((each) => !given.some((gone) => isDeepStrictEqual(gone, each)))
-        : [...have, ...given.filter((each) => !known(each))]
+    const meant = new Map(given.map((each) => [keyOfElement(each), each]))
+    const there = have.filter((each) => meant.has(keyOfElement(each)))
+    if (verb === 'delete' && there.length < meant.size) refuse('No such file or directory')
+    if (verb !== 'delete') {
+      const alike = (each: unknown) => isDeepStrictEqual(each, meant.get(keyOfElement(each)))
+      if (!there.every(alike)) refuse('File exists')
+    }
+    const others = have.filter((each) => !there.includes(each))
+    const elem = verb === 'delete' ? others : [...others, ...meant.values()]
     this.tables.set(key, {
       ...table,
       objects: replaceAt(table.objects, at, { [kind]: { ...set, elem } }),
@@ -224,6 +235,13 @@ function inChain(rule: unknown, chain: Fields): boolean {
 function emptied(object: Fields | undefined, kind: string): Fields {
   const { elem: _, ...rest } = (object?.[kind] ?? {}) as Fields
   return { [kind]: rest }
+}
+
+/** By which an element is found: as text or JSON it is that itself, without what a map leads to. */
+function keyOfElement(element: unknown): string {
+  if (typeof element === 'string') return element.split(' : ')[0] ?? ''
+  const { key } = element as Partial<NftElement>
+  return key === undefined ? JSON.stringify(element) : Buffer.from(key).toString('hex')
 }
 
 function withoutElements(object: Fields): Fields {

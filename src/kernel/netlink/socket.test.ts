@@ -145,6 +145,26 @@ test('batch() goes out in one send and says which request failed; only the last 
   )
 })
 
+const bracket = (type: number): Request => ({ ...create('begin or end'), type, flags: 0 })
+
+test('transaction() is one send between two messages, which nobody acknowledges', () => {
+  const { socket, sent, acked } = scripted(([, , second = 0]) => [ack(second)])
+  socket.transaction(bracket(16), [create('a'), create('b')], bracket(17))
+  assert.deepEqual(sent, [[1, 2, 3, 4]])
+  assert.deepEqual(acked, [3])
+  socket.transaction(bracket(16), [], bracket(17))
+  assert.equal(sent.length, 1)
+})
+
+test('transaction() throws what failed first, or why there was none at all', () => {
+  const { socket } = scripted(([begin = 0, first = 0, second = 0], send) =>
+    send === 1 ? [ack(first, EEXIST), ack(second)] : [ack(begin, 1)],
+  )
+  const work = () => socket.transaction(bracket(16), [create('a'), create('b')], bracket(17))
+  assert.throws(work, { message: 'Cannot create link "a": EEXIST' })
+  assert.throws(work, { message: 'Cannot create link "begin or end": EPERM' })
+})
+
 test('batch() of more than fits is sent in parts, counted through', () => {
   const { socket, sent } = scripted((sequences) =>
     sequences.flatMap((sequence, i) => {

@@ -72,17 +72,28 @@ export class NetlinkSocket implements Disposable {
     return failures
   }
 
+  /** Does all of it or nothing, in one send between the messages that begin and end it; throws the first failure. */
+  transaction(begin: Request, requests: readonly Request[], end: Request): void {
+    if (requests.length === 0) return
+    const { failures } = this.#exchange([begin, ...requests, end], requests.length)
+    if (failures[0] !== undefined) throw failures[0].error
+  }
+
   [Symbol.dispose](): void {
     this.#transport[Symbol.dispose]()
   }
 
-  #exchange(requests: readonly Request[]): {
+  /** `last`: whose end ends them all, or the failure of the first, which is that of a whole transaction too. */
+  #exchange(
+    requests: readonly Request[],
+    last = requests.length - 1,
+  ): {
     readonly answers: readonly Uint8Array[][]
     readonly failures: readonly Failure[]
   } {
     const first = this.#sequence + 1
     this.#sequence += requests.length
-    const last = requests.length - 1
+    const bracketed = last < requests.length - 1
     // They are done in order, and of a failure the kernel tells unasked: the end of the last one ends them all.
     this.#transport.send(
       Buffer.concat(requests.map((each, i) => writeMessage(each, first + i, i === last))),
@@ -101,7 +112,7 @@ export class NetlinkSocket implements Disposable {
         }
         const error = refusal(request, ack)
         if (error !== undefined) failures.push({ request: at, error })
-        ended ||= at === last
+        ended ||= at === last || (bracketed && at === 0)
       }
     }
     return { answers, failures }

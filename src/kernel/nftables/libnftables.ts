@@ -42,6 +42,7 @@ export class NftRuleset implements Nftables, Disposable {
   readonly rules
   readonly elements
   readonly legacyTables
+  readonly change
   readonly #inside: <T>(work: () => T) => T
   #context: Context | undefined
 
@@ -54,6 +55,7 @@ export class NftRuleset implements Nftables, Disposable {
     this.rules = queries.rules
     this.elements = queries.elements
     this.legacyTables = queries.legacyTables
+    this.change = queries.change
   }
 
   run(commands: string): void {

@@ -2,7 +2,14 @@
 import { NLM_F, type Request } from '../netlink/message.ts'
 import { Attributes, eachAttribute } from '../netlink/reader.ts'
 import { Writer } from '../netlink/writer.ts'
-import type { NftChain, NftElement, NftFamily, NftRule, NftTable } from './objects.ts'
+import type {
+  NftChain,
+  NftElement,
+  NftElementChange,
+  NftFamily,
+  NftRule,
+  NftTable,
+} from './objects.ts'
 
 const NFNL_SUBSYS_NFTABLES = 10
 /** struct nfgenmsg */
@@ -10,7 +17,12 @@ const HEADER_BYTES = 4
 /** linux/netfilter.h NFPROTO_* */
 const NFPROTO: Readonly<Record<NftFamily, number>> = { inet: 1, ip: 2, ip6: 10 }
 
-const NFT_MSG = { GETTABLE: 1, GETCHAIN: 4, GETRULE: 7, GETSETELEM: 13 } as const
+const NFT_MSG = {
+  ...{ GETTABLE: 1, GETCHAIN: 4, GETRULE: 7 },
+  ...{ NEWSETELEM: 12, GETSETELEM: 13, DELSETELEM: 14 },
+} as const
+/** linux/netfilter/nfnetlink.h NFNL_MSG_* */
+const BATCH = { BEGIN: 16, END: 17 } as const
 const NFTA_TABLE = { NAME: 1, FLAGS: 2 } as const
 const NFT_TABLE_F_OWNER = 2
 const NFTA_CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const
@@ -26,6 +38,9 @@ const NFT_META_MARK = 3
 const NFTA_BITWISE_MASK = 4
 const NFTA_SET_ELEM_LIST = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const
 const NFTA_SET_ELEM = { KEY: 1, DATA: 2 } as const
+const NFTA_LIST_ELEM = 1
+/** An attribute has no room for more than 64 KiB. */
+const ELEMENTS_A_MESSAGE = 256
 /** Verdicts: linux/netfilter.h NF_*, and nf_tables.h NFT_* below zero. */
 const VERDICT = { DROP: 0, ACCEPT: 1, JUMP: -3, GOTO: -4, RETURN: -5 } as const
 /** First byte of an entry of a rule's user data: a comment. libnftnl/udata.h NFTNL_UDATA_RULE_COMMENT */
@@ -58,6 +73,61 @@ export function getElements(set: {
     .attrString(NFTA_SET_ELEM_LIST.SET, set.name)
   const operation = `list set "${set.table} ${set.name}"`
   return request(operation, NFT_MSG.GETSETELEM, NFPROTO[set.family], body)
+}
+
+/** One transaction: what begins it, what is done, what ends it. */
+export function changeElements(
+  changes: readonly NftElementChange[],
+): readonly [begin: Request, requests: readonly Request[], end: Request] {
+  const requests = changes.flatMap((change) => {
+    const parts: Request[] = []
+    for (let at = 0; at < change.elements.length; at += ELEMENTS_A_MESSAGE) {
+      parts.push(changeSome(change, change.elements.slice(at, at + ELEMENTS_A_MESSAGE)))
+    }
+    return parts
+  })
+  return [bracket(BATCH.BEGIN), requests, bracket(BATCH.END)]
+}
+
+function changeSome(
+  { verb, family, table, name }: NftElementChange,
+  elements: readonly NftElement[],
+): Request {
+  const body = new Writer().u8(NFPROTO[family]).u8(0).u16(0)
+  body.attrString(NFTA_SET_ELEM_LIST.TABLE, table).attrString(NFTA_SET_ELEM_LIST.SET, name)
+  body.nested(NFTA_SET_ELEM_LIST.ELEMENTS, () => {
+    for (const element of elements) {
+      body.nested(NFTA_LIST_ELEM, () => {
+        body.nested(NFTA_SET_ELEM.KEY, () => body.attr(NFTA_DATA.VALUE, element.key))
+        if (verb === 'add') writeData(body, element)
+      })
+    }
+  })
+  return {
+    operation: `${verb} elements of "${table} ${name}"`,
+    type: (NFNL_SUBSYS_NFTABLES << 8) | (verb === 'add' ? NFT_MSG.NEWSETELEM : NFT_MSG.DELSETELEM),
+    flags: verb === 'add' ? NLM_F.CREATE : 0,
+    body: body.finish(),
+  }
+}
+
+/** What a map leads to; nothing for a set. */
+function writeData(body: Writer, { value, chain }: NftElement): void {
+  if (chain !== undefined) {
+    body.nested(NFTA_SET_ELEM.DATA, () =>
+      body.nested(NFTA_DATA.VERDICT, () =>
+        body.attrU32BE(NFTA_VERDICT.CODE, VERDICT.JUMP).attrString(NFTA_VERDICT.CHAIN, chain),
+      ),
+    )
+  } else if (value.length > 0) {
+    body.nested(NFTA_SET_ELEM.DATA, () => body.attr(NFTA_DATA.VALUE, value))
+  }
+}
+
+/** The number of the part of netfilter that is meant stands where others have a resource. */
+function bracket(type: number): Request {
+  const body = new Writer().u8(0).u8(0).u8(0).u8(NFNL_SUBSYS_NFTABLES)
+  return { operation: 'change nftables', type, flags: 0, body: body.finish() }
 }
 
 export function readTable(body: Uint8Array): NftTable | undefined {

@@ -54,6 +54,16 @@ export interface NftElement {
   readonly chain: string | undefined
 }
 
+/** Elements of one set or map that come or go; of those that go only the key matters. */
+export interface NftElementChange {
+  readonly verb: 'add' | 'delete'
+  readonly family: NftFamily
+  readonly table: string
+  readonly name: string
+  /** A map of verdicts jumps to their chains. */
+  readonly elements: readonly NftElement[]
+}
+
 export interface NftQueries {
   /** Tables and chains of other families are left out. */
   tables(): readonly NftTable[]

@@ -1,13 +1,18 @@
 /**
- * Asks one namespace for nftables' objects, over the socket that `open` gives; `inside` runs its argument in it.
+ * Asks one namespace for nftables' objects, and changes elements, over the socket that `open` gives; `inside` runs its
+ * argument in it.
  */
 import { readFileSync } from 'node:fs'
 import { errnoOf } from '../errno.ts'
+import type { Nftables } from '../kernel.ts'
 import type { NetlinkSocket } from '../netlink/socket.ts'
 import * as messages from './messages.ts'
 import type { NftQueries } from './objects.ts'
 
-export function nftQueries(inside: <T>(work: () => T) => T, open: () => NetlinkSocket): NftQueries {
+export function nftQueries(
+  inside: <T>(work: () => T) => T,
+  open: () => NetlinkSocket,
+): NftQueries & Pick<Nftables, 'change'> {
   const present = <T>(bodies: readonly Uint8Array[], read: (body: Uint8Array) => T | undefined) =>
     bodies.flatMap((body) => read(body) ?? [])
   return {
@@ -15,6 +20,7 @@ export function nftQueries(inside: <T>(work: () => T) => T, open: () => NetlinkS
     chains: () => present(open().request(messages.getChains()), messages.readChain),
     rules: (chain) => present(orNothing(open, messages.getRules(chain)) ?? [], messages.readRule),
     legacyTables: () => [...new Set(inside(() => LEGACY_LISTS.flatMap(linesOf)))],
+    change: (changes) => open().transaction(...messages.changeElements(changes)),
     elements: (set) =>
       orNothing(open, messages.getElements(set))?.flatMap((body) => [
         ...messages.readElements(body),
