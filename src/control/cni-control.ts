@@ -54,6 +54,8 @@ export interface CniControl {
   followMac(endpointId: string, mac: Mac): void
   /** The endpoint of an attachment that stands on this host. */
   cniEndpoint(attachment: CniAttachment): Endpoint | undefined
+  /** Those of a container on this host, of all its networks. */
+  cniEndpointsOf(container: string): readonly Endpoint[]
   /** Those of the runtime's network on this host, or all. */
   cniEndpoints(network?: string): readonly Endpoint[]
   /** Those of the runtime's network that are not named and were made before `until`, in milliseconds since 1970. */

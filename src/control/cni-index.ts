@@ -11,6 +11,8 @@ export class CniIndex implements Disposable {
   readonly #endpoints = new Map<string, Endpoint>()
   /** Ids of endpoints by their attachments. */
   readonly #ids = new Map<string, string>()
+  /** Ids of endpoints by their containers. */
+  readonly #containers = new Map<string, ReadonlySet<string>>()
   readonly #stop: () => void
 
   constructor(journal: Journal, hostId: string) {
@@ -31,6 +33,12 @@ export class CniIndex implements Disposable {
     return this.#endpoints.get(id)
   }
 
+  /** Those of one container, of all its networks. */
+  ofContainer(container: string): readonly Endpoint[] {
+    const ids = [...(this.#containers.get(container) ?? [])]
+    return ids.flatMap((id) => this.#endpoints.get(id) ?? [])
+  }
+
   all(): Iterable<Endpoint> {
     return this.#endpoints.values()
   }
@@ -48,14 +56,22 @@ export class CniIndex implements Disposable {
       if (attachment === undefined) continue
       this.#endpoints.set(endpoint.id, endpoint)
       this.#ids.set(attachmentKey(attachment), endpoint.id)
+      const { container } = attachment
+      const others = this.#containers.get(container) ?? []
+      this.#containers.set(container, new Set([...others, endpoint.id]))
     }
   }
 
   #forget(endpoint: Endpoint): void {
     this.#endpoints.delete(endpoint.id)
     const attachment = attachmentOf(endpoint)
-    const key = attachment === undefined ? '' : attachmentKey(attachment)
+    if (attachment === undefined) return
+    const key = attachmentKey(attachment)
     if (this.#ids.get(key) === endpoint.id) this.#ids.delete(key)
+    const left = new Set(this.#containers.get(attachment.container))
+    left.delete(endpoint.id)
+    if (left.size > 0) this.#containers.set(attachment.container, left)
+    else this.#containers.delete(attachment.container)
   }
 }
 

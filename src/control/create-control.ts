@@ -193,6 +193,7 @@ export function createControl(
     detachCni: (attachment, after) => cni.detach(attachment, after),
     followMac: (endpointId, mac) => cni.followMac(endpointId, mac),
     cniEndpoint: (attachment) => cniIndex.find(attachment),
+    cniEndpointsOf: (container) => cniIndex.ofContainer(container),
     cniEndpoints: (network) => cni.list(network),
     staleCni: (network, valid, until) => cni.stale(network, valid, until),
     obstacle: (network) => fence.reason ?? fullnessOf(network, replica),

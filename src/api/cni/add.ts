@@ -5,9 +5,8 @@
 
 import type { AttachedEndpoint } from '../../control/control.ts'
 import { isNetworkError } from '../../lib/errors.ts'
-import { CNI_LABELS, type Delegate } from '../../model/cni.ts'
+import type { Delegate } from '../../model/cni.ts'
 import type { Network } from '../../model/network.ts'
-import type { Publication } from '../../model/publication.ts'
 import { type AttachConfig, readAttachConfig } from './attach-config.ts'
 import { attachSpecOf, refuseMtu } from './attach-spec.ts'
 import { attachedResult } from './attached-result.ts'
@@ -99,13 +98,10 @@ async function withDelegate(
 function specOf({ control }: CniDeps, { call, asked, network }: Addition, given?: CniResult) {
   const { environment, config } = call
   const { containerId } = environment
-  const published: Publication[] = []
-  if (asked.portMappings.length > 0) {
-    for (const { id, labels } of control.cniEndpoints()) {
-      if (labels[CNI_LABELS.container] !== containerId) continue
-      published.push(...control.publicationsOf(id))
-    }
-  }
+  const published =
+    asked.portMappings.length === 0
+      ? []
+      : control.cniEndpointsOf(containerId).flatMap(({ id }) => control.publicationsOf(id))
   return attachSpecOf({ environment, config, asked, network, given, published })
 }
 

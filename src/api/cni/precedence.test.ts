@@ -15,7 +15,7 @@ function controlWith(...standing: readonly { ifname: string; networkId?: string 
     fakeEndpoint(i + 1, { ...fields, labels: { [CNI_LABELS.container]: 'c1' } }),
   )
   const control: PrecedenceUses = {
-    cniEndpoints: () => endpoints,
+    cniEndpointsOf: (container) => (container === 'c1' ? endpoints : []),
     getNetwork: (id) => (id === QUIET.id ? QUIET : BLUE),
     publicationsOf: (id) => [{ id: `port of ${id}` } as Publication], // its id is all that is read
     unpublish: async (id) => void letGo.push(id),

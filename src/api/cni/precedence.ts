@@ -6,10 +6,9 @@
 
 import type { CniControl } from '../../control/cni-control.ts'
 import type { Control } from '../../control/control.ts'
-import { CNI_LABELS } from '../../model/cni.ts'
 import type { Network } from '../../model/network.ts'
 
-export type PrecedenceUses = Pick<CniControl, 'cniEndpoints'> &
+export type PrecedenceUses = Pick<CniControl, 'cniEndpointsOf'> &
   Pick<Control, 'getNetwork' | 'publicationsOf' | 'unpublish'>
 
 /** As Podman names interfaces by itself; with other names nobody has said an order. */
@@ -25,11 +24,8 @@ export async function takeOver(
   const number = numberOf(ifname)
   if (number === undefined || network.internal) return false
   const others = control
-    .cniEndpoints()
-    .filter(
-      ({ labels, networkId }) =>
-        labels[CNI_LABELS.container] === container && !control.getNetwork(networkId).internal,
-    )
+    .cniEndpointsOf(container)
+    .filter(({ networkId }) => !control.getNetwork(networkId).internal)
   if (others.length === 0) return false
   const isFirst = others.every((other) => (numberOf(other.ifname) ?? -1) > number)
   if (!isFirst) return false

@@ -28,7 +28,7 @@ import { hasNoDefaultRoute, OWN_NAME } from './options.ts'
 
 export interface ContainerDeps {
   readonly control: Pick<Control, 'getNetwork' | 'publicationsOf' | 'unpublish'> &
-    Pick<CniControl, 'attachCni' | 'detachCni' | 'cniEndpoints' | 'shapes'>
+    Pick<CniControl, 'attachCni' | 'detachCni' | 'cniEndpointsOf' | 'shapes'>
 }
 
 /** Attaches, and says what the container has got. */
@@ -110,8 +110,8 @@ function wishesOf(
   if (network.internal || ports.length === 0) return []
   const published = new Set(
     control
-      .cniEndpoints()
-      .filter(({ labels }) => isOfNetavark(labels, id))
+      .cniEndpointsOf(id)
+      .filter(({ labels }) => isOfNetavark(labels))
       .flatMap((endpoint) => control.publicationsOf(endpoint.id))
       .map(({ protocol, hostAddress = '', hostPort }) => `${protocol} ${hostAddress} ${hostPort}`),
   )
@@ -123,9 +123,8 @@ function wishesOf(
     )
 }
 
-function isOfNetavark(labels: Readonly<Record<string, string>>, container: string): boolean {
-  const network = labels[CNI_LABELS.network] ?? ''
-  return labels[CNI_LABELS.container] === container && network.startsWith(netavarkNetwork(''))
+function isOfNetavark(labels: Readonly<Record<string, string>>): boolean {
+  return labels[CNI_LABELS.network]?.startsWith(netavarkNetwork('')) === true
 }
 
 /** One for each protocol: they come with commas between them. */

@@ -82,7 +82,8 @@ class Scene {
       return { endpoint, publications: [], revision: 1 }
     },
     detachCni: async (attachment: unknown) => void this.detached.push(attachment),
-    cniEndpoints: () => this.endpoints,
+    cniEndpointsOf: (container: string) =>
+      this.endpoints.filter(({ labels }) => labels[CNI_LABELS.container] === container),
     unpublish: async (id: string) => {
       this.unpublished.push(id)
       const at = this.publications.findIndex((each) => each.id === id)
