@@ -140,7 +140,7 @@ withPodman('what runtimes remove without a word is given back', async (podman, s
   const format = '{{.NetworkSettings.SandboxKey}}'
   const netns = await podman.podman('inspect', '--format', format, 'lost')
   // Podman sends no DEL for a namespace that is gone, and ctr for none of a container in the background.
-  await shell(stage.cluster, HOST, `umount ${netns}; rm ${netns}`)
+  await shell(stage.cluster, HOST, `umount -l ${netns} && rm ${netns}`)
   await podman.podman('rm', '--force', '--time', '0', 'lost')
   const containerd = await startContainerd(lab, HOST)
   await containerd.ctr('run', '-d', '--cni', IMAGE, 'behind')
