@@ -3,6 +3,7 @@
  * the chain so far. What fails leaves nothing behind, and what nobody waits for any more is taken back.
  */
 
+import type { CniAttachment } from '../../control/cni-control.ts'
 import type { AttachedEndpoint } from '../../control/control.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Delegate } from '../../model/cni.ts'
@@ -46,7 +47,6 @@ export async function add(deps: CniDeps, call: CniCall): Promise<CniResult> {
   const addition = { call, asked, network }
   let dns = asked.dns
   const { endpoint } = await control.attachCniWith(attachment, async (attach) => {
-    using _underway = deps.underway.begin(attachment)
     const own = async (given?: CniResult, delegate?: Delegate): Promise<AttachedEndpoint> => {
       dns ??= namesOf(given)
       const first = await isFirstOfPodmans(deps, addition)
@@ -57,9 +57,10 @@ export async function add(deps: CniDeps, call: CniCall): Promise<CniResult> {
       await control.detach(attached.endpoint.id)
       throw new Error('the caller of an ADD is gone')
     }
-    return config.delegate === undefined
-      ? await own()
-      : await withDelegate(deps, call, config.delegate, own)
+    const { delegate } = config
+    return await noted(deps, attachment, () =>
+      delegate === undefined ? own() : withDelegate(deps, call, delegate, own),
+    )
   })
   const ours = attachedResult(endpoint, network, control.shapes, {
     netns: environment.netns,
@@ -76,6 +77,23 @@ async function clearTheWay(deps: CniDeps, call: CniCall): Promise<void> {
   if (stands || call.config.delegate !== undefined) await deps.replaySpool()
   const before = control.cniEndpoint(attachment)
   if (before !== undefined && control.inspector.isLost(before)) await drop(deps, attachment)
+}
+
+/** While nobody has the answer there is a note of it; also afterwards, if the daemon ends before all is taken back. */
+async function noted(
+  { control, underway }: CniDeps,
+  attachment: CniAttachment,
+  make: () => Promise<AttachedEndpoint>,
+): Promise<AttachedEndpoint> {
+  const note = underway.begin(attachment)
+  try {
+    const attached = await make()
+    note[Symbol.dispose]()
+    return attached
+  } catch (error) {
+    if (control.cniEndpoint(attachment) === undefined) note[Symbol.dispose]()
+    throw error
+  }
 }
 
 /** What the IPAM plug-in gave goes back to it when anything fails. */

@@ -3,7 +3,7 @@
  * when it hears of one more. What cannot be done is tried again; what makes no sense is put out of the way.
  */
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs'
+import { type FSWatcher, mkdirSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import type { SpooledDelete } from '../../cni/exchange.ts'
 import type { Log } from '../../lib/log.ts'
@@ -36,17 +36,28 @@ export class Spool implements Disposable {
   constructor(options: SpoolOptions) {
     this.#options = options
     mkdirSync(options.directory, { recursive: true, mode: 0o700 })
-    const watcher = watch(options.directory, () => void this.drain())
-    watcher.on('error', (error) => options.log.warn('spool is not watched', { error }))
+    const watcher = this.#watch()
     const timer = setInterval(() => void this.drain(), RETRY_MS)
     this.#stop = () => {
-      watcher.close()
+      watcher?.close()
       clearInterval(timer)
     }
   }
 
   [Symbol.dispose](): void {
     this.#stop()
+  }
+
+  /** Undefined where the host has no watches left: then each look finds what came since the last one. */
+  #watch(): FSWatcher | undefined {
+    const { directory, log } = this.#options
+    try {
+      const watcher = watch(directory, () => void this.drain())
+      return watcher.on('error', (error) => log.warn('spool is not watched', { error }))
+    } catch (error) {
+      log.warn('spool is not watched', { error })
+      return undefined
+    }
   }
 
   /** Does all that is there now; never rejects. */
