@@ -330,10 +330,14 @@ function enter({ claim: first, others, ...there }: Slot, claim: Claim): Slot {
   return { claim: winner, others: [...others, loser], ...there }
 }
 
+/** In two passes: what every published port claims is claimed by hundreds. */
 function withdraw({ claim, others, ...there }: Slot, object: ObjectKey): Slot {
-  return [...(claim === undefined ? [] : [claim]), ...others]
-    .filter((each) => each.object !== object)
-    .reduce(enter, { ...EMPTY, ...there })
+  const left = others.filter((each) => each.object !== object)
+  if (claim?.object !== object) return { claim, others: left, ...there }
+  const [first, ...rest] = left
+  if (first === undefined) return { ...EMPTY, ...there }
+  const next = rest.reduce((best, each) => (each.object > best.object ? each : best), first)
+  return { claim: next, others: left.filter((each) => each !== next), ...there }
 }
 
 /** It was put, or looked for. */
