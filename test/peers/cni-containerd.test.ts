@@ -26,7 +26,7 @@ function withContainerd(
   })
 }
 
-/** A pod that is there for as long as the body runs; its process serves HTTP beside what it waits with. */
+/** A pod that is there for as long as the body runs. */
 async function withPod(
   engine: ContainerdEngine,
   name: string,
@@ -39,8 +39,9 @@ async function withPod(
     const { addresses } = await cri.podSandboxStatus(id)
     await body({ id, cri, addresses })
   } finally {
-    await cri.stopPodSandbox(id)
-    await cri.removePodSandbox(id)
+    using last = criOf(engine) // the engine may be another one
+    await last.stopPodSandbox(id)
+    await last.removePodSandbox(id)
   }
 }
 
@@ -85,13 +86,12 @@ withContainerd('a pod has an address of each family, ports and a name', async (e
 })
 
 withContainerd('a pod is stopped twice and removed', async (engine, stage) => {
-  using cri = criOf(engine)
-  const id = await cri.runPodSandbox(podOf(engine, 'pod-a'))
-  await cri.stopPodSandbox(id)
-  assert.equal((await cri.podSandboxStatus(id)).ready, false)
-  assert.doesNotMatch(await stage.view(), /^ck[0-9a-f]{12}/m)
-  await cri.stopPodSandbox(id)
-  await cri.removePodSandbox(id)
+  await withPod(engine, 'pod-a', {}, async ({ id, cri }) => {
+    assert.match(await stage.cluster.carrick(HOST, 'endpoint', 'ls'), /pod-a/)
+    await cri.stopPodSandbox(id)
+    assert.equal((await cri.podSandboxStatus(id)).ready, false)
+    assert.doesNotMatch(await stage.cluster.carrick(HOST, 'endpoint', 'ls'), /pod-a/)
+  })
 })
 
 withContainerd('names and limits that a pod asks for', async (engine, stage) => {
@@ -120,12 +120,10 @@ withContainerd('a pod whose port is taken is refused, and leaves nothing', async
 })
 
 withContainerd('containerd is killed and started while a pod runs', async (engine) => {
-  using before = criOf(engine)
-  const id = await before.runPodSandbox(podOf(engine, 'pod-a'))
-  await engine.kill()
-  await engine.launch()
-  using cri = criOf(engine)
-  assert.equal((await cri.podSandboxStatus(id)).addresses.length, 2)
-  await cri.stopPodSandbox(id)
-  await cri.removePodSandbox(id)
+  await withPod(engine, 'pod-a', {}, async ({ id }) => {
+    await engine.kill()
+    await engine.launch()
+    using cri = criOf(engine)
+    assert.equal((await cri.podSandboxStatus(id)).addresses.length, 2)
+  })
 })
