@@ -6,13 +6,13 @@ import { runSteps } from './steps.ts'
 await runSteps([
   ...checks,
   { name: 'build', command: ['bun', 'scripts/build.ts'], budgetSeconds: 60 },
-  { name: 'kernel', command: ['bun', 'test', './test/kernel'], budgetSeconds: 240 },
-  { name: 'peers', command: ['bun', 'test', './test/peers'], budgetSeconds: 480 },
-  // Hosts in namespaces mostly wait for each other: two files at a time take half as long.
+  { name: 'kernel', command: ['bun', 'test', './test/kernel'], budgetSeconds: 180 },
+  // Engines and hosts in namespaces mostly wait for each other: two files at a time take half as long.
+  { name: 'peers', command: ['bun', 'test', '--parallel=2', './test/peers'], budgetSeconds: 540 },
   {
     name: 'cluster',
     command: ['bun', 'test', '--parallel=2', './test/cluster'],
-    budgetSeconds: 420,
+    budgetSeconds: 480,
   },
   { name: 'sweep', command: ['bun', 'test/cluster/sweep.ts'], budgetSeconds: 30 },
 ])
