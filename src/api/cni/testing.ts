@@ -1,5 +1,6 @@
 /** A host that CNI runtimes call, in a test: the use cases on a kernel that agrees with everything, and IPAM plug-ins. */
 
+import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { Scene } from '../../agent/scene.ts'
 import type { CniReply } from '../../cni/exchange.ts'
@@ -127,4 +128,38 @@ export class CniScene {
     const { stdout, exit } = reply
     return { exit, said: stdout === '' ? undefined : (JSON.parse(stdout) as JsonObject) }
   }
+}
+
+/** A result of 0.3.0 and newer. */
+export interface Result {
+  readonly cniVersion: string
+  readonly interfaces: readonly { name: string; mac: string; sandbox?: string; mtu?: number }[]
+  readonly ips: readonly {
+    address: string
+    gateway?: string
+    interface: number
+    version?: string
+  }[]
+  readonly routes?: readonly { dst: string; gw?: string; priority?: number }[]
+  readonly dns: { nameservers?: readonly string[] }
+}
+
+/** What an ADD answers; throws when it is refused. */
+export async function addedBy(host: CniScene, call: Call = {}): Promise<Result> {
+  const { exit, said } = await host.call('ADD', call)
+  assert.equal(exit, 0, JSON.stringify(said))
+  return said as unknown as Result // what a runtime would read it as
+}
+
+/** Fails unless the answer is an error of this code with this text. */
+export function refused({ exit, said }: Answer, code: number, text: RegExp): void {
+  assert.equal(exit, 1, JSON.stringify(said))
+  assert.equal(said?.['code'], code, JSON.stringify(said))
+  assert.match(`${said?.['msg']}; ${said?.['details']}`, text)
+}
+
+/** Fails unless it succeeded without a word. */
+export function silent({ exit, said }: Answer): void {
+  assert.equal(exit, 0, JSON.stringify(said))
+  assert.equal(said, undefined)
 }
