@@ -13,7 +13,7 @@ export type Family = 4 | 6
 
 /** The address in `text`, or undefined: no leading zeros, no zone, no IPv4-mapped IPv6. */
 export function parseIP(text: string): IP | undefined {
-  const bytes = text.includes(':') ? parseIPv6Bytes(text) : parseIPv4Bytes(text)
+  const bytes = parseIPBytes(text)
   return bytes === undefined ? undefined : ipFromBytes(bytes)
 }
 
@@ -26,9 +26,14 @@ export function bitsOf(family: Family): 32 | 128 {
   return family === 4 ? 32 : 128
 }
 
+/** Bytes of the address in `text`, 4 or 16 in network order, or undefined. */
+export function parseIPBytes(text: string): Uint8Array | undefined {
+  return text.includes(':') ? parseIPv6Bytes(text) : parseIPv4Bytes(text)
+}
+
 /** The address as 4 or 16 bytes, network order. */
 export function ipBytes(ip: IP): Uint8Array {
-  const bytes = ip.includes(':') ? parseIPv6Bytes(ip) : parseIPv4Bytes(ip)
+  const bytes = parseIPBytes(ip)
   if (bytes === undefined) throw new Error(`not a canonical address: ${ip}`)
   return bytes
 }

@@ -9,7 +9,7 @@ import {
   ipFromBytes,
   ipFromNumber,
   ipToNumber,
-  parseIP,
+  parseIPBytes,
 } from './ip.ts'
 
 declare const brand: unique symbol
@@ -19,21 +19,33 @@ export type Prefix = string & { readonly [brand]: 'Prefix' }
 
 /** The prefix in `text`, or undefined; host bits are refused, not cleared. */
 export function parsePrefix(text: string): Prefix | undefined {
+  const parsed = parsePrefixBytes(text)
+  return parsed && (`${ipFromBytes(parsed.bytes)}/${parsed.length}` as Prefix)
+}
+
+/** The same as bytes of its address, 4 or 16 in network order, and its length. */
+export function parsePrefixBytes(text: string): PrefixBytes | undefined {
   const parsed = splitPrefix(text)
-  if (parsed === undefined) return undefined
-  const { ip, length } = parsed
-  return networkOf(ip, length) === ip ? (`${ip}/${length}` as Prefix) : undefined
+  return parsed === undefined || clearHostBits(parsed) ? undefined : parsed
+}
+
+interface PrefixBytes {
+  readonly bytes: Uint8Array
+  readonly length: number
 }
 
 /** The prefix that `text` would be with its host bits cleared: for messages that say what would be right. */
 export function suggestPrefix(text: string): Prefix | undefined {
   const parsed = splitPrefix(text)
-  return parsed === undefined ? undefined : prefixAround(parsed.ip, parsed.length)
+  if (parsed === undefined) return undefined
+  clearHostBits(parsed)
+  return `${ipFromBytes(parsed.bytes)}/${parsed.length}` as Prefix
 }
 
 /** The prefix of this length that contains the address. */
 export function prefixAround(ip: IP, length: number): Prefix {
-  return `${networkOf(ip, length)}/${length}` as Prefix
+  const bytes = ipBytes(ip)
+  return `${clearHostBits({ bytes, length }) ? ipFromBytes(bytes) : ip}/${length}` as Prefix
 }
 
 export function prefixAddress(prefix: Prefix): IP {
@@ -90,20 +102,24 @@ export function subPrefix(prefix: Prefix, length: number, index: bigint): Prefix
   return `${ipFromNumber(prefixRange(prefix).first + index * step, family)}/${length}` as Prefix
 }
 
-function splitPrefix(text: string): { ip: IP; length: number } | undefined {
-  const [address, lengthText, ...rest] = text.split('/')
-  if (address === undefined || lengthText === undefined || rest.length > 0) return undefined
-  const ip = parseIP(address)
-  if (ip === undefined || !/^(0|[1-9][0-9]{0,2})$/.test(lengthText)) return undefined
+function splitPrefix(text: string): PrefixBytes | undefined {
+  const slash = text.indexOf('/')
+  const bytes = slash < 0 ? undefined : parseIPBytes(text.slice(0, slash))
+  const lengthText = text.slice(slash + 1)
+  if (bytes === undefined || !/^(0|[1-9][0-9]{0,2})$/.test(lengthText)) return undefined
   const length = Number(lengthText)
-  return length > bitsOf(familyOf(ip)) ? undefined : { ip, length }
+  return length > bytes.length * 8 ? undefined : { bytes, length }
 }
 
-function networkOf(ip: IP, length: number): IP {
-  const bytes = ipBytes(ip)
-  for (const i of bytes.keys()) {
-    const ofHost = Math.min(8, Math.max(0, (i + 1) * 8 - length))
-    bytes[i] = ((bytes[i] ?? 0) >> ofHost) << ofHost
+/** Clears what lies behind the prefix; true when anything was set there. */
+function clearHostBits({ bytes, length }: PrefixBytes): boolean {
+  let cleared = false
+  for (let i = Math.floor(length / 8); i < bytes.length; i++) {
+    const ofHost = Math.min(8, (i + 1) * 8 - length)
+    const before = bytes[i] ?? 0
+    const after = (before >> ofHost) << ofHost
+    if (after !== before) cleared = true
+    bytes[i] = after
   }
-  return ipFromBytes(bytes)
+  return cleared
 }

@@ -3,9 +3,9 @@
  * linux/rtnetlink.h
  */
 import { NetworkError } from '../../lib/errors.ts'
-import { type Family, familyOf, ipBytes, parseIP } from '../../net/ip.ts'
+import { type Family, parseIPBytes } from '../../net/ip.ts'
 import { macBytes, macFromBytes, parseMac } from '../../net/mac.ts'
-import { parsePrefix, prefixAddress, prefixLength } from '../../net/prefix.ts'
+import { parsePrefixBytes } from '../../net/prefix.ts'
 import type { Scope } from '../kernel.ts'
 
 export const RTM = {
@@ -53,16 +53,17 @@ export interface IPValue {
 
 /** An address in `text` as the wire has it; `invalid` when it is none. */
 export function ipValue(text: string): IPValue {
-  const ip = parseIP(text)
-  if (ip === undefined) throw invalid('address', text)
-  return { family: familyOf(ip), bytes: ipBytes(ip) }
+  const bytes = parseIPBytes(text)
+  if (bytes === undefined) throw invalid('address', text)
+  return { family: bytes.length === 4 ? 4 : 6, bytes }
 }
 
 /** A prefix in `text` as the wire has it; `invalid` when it is none. */
 export function prefixValue(text: string): IPValue & { readonly length: number } {
-  const prefix = parsePrefix(text)
+  const prefix = parsePrefixBytes(text)
   if (prefix === undefined) throw invalid('prefix', text)
-  return { ...ipValue(prefixAddress(prefix)), length: prefixLength(prefix) }
+  const { bytes, length } = prefix
+  return { family: bytes.length === 4 ? 4 : 6, bytes, length }
 }
 
 export function macValue(text: string): Uint8Array {
