@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { IMAGE } from '../../src/lab/busybox-image.ts'
 import type { ContainerdEngine } from '../../src/lab/containerd-engine.ts'
+import type { CriClient } from '../../src/lab/cri-client.ts'
 import { addressOf, shell, until } from '../cluster/harness.ts'
 import { criOf, podOf, startContainerd, writeList } from './cni/runtimes.ts'
 import { HOST, NETWORK, type Stage, sharedStage } from './cni/stage.ts'
-import type { CriClient } from './cri-client.ts'
 
 const withStage = sharedStage()
 /** A sandbox may write nowhere else. */

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { ContainerdEngine, containerdProblem } from '../../../src/lab/containerd-engine.ts'
+import { CriClient } from '../../../src/lab/cri-client.ts'
 import type { Lab } from '../../../src/lab/lab.ts'
 import { PodmanEngine, podmanProblem } from '../../../src/lab/podman-engine.ts'
-import { CriClient } from '../cri-client.ts'
 import { TYPE } from './plugin.ts'
 import { CAPABILITIES, NETWORK } from './stage.ts'
 
