@@ -10,7 +10,13 @@ import { programOfCni } from '../src/cli/cni-programs.ts'
 import { DEFAULT_SOCKET } from '../src/cni/exchange.ts'
 import type { Lab } from '../src/lab/lab.ts'
 import { withBenchLab } from './bench-lab.ts'
-import { type BaselineResult, baselineProblem, type Chain, runBaseline } from './cni/baseline.ts'
+import {
+  type BaselineResult,
+  baselineProblem,
+  type Chain,
+  middleOf,
+  runBaseline,
+} from './cni/baseline.ts'
 import { addAll, deleteAll } from './cni/calls.ts'
 import { buildWatch, type ClientUse, watchClient } from './cni/client.ts'
 import { checkExecutable, executable, startDaemon } from './fabric.ts'
@@ -97,7 +103,7 @@ function referenceProblem(): string | undefined {
   return `${missing.join(', ')} not found in ${REFERENCE}: apt-get install containernetworking-plugins`
 }
 
-/** In the order in which a round takes them: next to each other what is compared. */
+/** In the order in which a round takes them: next to each other what is compared, and the slow ones last. */
 async function makeChains(lab: Lab, directory: string, plugins: string): Promise<readonly Chain[]> {
   for (const host of ['h1', 'h2']) {
     const { api } = await startDaemon(lab, host)
@@ -135,26 +141,29 @@ async function makeChains(lab: Lab, directory: string, plugins: string): Promise
   ]
 }
 
-/** Rounds of all chains; every second one backwards, so that nobody always comes after the same. */
+/** Rounds of all chains, there and back again: what the machine does meanwhile meets the ones as the others. */
 async function measureChains(
   lab: Lab,
   directory: string,
   chains: readonly Chain[],
   { quick, rounds = quick ? 1 : 6, subjects, progress }: SuiteOptions,
 ): Promise<readonly Row[]> {
-  const times = quick ? 10 : 24
+  const times = quick ? 10 : 16
   const wanted = chains.filter(({ subject }) => subjects?.has(subject) ?? true)
   const results = new Map<string, BaselineResult[]>(wanted.map(({ subject }) => [subject, []]))
   for (let round = 1; round <= rounds; round++) {
-    for (const chain of round % 2 === 1 ? wanted : wanted.toReversed()) {
+    const halves = new Map<string, BaselineResult>()
+    for (const chain of [...wanted, ...wanted.toReversed()]) {
       await waitUntilQuiet(quick ? 300 : 3000)
       const result = await runBaseline(lab, directory, chain, { times, together: AT_ONCE })
-      results.get(chain.subject)?.push(result)
       const { alone, together } = result
       progress(
         `round ${round}/${rounds} ${chain.subject}: ADD ${said(alone.add.median)}, DEL ${said(alone.del.median)}, ` +
           `${AT_ONCE} at once ADD ${said(together.add.median)}, DEL ${said(together.del.median)} ms`,
       )
+      const before = halves.get(chain.subject)
+      if (before === undefined) halves.set(chain.subject, result)
+      else results.get(chain.subject)?.push(middleOf(before, result))
     }
   }
   return Object.entries(COMPARED).flatMap(([path, pair]) => rowsOfPair(path, pair, results))

@@ -76,6 +76,19 @@ export async function runBaseline(
   return { alone, together: atOnce }
 }
 
+/** Between two runs of the same chain. */
+export function middleOf(one: BaselineResult, other: BaselineResult): BaselineResult {
+  const middle = (a: Taken, b: Taken): Taken => ({
+    median: (a.median + b.median) / 2,
+    p95: (a.p95 + b.p95) / 2,
+  })
+  const modeOf = (mode: keyof BaselineResult) => ({
+    add: middle(one[mode].add, other[mode].add),
+    del: middle(one[mode].del, other[mode].del),
+  })
+  return { alone: modeOf('alone'), together: modeOf('together') }
+}
+
 function readMode(line: string): BaselineResult['alone'] {
   const { add, del } = JSON.parse(line) as Readonly<Record<string, Taken | undefined>>
   if (add === undefined || del === undefined) throw new Error(`Cannot read ${line}`)
