@@ -23,6 +23,9 @@ export interface CheckedAttach {
   readonly delegate: Delegate | undefined
   /** Ports to publish, unread. */
   readonly publish: readonly (string | PortWish)[]
+  /** Ids of publications that are to lead here. */
+  readonly movePorts: readonly string[]
+  readonly signal: AbortSignal | undefined
   /** In the order in which they were named, at least one. */
   readonly parts: readonly CheckedPart[]
 }
@@ -78,9 +81,9 @@ export function checkAttach(common: AttachTarget, wanted: readonly WantedPart[])
     )
   }
   const targetName = 'pid' in target ? `process ${target.pid}` : target.netns
-  const { name, publish = [], delegate } = common
+  const { name, publish = [], movePorts = [], signal, delegate } = common
   const labels = { ...common.labels, ...common.ownLabels }
-  return { target, targetName, name, labels, delegate, publish, parts }
+  return { target, targetName, name, labels, delegate, publish, movePorts, signal, parts }
 }
 
 /** How networks are called in messages: `network blue`, `networks lan and blue`. */

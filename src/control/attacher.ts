@@ -28,7 +28,7 @@ import type { Ipam } from './ipam/ipam.ts'
 import type { NameIndex } from './name-index.ts'
 import type { Networks } from './networks.ts'
 import type { OwnIndex, Place } from './own-index.ts'
-import { type Publications, putOf, type TakenPorts } from './publications.ts'
+import { changesOf, type Move, type Publications, putOf, type TakenPorts } from './publications.ts'
 import { refuseLost } from './refuse-lost.ts'
 import { untilSettled } from './settled.ts'
 
@@ -67,6 +67,8 @@ interface AttachWork {
 interface Made {
   readonly endpoints: readonly Endpoint[]
   readonly publications: readonly Publication[]
+  /** Ports that led to other endpoints before. */
+  readonly moves: readonly Move[]
   readonly revision: number
 }
 
@@ -130,10 +132,7 @@ export class Attacher {
     { publish, parts, labels }: CheckedAttach,
     sandbox: Sandbox,
   ): Promise<AttachWork['published']> {
-    const part =
-      parts.find(({ defaultRoute }) => defaultRoute) ??
-      parts.find(({ network }) => !network.internal) ??
-      parts[0]
+    const part = partWithPorts(parts)
     if (part === undefined) return undefined
     const { publications } = this.#deps
     if (!part.defaultRoute) publications.refuseByway(part.network, sandbox)
@@ -143,11 +142,13 @@ export class Attacher {
   async #attachTo(work: AttachWork): Promise<readonly AttachedEndpoint[]> {
     const { clock, log } = this.#deps
     const startedMs = clock.monotonicMs()
-    const { endpoints, publications, revision } = await this.#commit(work)
+    const { endpoints, publications, moves, revision } = await this.#commit(work)
     try {
       await untilSettled(this.#deps, revision, { endpoints, publications })
+      // A caller that asks again must not find what its first call left.
+      if (work.checked.signal?.aborted) throw new Error('the caller of an attach is gone')
     } catch (error) {
-      await this.#withdraw(endpoints)
+      await this.#withdraw(endpoints, moves)
       throw error
     }
     const durationMs = clock.monotonicMs() - startedMs
@@ -183,14 +184,24 @@ export class Attacher {
     }
     this.#refuseCompanions(parts, work.sandbox, work.attempted)
     const endpoints = this.#records(work, given)
-    const publications = publicationsOf(work, endpoints)
+    const moves = this.#movesOf(work, endpoints)
+    const fresh = publicationsOf(work, endpoints)
+    const publications = [...fresh, ...moves.map(({ to }) => to)]
     const revision = journal.commit([
+      ...moves.flatMap(changesOf),
       ...[...endpoints, ...this.#outranked(work)].map((endpoint) => {
         return { kind: 'put', key: endpointKey(endpoint), value: JSON.stringify(endpoint) } as const
       }),
-      ...publications.map(putOf),
+      ...fresh.map(putOf),
     ])
-    return { endpoints, publications, revision }
+    return { endpoints, publications, moves, revision }
+  }
+
+  #movesOf({ checked }: AttachWork, endpoints: readonly Endpoint[]): readonly Move[] {
+    const { parts, movePorts } = checked
+    const part = partWithPorts(parts)
+    const endpoint = part && endpoints[parts.indexOf(part)]
+    return endpoint === undefined ? [] : this.#deps.publications.movesTo(endpoint, movePorts)
   }
 
   #records(
@@ -262,7 +273,9 @@ export class Attacher {
     }
   }
 
-  async #withdraw(endpoints: readonly Endpoint[]): Promise<void> {
+  async #withdraw(endpoints: readonly Endpoint[], moves: readonly Move[]): Promise<void> {
+    const back = this.#deps.publications.movesBack(moves)
+    if (back.length > 0) this.#deps.journal.commit(back)
     const removals = endpoints.map((endpoint) => this.#deps.remove(endpoint))
     for (const [i, result] of (await Promise.allSettled(removals)).entries()) {
       if (result.status === 'fulfilled') continue
@@ -271,6 +284,15 @@ export class Attacher {
       this.#deps.log.debug('endpoint not removed yet', { endpoint: endpoints[i]?.id, error })
     }
   }
+}
+
+/** The part whose default route the answers from its ports will take. */
+function partWithPorts(parts: readonly CheckedPart[]): CheckedPart | undefined {
+  return (
+    parts.find(({ defaultRoute }) => defaultRoute) ??
+    parts.find(({ network }) => !network.internal) ??
+    parts[0]
+  )
 }
 
 /** The records of the ports that were taken, for the endpoint of their part. */

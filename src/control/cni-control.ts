@@ -19,7 +19,7 @@ export interface CniAttachment {
 
 export interface CniAttachSpec
   extends Omit<AttachPart, 'ifname'>,
-    Pick<AttachTarget, 'labels' | 'publish' | 'delegate'> {
+    Pick<AttachTarget, 'labels' | 'publish' | 'movePorts' | 'signal' | 'delegate'> {
   readonly attachment: CniAttachment
   readonly netns: string
   /** Becomes the endpoint's name where nobody in the network has it; otherwise it has none. */

@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, test } from 'bun:test'
+import { afterEach, beforeEach, describe, test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { Scene } from '../agent/scene.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
+import { hostPortsText } from '../model/publication.ts'
 import { prefix } from '../net/testing.ts'
 import type { CniAttachSpec } from './cni-control.ts'
 import { drive, Member } from './member.ts'
@@ -187,4 +188,64 @@ test('a network without a free address is an obstacle', async () => {
   }
   assert.match(member.control.obstacle(small) ?? '', /no free address left in 10\.3\.0\.0\/29/)
   assert.equal(member.control.obstacle(member.control.getNetwork('blue')), undefined)
+})
+
+describe('ports that a later interface takes over', () => {
+  const ports = () =>
+    member.control.listPublications().map(({ endpointId, networkId, ...port }) => {
+      const { name } = member.control.getNetwork(networkId)
+      return `${hostPortsText(port)} ${name} ${member.control.getEndpoint(endpointId).ifname}`
+    })
+  const second = () => attach('c1', { publish: ['8080:80', '53:53/udp'] }, place('c1', 'eth1'))
+  const first = (spec: Partial<CniAttachSpec> = {}) => {
+    const movePorts = member.control.listPublications().map(({ id }) => id)
+    const whole = { network: 'small', defaultRoute: true, movePorts, ...spec }
+    return attach('c1', whole, place('c1', 'eth0', 'other'))
+  }
+
+  test('move in the commit of its attach, and keep their ids and what holds them', async () => {
+    const { publications } = await second()
+    const held = [...member.ports.heldPorts].sort()
+    const before = member.agent.journal.sequence
+    const made = await first()
+    assert.equal(made.revision, member.agent.journal.sequence)
+    assert.ok(made.revision <= before + 4) // its own, one that makes room, and two of each port
+    assert.deepEqual(ports(), ['8080/tcp small eth0', '53/udp small eth0'])
+    assert.deepEqual(
+      made.publications.map(({ id }) => id),
+      publications.map(({ id }) => id),
+    )
+    assert.deepEqual([...member.ports.heldPorts].sort(), held)
+    await drive(scene, member.control.detachCni(place('c1', 'eth1')))
+    assert.deepEqual(ports(), ['8080/tcp small eth0', '53/udp small eth0'])
+    await drive(scene, member.control.detachCni(place('c1', 'eth0', 'other')))
+    assert.deepEqual([ports(), [...member.ports.heldPorts]], [[], []])
+  })
+
+  for (const { what, spec, refusal } of [
+    { what: 'the kernel refuses it', refusal: new NetworkError('kernel', 'Cannot do it') },
+    { what: 'nobody waits for it any more', spec: { signal: AbortSignal.abort() } },
+    { what: 'its address is none of the network', spec: { addresses: ['10.9.9.9'] } },
+    { what: 'another of its ports is taken', spec: { publish: ['8080:81'] } },
+  ]) {
+    test(`stay where they were when ${what}`, async () => {
+      const { publications } = await second()
+      const held = [...member.ports.heldPorts].sort()
+      if (refusal !== undefined) member.ports.refusal = refusal
+      await assert.rejects(first(spec))
+      assert.deepEqual(member.control.listPublications(), publications)
+      assert.deepEqual([...member.ports.heldPorts].sort(), held)
+      assert.deepEqual(
+        member.control.listEndpoints().map(({ ifname }) => ifname),
+        ['eth1'],
+      )
+    })
+  }
+
+  test('that went meanwhile, or are another container’s, are left alone', async () => {
+    const { publications } = await attach('c2', { publish: ['8081:80'] })
+    const movePorts = [...publications.map(({ id }) => id), '01arz3ndektsv4rrffq69g5fav']
+    await first({ movePorts })
+    assert.deepEqual(ports(), ['8081/tcp blue eth0'])
+  })
 })

@@ -93,6 +93,13 @@ export interface AttachTarget {
   readonly delegate?: Delegate
   /** Ports to publish, for the network that gives the default route. */
   readonly publish?: readonly (string | PortWish)[]
+  /**
+   * Ids of publications of the namespace's other endpoints: they lead to the same network as `publish` from the commit
+   * of the attach on, and back when it fails. Those that went meanwhile are passed over.
+   */
+  readonly movePorts?: readonly string[]
+  /** Aborts when nobody waits for the answer any more: then what was made is taken back. */
+  readonly signal?: AbortSignal
 }
 
 export interface AttachSpec extends AttachPart, AttachTarget {}

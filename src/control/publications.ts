@@ -43,6 +43,12 @@ export interface TakenPorts extends Disposable {
   recordsFor(endpoint: Endpoint): readonly Publication[]
 }
 
+/** A publication that leads to another endpoint than before, with its id and its port. */
+export interface Move {
+  readonly from: Publication
+  readonly to: Publication
+}
+
 type AnyEndpoint = Endpoint | PublishedEndpoint
 
 export class Publications implements AsyncDisposable {
@@ -216,6 +222,28 @@ export class Publications implements AsyncDisposable {
     }
   }
 
+  /** Those of `ids` that lead to other endpoints of the sandbox of `endpoint`, before and after they move to it. */
+  movesTo(endpoint: Endpoint, ids: readonly string[]): readonly Move[] {
+    const { replica, own } = this.#deps
+    return ids.flatMap((id) => {
+      const from = replica.publication(id)
+      const other = from === undefined ? undefined : own.get(from.endpointId)
+      if (from === undefined || other?.sandbox.inode !== endpoint.sandbox.inode) return []
+      return [{ from, to: { ...from, networkId: endpoint.networkId, endpointId: endpoint.id } }]
+    })
+  }
+
+  /** What takes back those moves after which nothing else has happened. */
+  movesBack(moves: readonly Move[]): readonly JournalChange[] {
+    const { replica, own } = this.#deps
+    return moves.flatMap(({ from, to }) => {
+      const stands = replica.publication(to.id)?.endpointId === to.endpointId
+      return stands && own.get(from.endpointId) !== undefined
+        ? changesOf({ from: to, to: from })
+        : []
+    })
+  }
+
   /** What to commit with the removal of an endpoint. */
   removalsOf(endpoint: Endpoint): readonly JournalChange[] {
     const removals: JournalChange[] = []
@@ -268,6 +296,12 @@ export class Publications implements AsyncDisposable {
 /** The commit that makes it. */
 export function putOf(publication: Publication): JournalChange {
   return { kind: 'put', key: keyOf(publication), value: JSON.stringify(publication) }
+}
+
+/** The commit that moves it. */
+export function changesOf({ from, to }: Move): readonly JournalChange[] {
+  const put = putOf(to)
+  return put.key === keyOf(from) ? [put] : [{ kind: 'delete', key: keyOf(from) }, put]
 }
 
 function keyOf({ networkId, hostId, id }: Publication): string {

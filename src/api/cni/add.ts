@@ -22,7 +22,7 @@ import {
 import { readPrevious } from './config.ts'
 import { drop } from './del.ts'
 import { delegateRecord } from './delegate.ts'
-import { takeOver } from './precedence.ts'
+import { type Precedence, precedenceOf } from './precedence.ts'
 import { type CniDns, type CniResult, chainResults, isEmptyDns } from './result.ts'
 
 /** What every step of one ADD knows. */
@@ -49,13 +49,12 @@ export async function add(deps: CniDeps, call: CniCall): Promise<CniResult> {
   const { endpoint } = await control.attachCniWith(attachment, async (attach) => {
     const own = async (given?: CniResult, delegate?: Delegate): Promise<AttachedEndpoint> => {
       dns ??= namesOf(given)
-      const first = await isFirstOfPodmans(deps, addition)
-      const spec = { ...specOf(deps, addition, given), ...(first ? { defaultRoute: true } : {}) }
-      const attached = await attach(delegate === undefined ? spec : { ...spec, delegate })
-      if (!call.gone.aborted) return attached
-      // Nobody has the answer; a runtime that asks again must not find what the first call left.
-      await control.detach(attached.endpoint.id)
-      throw new Error('the caller of an ADD is gone')
+      const spec = {
+        ...specOf(deps, addition, given),
+        ...podmansPrecedence(deps, addition),
+        signal: call.gone,
+      }
+      return attach(delegate === undefined ? spec : { ...spec, delegate })
     }
     const { delegate } = config
     return await noted(deps, attachment, () =>
@@ -124,15 +123,12 @@ function specOf({ control }: CniDeps, { call, asked, network }: Addition, given?
 }
 
 /** Of others the order of their calls counts. */
-async function isFirstOfPodmans(
-  { control }: CniDeps,
-  { call, asked, network }: Addition,
-): Promise<boolean> {
+function podmansPrecedence({ control }: CniDeps, { call, asked, network }: Addition): Precedence {
   const { name, namespace } = asked.pod
   const isPodmans = name !== undefined && namespace === undefined
-  if (!isPodmans || asked.isDefaultGateway === false) return false
+  if (!isPodmans || asked.isDefaultGateway === false) return {}
   const { containerId, ifname } = call.environment
-  return takeOver(control, containerId, ifname, network)
+  return precedenceOf(control, containerId, ifname, network)
 }
 
 function namesOf(given: CniResult | undefined): CniDns | undefined {

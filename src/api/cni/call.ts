@@ -12,8 +12,7 @@ import { CNI_CODE, cniError } from './errors.ts'
 import type { Underway } from './underway.ts'
 
 /** The use cases that calls need. */
-export type CniUses = CniControl &
-  Pick<Control, 'getNetwork' | 'publicationsOf' | 'unpublish' | 'detach'>
+export type CniUses = CniControl & Pick<Control, 'getNetwork' | 'publicationsOf'>
 
 export interface CniDeps {
   readonly control: CniUses

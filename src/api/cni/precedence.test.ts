@@ -3,24 +3,23 @@ import assert from 'node:assert/strict'
 import { CNI_LABELS } from '../../model/cni.ts'
 import type { Publication } from '../../model/publication.ts'
 import { fakeEndpoint, fakeNetwork } from '../rest/fake-control.ts'
-import { type PrecedenceUses, takeOver } from './precedence.ts'
+import { type PrecedenceUses, precedenceOf } from './precedence.ts'
 
 const BLUE = fakeNetwork('blue')
 const QUIET = { ...fakeNetwork('quiet', 2), internal: true }
 
-/** A container whose interfaces stand, each with a port; what is let go is noted. */
-function controlWith(...standing: readonly { ifname: string; networkId?: string }[]) {
-  const letGo: string[] = []
+/** A container whose interfaces stand, each with a port. */
+function controlWith(
+  ...standing: readonly { ifname: string; networkId?: string }[]
+): PrecedenceUses {
   const endpoints = standing.map((fields, i) =>
     fakeEndpoint(i + 1, { ...fields, labels: { [CNI_LABELS.container]: 'c1' } }),
   )
-  const control: PrecedenceUses = {
+  return {
     cniEndpointsOf: (container) => (container === 'c1' ? endpoints : []),
     getNetwork: (id) => (id === QUIET.id ? QUIET : BLUE),
     publicationsOf: (id) => [{ id: `port of ${id}` } as Publication], // its id is all that is read
-    unpublish: async (id) => void letGo.push(id),
   }
-  return { control, letGo }
 }
 
 for (const { name, standing, ifname, network = BLUE, container = 'c1', want } of [
@@ -57,9 +56,8 @@ for (const { name, standing, ifname, network = BLUE, container = 'c1', want } of
     want: false,
   },
 ]) {
-  test(`takeOver() of ${name} is ${want}`, async () => {
-    const { control, letGo } = controlWith(...standing)
-    assert.equal(await takeOver(control, container, ifname, network), want)
-    assert.deepEqual(letGo, want ? ['port of ep0001'] : [])
+  test(`${name} ${want ? 'leads, with the ports' : 'takes nothing over'}`, () => {
+    const precedence = precedenceOf(controlWith(...standing), container, ifname, network)
+    assert.deepEqual(precedence, want ? { defaultRoute: true, movePorts: ['port of ep0001'] } : {})
   })
 }

@@ -15,7 +15,7 @@ import { familyOf } from '../../net/ip.ts'
 import { prefixContains, prefixLength } from '../../net/prefix.ts'
 import { nameIn } from '../cni/attach-spec.ts'
 import type { JsonObject } from '../cni/fields.ts'
-import { takeOver } from '../cni/precedence.ts'
+import { precedenceOf } from '../cni/precedence.ts'
 import { readEndpointOptions } from '../docker/options.ts'
 import {
   type PodmanContainer,
@@ -27,7 +27,7 @@ import {
 import { hasNoDefaultRoute, OWN_NAME } from './options.ts'
 
 export interface ContainerDeps {
-  readonly control: Pick<Control, 'getNetwork' | 'publicationsOf' | 'unpublish'> &
+  readonly control: Pick<Control, 'getNetwork' | 'publicationsOf'> &
     Pick<CniControl, 'attachCni' | 'detachCni' | 'cniEndpointsOf' | 'shapes'>
 }
 
@@ -36,12 +36,12 @@ export async function setup(
   { control }: ContainerDeps,
   netns: string,
   object: JsonObject,
+  gone: AbortSignal,
 ): Promise<StatusBlock> {
   const container = readContainer(object)
   const network = control.getNetwork(ownNameOf(container.network))
   const { name, labels } = readEndpointOptions(container.options)
   const hasRoute = !hasNoDefaultRoute(container.network.options)
-  const first = hasRoute && (await takeOver(control, container.id, container.ifname, network))
   const preferredName = name ?? nameIn(container.name)
   const { endpoint } = await control.attachCni({
     attachment: attachmentOf(container),
@@ -52,9 +52,10 @@ export async function setup(
     addresses: container.addresses,
     ...(container.mac === undefined ? {} : { mac: container.mac }),
     ...(hasRoute ? {} : { noDefaultRoute: true as const }),
-    ...(first ? { defaultRoute: true } : {}),
+    ...(hasRoute ? precedenceOf(control, container.id, container.ifname, network) : {}),
     ...(container.network.routes.length === 0 ? {} : { routes: routesOf(network, container) }),
     publish: wishesOf(control, network, container),
+    signal: gone,
   })
   return statusOf(endpoint, network, {
     ifname: container.ifname,

@@ -30,7 +30,7 @@ export class NetavarkDoor {
     if (call === undefined) return refusal(400)
     const isTeardown = call.verb === 'teardown'
     const deps = isTeardown ? this.#presence.part : await this.#presence.within(PATIENCE_MS)
-    if (deps !== undefined) return Response.json(await answerNetavark(deps, call))
+    if (deps !== undefined) return Response.json(await answerNetavark(deps, call, request.signal))
     // Not an answer to it: the process keeps it where the daemon finds it.
     return isTeardown ? refusal(503) : Response.json(notYet(call))
   }

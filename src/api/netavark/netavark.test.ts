@@ -2,6 +2,7 @@
 
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
+import type { NetavarkRequest } from '../../cni/netavark-exchange.ts'
 import type { CniAttachSpec } from '../../control/cni-control.ts'
 import type { NetworkSpec } from '../../control/control.ts'
 import { defaultGateway } from '../../control/ipam/layout.ts'
@@ -51,7 +52,6 @@ class Scene {
   readonly detached: unknown[] = []
   readonly endpoints: Endpoint[] = []
   readonly publications: Publication[] = []
-  readonly unpublished: string[] = []
   resolvers = [ip('169.254.77.53'), ip('fd3b:ca44:1c53::53')]
 
   readonly #control = {
@@ -84,11 +84,6 @@ class Scene {
     detachCni: async (attachment: unknown) => void this.detached.push(attachment),
     cniEndpointsOf: (container: string) =>
       this.endpoints.filter(({ labels }) => labels[CNI_LABELS.container] === container),
-    unpublish: async (id: string) => {
-      this.unpublished.push(id)
-      const at = this.publications.findIndex((each) => each.id === id)
-      this.publications.splice(at, 1)
-    },
     publicationsOf: (id: string) => this.publications.filter((each) => each.endpointId === id),
     shapes: {
       shapeOf: () => assert.fail('nothing is asked of the kernel'),
@@ -97,16 +92,21 @@ class Scene {
   }
 
   /** The whole answer: what was printed, parsed, and the exit code. */
-  async call(verb: string, stdin: unknown, netns?: string) {
+  async call(verb: string, stdin: unknown, netns?: string, gone = new AbortController().signal) {
     const deps: NetavarkDeps = {
       control: this.#control as NetavarkDeps['control'], // all that is used of it
       clock: systemClock(),
       log: silentLog,
     }
-    const { stdout, exit } = await answerNetavark(deps, {
-      ...{ version: 1, verb, stdin: typeof stdin === 'string' ? stdin : JSON.stringify(stdin) },
+    const request: NetavarkRequest = {
+      ...{
+        version: 1 as const,
+        verb,
+        stdin: typeof stdin === 'string' ? stdin : JSON.stringify(stdin),
+      },
       ...(netns === undefined ? {} : { netns }),
-    })
+    }
+    const { stdout, exit } = await answerNetavark(deps, request, gone)
     return { exit, said: stdout === '' ? undefined : JSON.parse(stdout) }
   }
 
@@ -232,14 +232,19 @@ test('setup attaches by what netavark calls it, and answers what the container h
       },
     },
   })
-  assert.deepEqual(scene.attached, [
-    {
-      attachment: { network: 'netavark.blue', container: CONTAINER_ID, ifname: 'eth0' },
-      ...{ network: 'net00001', netns: '/run/netns/netns-1', addresses: [] },
-      labels: { 'io.kubernetes.pod.name': 'Web_1' },
-      ...{ preferredName: 'web-1', names: ['Web_1', 'db', '752947ff91f9'], publish: [] },
-    },
-  ])
+  const [{ signal, ...attached } = assert.fail('nothing was attached')] = scene.attached
+  assert.equal(signal?.aborted, false)
+  assert.deepEqual(
+    [attached],
+    [
+      {
+        attachment: { network: 'netavark.blue', container: CONTAINER_ID, ifname: 'eth0' },
+        ...{ network: 'net00001', netns: '/run/netns/netns-1', addresses: [] },
+        labels: { 'io.kubernetes.pod.name': 'Web_1' },
+        ...{ preferredName: 'web-1', names: ['Web_1', 'db', '752947ff91f9'], publish: [] },
+      },
+    ],
+  )
 })
 
 test('setup passes on what a user chose', async () => {
@@ -301,9 +306,9 @@ test('setup of a first interface that comes late takes route and ports over', as
     { container_port: 80, host_ip: '', host_port: 8080, protocol: 'tcp', range: 1 },
   ]
   await scene.call('setup', podmanContainer({ port_mappings }), '/run/netns/x')
-  assert.deepEqual(scene.unpublished, ['p1'])
   assert.equal(scene.last.defaultRoute, true)
-  assert.deepEqual(scene.last.publish as unknown, [port])
+  assert.deepEqual(scene.last.movePorts, ['p1'])
+  assert.deepEqual(scene.last.publish, [])
 })
 
 test('setup in an internal network publishes nothing and tells of no gateway', async () => {

@@ -18,19 +18,20 @@ export interface NetavarkDeps {
   readonly log: Log
 }
 
-/** Answers one call; never rejects. */
+/** Answers one call; never rejects. `gone` aborts when nobody waits for the answer any more. */
 export async function answerNetavark(
   deps: NetavarkDeps,
   request: NetavarkRequest,
+  gone: AbortSignal,
 ): Promise<CniReply> {
   try {
-    const result = await perform(deps, request)
+    const result = await perform(deps, request, gone)
     return { stdout: result === undefined ? '' : `${JSON.stringify(result)}\n`, exit: 0 }
   } catch (error) {
     const { verb, netns } = request
     if (isNetworkError(error)) {
       deps.log.info('netavark call refused', { verb, netns, error: messageOf(error) })
-    } else deps.log.error('netavark call failed', { verb, netns, error })
+    } else if (!gone.aborted) deps.log.error('netavark call failed', { verb, netns, error })
     return { stdout: `${JSON.stringify({ error: textOf(error, verb) })}\n`, exit: 1 }
   }
 }
@@ -38,13 +39,14 @@ export async function answerNetavark(
 async function perform(
   deps: NetavarkDeps,
   { verb, netns = '', stdin }: NetavarkRequest,
+  gone: AbortSignal,
 ): Promise<object | undefined> {
   const object = parseInput(stdin)
   switch (verb) {
     case 'create':
       return createNetwork(deps, object)
     case 'setup':
-      return setup(deps, netns, object)
+      return setup(deps, netns, object, gone)
     case 'teardown':
       await teardown(deps, object)
       return undefined

@@ -96,6 +96,8 @@ export class Tables {
       case 'endpoint':
         return this.removeEndpoint(parsed.id)
       case 'publication':
+        // One that moved to another network stands there by now, in whichever order that is told.
+        if (this.publications.get(parsed.id)?.networkId !== parsed.networkId) return undefined
         return this.removePublication(parsed.id)
       case 'engine-network':
         return this.removeEngineNetwork(key)
