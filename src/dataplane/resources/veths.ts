@@ -80,10 +80,13 @@ export function veths(context: Context, onDying: (aside: Aside) => void): Resour
       })
     },
     remove(have) {
-      const link = kernel.links.get(have.name)
       devices.forget(have.name)
-      if (link === undefined) return
-      kernel.links.set(link.index, { group: MARK.dyingGroup })
+      try {
+        kernel.links.set(have.name, { group: MARK.dyingGroup })
+      } catch (error) {
+        if (isNetworkError(error, 'kernel') && error.details['errno'] === 'ENODEV') return
+        throw error
+      }
       onDying({ sandbox: have.sandbox, peer: have.peer })
     },
   }
