@@ -15,7 +15,7 @@ export type PodmanBackend = 'cni' | 'netavark'
 
 const HOME = '/run/podman'
 /** Commands that make something with control groups of its own. */
-const MAKERS = ['run', 'create']
+const MAKERS = ['run', 'create', 'pod create']
 
 export interface PodmanOptions {
   /** What joins containers to networks; Podman 4 has both. */
@@ -49,14 +49,15 @@ export class PodmanEngine {
 
   /** The whole command that runs `podman …`, for hands that start it themselves. */
   argv(...args: readonly string[]): readonly string[] {
-    const [command = '', ...rest] = args
-    const group = MAKERS.includes(command) ? ['--cgroup-parent', labCgroup(this.#lab.name)] : []
+    const words = args[0] === 'pod' ? 2 : 1
+    const makes = MAKERS.includes(args.slice(0, words).join(' '))
+    const group = makes ? ['--cgroup-parent', labCgroup(this.#lab.name)] : []
     return [
       'env',
       `CONTAINERS_CONF=${this.#home}/containers.conf`,
       `CONTAINERS_STORAGE_CONF=${this.#home}/storage.conf`,
       ...['podman', '--network-backend', this.backend],
-      ...[command, ...group, ...rest],
+      ...[...args.slice(0, words), ...group, ...args.slice(words)],
     ]
   }
 
@@ -84,8 +85,9 @@ export class PodmanEngine {
     return Number(await this.podman('inspect', '--format', '{{.State.Pid}}', container))
   }
 
-  /** Removes every container, in order. */
+  /** Removes every pod and every container, in order. */
   async stop(): Promise<void> {
+    await this.podman('pod', 'rm', '--all', '--force', '--time', '0')
     await this.podman('rm', '--all', '--force', '--time', '0')
   }
 

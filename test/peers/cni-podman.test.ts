@@ -134,6 +134,21 @@ withPodman('reload and restart keep ports and names', async (podman, stage) => {
   assert.ok(asked.includes(again), asked)
 })
 
+withPodman('containers of a pod share what the pod has', async (podman, stage) => {
+  const infra = ['--infra-image', IMAGE, '--infra-command', 'sleep 10000']
+  const network = ['--network', NETWORK, '-p', '18087:80']
+  await podman.podman('pod', 'create', '--name', 'pod', ...infra, ...network)
+  const script = 'echo -n pod > /www/index.html && exec httpd -f -p 80 -h /www'
+  await podman.podman('run', '-d', '--pod', 'pod', '--name', 'web', IMAGE, 'sh', '-c', script)
+  await run(podman, 'asker')
+  const url = `http://${addressOf(stage.cluster.lab, HOST)}:18087/`
+  await until('it serves', async () => {
+    return (await stage.cluster.lab.run('h2', ['curl', '-s', '-m', '2', url])).stdout === 'pod'
+  })
+  const { stdout } = await podman.run('exec', 'asker', 'wget', '-qO-', 'http://pod/')
+  assert.equal(stdout, 'pod')
+})
+
 withPodman('what runtimes remove without a word is given back', async (podman, stage) => {
   const { lab } = stage.cluster
   await run(podman, 'lost', '-p', '18086:80', '--ip', '10.99.0.86')
