@@ -1,6 +1,6 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
-import type { CniReply, CniRequest } from '../../cni/exchange.ts'
+import { type CniReply, type CniRequest, STDIN_BYTES } from '../../cni/exchange.ts'
 import type { CniApi } from './api.ts'
 import { CniDoor } from './door.ts'
 
@@ -57,6 +57,29 @@ for (const { what, request, status } of [
     assert.equal((await door.fetch(request)).status, status)
   })
 }
+
+test('all that may stand on standard input is taken, as JSON at its longest; more is not', async () => {
+  const door = new CniDoor()
+  using _serving = door.serve({
+    ...echo,
+    answer: async ({ stdin }) => ({ stdout: `${stdin.length}`, exit: 0 }),
+  })
+  const longest = JSON.stringify({ ...REQUEST, stdin: '\u0001'.repeat(STDIN_BYTES) })
+  assert.equal((await replyOf(await door.fetch(post(longest)))).stdout, `${STDIN_BYTES}`)
+  const chunk = Buffer.alloc(1024 * 1024, ' ')
+  let sent = 0
+  const endless = new ReadableStream({
+    pull: (controller) => {
+      sent += chunk.length
+      controller.enqueue(chunk)
+    },
+  })
+  const request = new Request('http://carrick/cni/v1', { method: 'POST', body: endless })
+  assert.equal((await door.fetch(request)).status, 413)
+  assert.ok(sent < 7 * STDIN_BYTES, `${sent} bytes were taken`)
+  const headers = { 'content-length': `${7 * STDIN_BYTES}` }
+  assert.equal((await door.fetch(post('{}', { headers }))).status, 413)
+})
 
 test('before anybody serves, STATUS is told at once and DEL is left to the process', async () => {
   const door = new CniDoor()

@@ -4,17 +4,13 @@
  * while, but STATUS, which is told at once, and DEL, which the process keeps for later.
  */
 
-import { CNI_PATH, type CniReply, type CniRequest, STDIN_BYTES } from '../../cni/exchange.ts'
+import { CNI_PATH, type CniReply, type CniRequest } from '../../cni/exchange.ts'
 import { Presence } from '../../lib/presence.ts'
+import { bodyOf, PATIENCE_MS, refusal } from '../plugin-body.ts'
 import type { CniApi } from './api.ts'
 import { CNI_CODE, cniError, failureOf } from './errors.ts'
 import { FRAMED, readFramed, writeFramed } from './framing.ts'
 import { versionForFailure } from './versions.ts'
-
-/** Longer than parts take to start by themselves; shorter than the process waits for an ADD or a CHECK. */
-const PATIENCE_MS = 4_000
-/** Standard input as JSON text, where every character may be six. */
-const BODY_BYTES = 6 * STDIN_BYTES + 64 * 1024
 
 export class CniDoor {
   readonly path = CNI_PATH
@@ -26,13 +22,10 @@ export class CniDoor {
   }
 
   async fetch(request: Request): Promise<Response> {
-    // A page in a browser could not mean well.
-    if (request.method !== 'POST' || request.headers.has('origin')) return refusal(405)
-    if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES) return refusal(413)
+    const bytes = await bodyOf(request)
+    if (bytes instanceof Response) return bytes
     const framed = request.headers.get('content-type') === FRAMED
-    const call = framed
-      ? readFramed(new Uint8Array(await request.arrayBuffer()))
-      : readRequest(await request.text())
+    const call = framed ? readFramed(bytes) : readRequest(new TextDecoder().decode(bytes))
     if (call === undefined) return refusal(400)
     const write = framed ? writeFramed : (reply: CniReply) => Response.json(reply)
     const verb = call.environment['CNI_COMMAND'] ?? ''
@@ -65,8 +58,4 @@ function notYet({ stdin }: CniRequest, verb: string): CniReply {
     { hint: 'journalctl -u carrick   # what it waits for' },
   )
   return { stdout: JSON.stringify(failureOf(error, verb, versionForFailure(stdin))), exit: 1 }
-}
-
-function refusal(status: number): Response {
-  return new Response(null, { status })
 }

@@ -3,15 +3,11 @@
  * behind it is built again: calls wait for that a while, but teardowns, which the process keeps for later.
  */
 
-import { type CniReply, STDIN_BYTES } from '../../cni/exchange.ts'
+import type { CniReply } from '../../cni/exchange.ts'
 import { NETAVARK_PATH, type NetavarkRequest } from '../../cni/netavark-exchange.ts'
 import { Presence } from '../../lib/presence.ts'
+import { bodyOf, PATIENCE_MS, refusal } from '../plugin-body.ts'
 import { answerNetavark, type NetavarkDeps } from './netavark.ts'
-
-/** Longer than parts take to start by themselves; shorter than the process waits. */
-const PATIENCE_MS = 4_000
-/** Standard input as JSON text, where every character may be six. */
-const BODY_BYTES = 6 * STDIN_BYTES + 64 * 1024
 
 export class NetavarkDoor {
   readonly path = NETAVARK_PATH
@@ -23,10 +19,9 @@ export class NetavarkDoor {
   }
 
   async fetch(request: Request): Promise<Response> {
-    // A page in a browser could not mean well.
-    if (request.method !== 'POST' || request.headers.has('origin')) return refusal(405)
-    if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES) return refusal(413)
-    const call = readRequest(await request.text())
+    const bytes = await bodyOf(request)
+    if (bytes instanceof Response) return bytes
+    const call = readRequest(new TextDecoder().decode(bytes))
     if (call === undefined) return refusal(400)
     const isTeardown = call.verb === 'teardown'
     const deps = isTeardown ? this.#presence.part : await this.#presence.within(PATIENCE_MS)
@@ -51,8 +46,4 @@ function readRequest(text: string): NetavarkRequest | undefined {
 function notYet({ verb }: NetavarkRequest): CniReply {
   const error = `Cannot do ${verb} yet: the daemon is starting; journalctl -u carrick says what it waits for`
   return { stdout: `${JSON.stringify({ error })}\n`, exit: 1 }
-}
-
-function refusal(status: number): Response {
-  return new Response(null, { status })
 }

@@ -5,6 +5,7 @@
  */
 
 import { type FieldError, NetworkError } from '../../lib/errors.ts'
+import { readBytes } from '../request-bytes.ts'
 import { HttpError } from './problem.ts'
 
 const BODY_BYTES = 1024 * 1024
@@ -21,7 +22,11 @@ export async function readJsonBody(request: Request): Promise<unknown> {
       `Cannot read the body: Content-Type is "${type}", not application/json`,
     )
   }
-  return parseJson(decode(await readBytes(request)))
+  const bytes = await readBytes(request, BODY_BYTES)
+  if (bytes === undefined) {
+    throw new HttpError(413, 'invalid', `Cannot read the body: more than ${BODY_BYTES} bytes`)
+  }
+  return parseJson(decode(bytes))
 }
 
 /** Parses JSON text; throws `invalid` with a pointer to every key that must not be there. */
@@ -40,24 +45,6 @@ export function parseJson(text: string): unknown {
     if (!(error instanceof SyntaxError)) throw error
     throw new NetworkError('invalid', `Cannot read the body: it is not JSON: ${error.message}`)
   }
-}
-
-async function readBytes(request: Request): Promise<Uint8Array> {
-  const tooLarge = new HttpError(
-    413,
-    'invalid',
-    `Cannot read the body: more than ${BODY_BYTES} bytes`,
-  )
-  if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES) throw tooLarge
-  if (request.headers.has('content-length')) return await request.bytes()
-  const parts: Uint8Array[] = []
-  let size = 0
-  for await (const part of request.body ?? []) {
-    size += part.byteLength
-    if (size > BODY_BYTES) throw tooLarge
-    parts.push(part)
-  }
-  return Buffer.concat(parts)
 }
 
 function decode(bytes: Uint8Array): string {
