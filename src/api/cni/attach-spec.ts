@@ -122,6 +122,7 @@ function routeOf(
     throw cniError(
       CNI_CODE.UNSUPPORTED_FIELD,
       `Cannot make a route to ${to} of scope ${scope}: every route leads by the gateway, so its scope is 0`,
+      { hint: 'leave scope out of the route' },
     )
   }
   if (prefixLength(to) === 0 && isPlain(route)) return undefined

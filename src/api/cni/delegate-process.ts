@@ -91,7 +91,11 @@ function runPlugin({ file, environment, stdin, timeoutMs }: PluginRun): Promise<
     const out = collect(child.stdout)
     const err = collect(child.stderr)
     child.once('error', (cause) =>
-      reject(cniError(CNI_CODE.DELEGATE, `Cannot run ${file}: ${cause.message}`, { cause })),
+      reject(
+        cniError(CNI_CODE.DELEGATE, `Cannot run ${file}: ${cause.message}`, {
+          ...{ cause, hint: 'it must be a program that this host can run: install it anew' },
+        }),
+      ),
     )
     child.once('close', (code) =>
       resolve({ exit: code ?? undefined, stdout: out.text(), stderr: err.text() }),

@@ -38,6 +38,8 @@ const OTHER_TIMEOUT_MS = 2_000
 const MOST_SHOWN = 300
 const MOST_PROVEN = 64
 
+const MEND_LIST = 'see ipam in the network’s list; without ipam.type addresses are ours to give'
+
 export class Delegates {
   readonly #plugins: Plugins
   readonly #log: Log
@@ -56,7 +58,9 @@ export class Delegates {
     if (object === undefined) throw senseless(call, output)
     const result = readResult(new Fields(object, `${call.type}’s result`), call.cniVersion)
     if (result.ips.length > 0) return result
-    throw cniError(CNI_CODE.DELEGATE, `Cannot attach: IPAM plug-in ${call.type} gave no address`)
+    throw cniError(CNI_CODE.DELEGATE, `Cannot attach: IPAM plug-in ${call.type} gave no address`, {
+      hint: MEND_LIST,
+    })
   }
 
   /** Every other verb: its output says nothing but whether it failed. */
@@ -114,6 +118,7 @@ export class Delegates {
       throw cniError(
         CNI_CODE.DELEGATE,
         `Cannot run ${file}: asked for its versions, it did not answer as a CNI plug-in`,
+        { hint: 'install the plug-in that ipam.type names, or name another' },
       )
     }
     if (this.#proven.size >= MOST_PROVEN) this.#proven.clear()
@@ -139,6 +144,7 @@ function failureOf(call: DelegatedCall, output: PluginOutput, timeoutMs: number)
     return cniError(
       CNI_CODE.TRY_AGAIN,
       `Cannot do ${verb} by IPAM plug-in ${type}: it was ended, after ${timeoutMs / 1000} s at most`,
+      { hint: 'see what it waits for: a DHCP server, a lock, a store of its own' },
     )
   }
   const { code, msg, details } = parseOutput(output.stdout) ?? {}
@@ -147,7 +153,7 @@ function failureOf(call: DelegatedCall, output: PluginOutput, timeoutMs: number)
   return cniError(
     code === CNI_CODE.TRY_AGAIN ? CNI_CODE.TRY_AGAIN : CNI_CODE.DELEGATE,
     `Cannot do ${verb} by IPAM plug-in ${type}: ${msg}${more}`,
-    { details: { plugin: type, pluginCode: code } },
+    { details: { plugin: type, pluginCode: code }, hint: MEND_LIST },
   )
 }
 
@@ -156,6 +162,7 @@ function senseless({ type, verb }: DelegatedCall, { exit, stdout, stderr }: Plug
   return cniError(
     CNI_CODE.DELEGATE,
     `Cannot do ${verb} by IPAM plug-in ${type}: it ended with ${exit} and said "${said}"`,
+    { hint: MEND_LIST },
   )
 }
 

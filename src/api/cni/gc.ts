@@ -39,5 +39,6 @@ export async function gc(deps: CniDeps, call: CniCall, nowMs: number): Promise<v
   throw cniError(
     cniCodeOf(first.error) as CniCode,
     `Cannot collect all garbage of CNI network ${config.name}: ${removed} of ${stale.length} stale attachments removed; ${told}`,
+    { hint: 'carrick status   # tells what the daemon is at; the next GC tries again' },
   )
 }

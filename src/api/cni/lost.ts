@@ -35,7 +35,7 @@ export async function removeLost(options: LostOptions): Promise<void> {
   }
 }
 
-/** Ids of those that were found lost for the first time. */
+/** Ids of those to look at again: found lost for the first time, or not removed. */
 async function look(
   { control, delegates, log }: LostOptions,
   suspects: ReadonlySet<string>,
@@ -51,8 +51,13 @@ async function look(
     }
     // Made again meanwhile: another one.
     if (control.cniEndpoint(attachment)?.id !== id) continue
-    await drop({ control, delegates }, attachment)
-    log.info('lost attachment removed', { endpoint: id, ...attachment })
+    try {
+      await drop({ control, delegates }, attachment)
+      log.info('lost attachment removed', { endpoint: id, ...attachment })
+    } catch (error) {
+      found.add(id) // it keeps none of the others
+      log.warn('lost attachment not removed yet', { endpoint: id, ...attachment, error })
+    }
   }
   return found
 }

@@ -11,7 +11,11 @@ export async function status(deps: CniDeps, call: CniCall): Promise<void> {
   try {
     const network = networkOf(deps, call)
     const obstacle = deps.control.obstacle(network)
-    if (obstacle !== undefined) throw new NetworkError('exhausted', `Cannot attach: ${obstacle}`)
+    if (obstacle !== undefined) {
+      throw new NetworkError('exhausted', `Cannot attach: ${obstacle}`, {
+        hint: `carrick status; where addresses are used up: carrick network set ${network.name} --add-subnet PREFIX`,
+      })
+    }
     const { delegate } = call.config
     if (delegate !== undefined) {
       await deps.delegates.tell(delegatedCall(call, delegate, 'STATUS'))
