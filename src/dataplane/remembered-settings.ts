@@ -4,7 +4,7 @@
  */
 
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import type { Sysctl } from '../kernel/kernel.ts'
+import type { Sysctl } from '../kernel/settings.ts'
 
 type Path = readonly string[]
 

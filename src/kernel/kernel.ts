@@ -14,6 +14,7 @@ import type { NftElementChange, NftQueries } from './nftables/objects.ts'
 import type { Notice, NoticeGroup } from './notices.ts'
 import type { Offloads } from './offloads.ts'
 import type { Ports } from './ports.ts'
+import type { Sysctl } from './settings.ts'
 import type { Filters, Qdiscs, Shapers } from './traffic-control.ts'
 
 /**
@@ -365,7 +366,7 @@ export interface Neighbours {
   remove(neighbour: Pick<Neighbour, 'device' | 'address'>): void
 }
 
-// ---- nftables, sysctl ----------------------------------------------------------------------------------
+// ---- nftables ------------------------------------------------------------------------------------------
 
 export interface Nftables extends NftQueries {
   /** Runs commands in nft's language as one transaction. */
@@ -392,19 +393,4 @@ export interface Nftables extends NftQueries {
     readonly kind: 'set' | 'map'
     readonly name: string
   }): readonly unknown[] | undefined
-}
-
-/** Paths below /proc/sys as parts, since device names may hold dots: `['net', 'ipv4', 'ip_forward']`. */
-export interface Sysctl {
-  /** The value without its line end; undefined when there is no such setting. */
-  read(path: readonly string[]): string | undefined
-  /** For what is read again and again: the file stays open. */
-  open(path: readonly string[]): OpenSetting
-  write(path: readonly string[], value: string): void
-}
-
-/** One setting that can be read until it is disposed. */
-export interface OpenSetting extends Disposable {
-  /** The value without its line end; undefined when there was no such setting when it was opened. */
-  read(): string | undefined
 }

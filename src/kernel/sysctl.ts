@@ -6,7 +6,7 @@
 import { readSync } from 'node:fs'
 import { NetworkError } from '../lib/errors.ts'
 import { errnoOf } from './errno.ts'
-import type { OpenSetting, Sysctl } from './kernel.ts'
+import type { OpenSetting, Sysctl } from './settings.ts'
 import * as sys from './syscall.ts'
 
 const VALUE_BYTES = 4096

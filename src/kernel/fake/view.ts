@@ -1,7 +1,8 @@
 /** One namespace of the fake kernel. Every call is noted, and refused when the test said so. */
 import { messageOf, NetworkError } from '../../lib/errors.ts'
-import type { Batch, KernelView, Netns, Sysctl } from '../kernel.ts'
+import type { Batch, KernelView, Netns } from '../kernel.ts'
 import { NoticeQueue } from '../notice-queue.ts'
+import type { Sysctl } from '../settings.ts'
 import { type Calls, refuse } from './calls.ts'
 import { fakeConntrack } from './conntrack.ts'
 import { fakeLinks } from './links.ts'
