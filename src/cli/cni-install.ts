@@ -10,6 +10,7 @@ import type { Endpoint, Network } from '../api/rest/schemas.ts'
 import { netavarkNetwork } from '../cni/netavark-exchange.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { CNI_LABELS } from '../model/cni.ts'
+import { containerNameOf } from '../model/container-name.ts'
 import { type Change, carryOut, sentenceOf } from './changes.ts'
 import { DEFAULT_SOCKET } from './client.ts'
 import { fileFor, isWrittenByUs, type ListFile, listText, PLUGIN, readLists } from './cni-lists.ts'
@@ -217,7 +218,9 @@ async function refuseWhileAttached(
     )
   }
   if (attached.length === 0) return
-  const some = attached.slice(0, 3).map(({ metadata }) => metadata.name ?? metadata.id)
+  const some = attached
+    .slice(0, 3)
+    .map(({ metadata: { name, labels, id } }) => name ?? containerNameOf(labels) ?? id)
   const more = attached.length > some.length ? ` and ${attached.length - some.length} more` : ''
   throw new NetworkError(
     'conflict',

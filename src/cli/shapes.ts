@@ -2,6 +2,7 @@
 
 import type { Drop, Endpoint, Host, Network, Path, Publication } from '../api/rest/schemas.ts'
 import { formatAge, formatBytes, formatCount } from '../lib/units.ts'
+import { containerNameOf } from '../model/container-name.ts'
 import { ENGINE_LABELS } from '../model/engine-network.ts'
 import { bracketed, hostPortsText, portsText } from '../model/publication.ts'
 import type { Column, Shape } from './output.ts'
@@ -52,7 +53,7 @@ export const endpointShape: Shape<Endpoint> = {
     // A container's name is its own among the engine's: it need not be one of the network's.
     {
       key: 'name',
-      values: ({ metadata: { name, labels } }) => optional(name ?? labels[ENGINE_LABELS.container]),
+      values: ({ metadata: { name, labels } }) => optional(name ?? containerNameOf(labels)),
     },
     { key: 'network', values: ({ spec }) => [spec.network] },
     { key: 'addresses', values: ({ spec }) => spec.addresses },

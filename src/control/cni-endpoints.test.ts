@@ -132,7 +132,12 @@ test('a static address that somebody has is refused with its holder', async () =
   await attach('c1', { addresses: ['10.2.0.50'], preferredName: 'web' })
   await assert.rejects(
     attach('c2', { addresses: ['10.2.0.50'] }),
-    refused('already-exists', /10\.2\.0\.50.*web/),
+    refused('already-exists', /10\.2\.0\.50: endpoint web has it/),
+  )
+  await attach('default-c3', { addresses: ['10.2.0.51'] })
+  await assert.rejects(
+    attach('c2', { addresses: ['10.2.0.51'] }),
+    refused('already-exists', /10\.2\.0\.51: container default-c3 has it/),
   )
 })
 

@@ -1,5 +1,6 @@
 /** Whom a message names when something is taken: what users know, rather than what we call it. */
 
+import { containerNameOf } from '../model/container-name.ts'
 import type { PublishedEndpoint } from '../model/endpoint.ts'
 import { ENGINE_LABELS } from '../model/engine-network.ts'
 
@@ -9,6 +10,7 @@ export function holderName({
   name,
   labels,
 }: Pick<PublishedEndpoint, 'id' | 'name' | 'labels'>): string {
-  const container = labels[ENGINE_LABELS.container]
+  const ofEngine = labels[ENGINE_LABELS.container]
+  const container = ofEngine ?? (name === undefined ? containerNameOf(labels) : undefined)
   return container === undefined ? `endpoint ${name ?? id}` : `container ${container}`
 }

@@ -12,6 +12,7 @@ import { gatewayOf } from './territory.ts'
 export function inUse(network: Network, address: IP, who: string): NetworkError {
   return new NetworkError('already-exists', `Cannot use ${address}: ${who} has it`, {
     details: { network: network.name, address },
+    hint: `carrick endpoint ls --network ${network.name}   # who has which; take another, or none`,
   })
 }
 
