@@ -3,12 +3,12 @@
  * runtimeConfig, then args.cni, then CNI_ARGS, then the network's configuration. Of addresses each family counts for itself.
  */
 
+import type { Bandwidth } from '../../model/endpoint.ts'
 import { familyOf } from '../../net/ip.ts'
 import type { Mac } from '../../net/mac.ts'
 import { type Pod, readArguments } from './arguments.ts'
 import {
   type AddressRange,
-  type Bandwidth,
   type PortMapping,
   type RequestedAddress,
   readAddresses,

@@ -3,6 +3,7 @@
  * containerd and Nomad capitalise theirs. CNI conventions, "Dynamic plugin-specific fields".
  */
 
+import type { Bandwidth, RateLimit } from '../../model/endpoint.ts'
 import { type IP, parseIP } from '../../net/ip.ts'
 import { isUnicastMac, type Mac, parseMac } from '../../net/mac.ts'
 import { type Prefix, parsePrefix, prefixContains } from '../../net/prefix.ts'
@@ -31,18 +32,6 @@ export interface PortMapping {
   readonly protocol: TransportProtocol
   /** Absent: every address of the host. */
   readonly hostIp?: IP
-}
-
-/** Absent: without limit. */
-export interface Bandwidth {
-  readonly toContainer?: RateLimit
-  readonly fromContainer?: RateLimit
-}
-
-export interface RateLimit {
-  readonly bitsPerSecond: number
-  /** Absent: nothing was said, or more than anybody could mean. */
-  readonly burstBits?: number
 }
 
 const PROTOCOLS: readonly TransportProtocol[] = ['tcp', 'udp', 'sctp']
