@@ -21,7 +21,7 @@ import { Lanes } from './lanes.ts'
 import type { Message, PoolData } from './messages.ts'
 import { type NetworkOptions, readNetworkOptions } from './options.ts'
 import { SPACES } from './pool-id.ts'
-import { gatewayIn } from './pools.ts'
+import { refuseUnfit } from './unfit.ts'
 import { removeUnused } from './unused.ts'
 
 export interface NetworksDeps {
@@ -314,34 +314,10 @@ function isSame(
 /** Throws `conflict` when the network is not what the engine's network is wanted to be. */
 function refuseUnlike(network: Network, { options, internal, pools }: Wanted): void {
   const problems: string[] = []
-  const { name } = network
   if (network.labels[NETWORK_LABELS.pool] !== undefined) {
     problems.push(`it holds the addresses of a network of another driver`)
   }
-  if (internal && !network.internal) problems.push('it is not internal')
-  for (const { prefix, gateway } of pools) {
-    const own = gatewayIn(network, prefix)
-    if (own === undefined) {
-      problems.push(`it has subnet ${network.prefixes.join(' and ')}, not ${prefix}`)
-    } else if (gateway !== undefined && gateway !== own) {
-      problems.push(`its gateway is ${own}, not ${gateway}`)
-    }
-  }
-  const { carrier, mtuBytes, masquerade } = options
-  if (carrier !== undefined && carrier !== network.carrier) {
-    problems.push(`its carrier is ${network.carrier}, not ${carrier}`)
-  }
-  if (mtuBytes !== undefined && mtuBytes !== network.mtuBytes) {
-    problems.push(`its MTU is ${network.mtuBytes ?? 'chosen by itself'}, not ${mtuBytes}`)
-  }
-  if (masquerade !== undefined && masquerade !== network.masquerade) {
-    problems.push(`its masquerade is ${network.masquerade}, not ${masquerade}`)
-  }
-  if (problems.length === 0) return
-  throw new NetworkError('conflict', `Cannot use network ${name}: ${problems.join(', and ')}`, {
-    details: { network: name },
-    hint: `carrick network get ${name}`,
-  })
+  refuseUnfit(network, problems, { internal, pools, options })
 }
 
 function isSameSet(a: readonly Prefix[], b: readonly Prefix[]): boolean {

@@ -11,6 +11,7 @@ import type { Network } from '../../model/network.ts'
 import { type Prefix, prefixFamily } from '../../net/prefix.ts'
 import type { JsonObject } from '../cni/fields.ts'
 import type { NetworkOptions } from '../docker/options.ts'
+import { refuseUnfit } from '../docker/unfit.ts'
 import { type PodmanNetwork, readNetwork } from './messages.ts'
 import { OWN_NAME, readOptions } from './options.ts'
 
@@ -146,33 +147,13 @@ function labelsIn(value: unknown): Readonly<Record<string, string>> {
 /** Throws `conflict` when the network is not what Podman's is wanted to be. */
 function refuseUnlike(network: Network, wanted: PodmanNetwork, options: NetworkOptions): void {
   const problems: string[] = []
-  const { name, prefixes, gateways } = network
-  for (const { prefix, gateway } of wanted.subnets) {
-    const own = gateways[prefixes.indexOf(prefix)]
-    if (!prefixes.includes(prefix)) {
-      problems.push(`it has subnet ${prefixes.join(' and ')}, not ${prefix}`)
-    } else if (gateway !== undefined && gateway !== own) {
-      problems.push(`its gateway is ${own}, not ${gateway}`)
-    }
-  }
-  if (wanted.internal && !network.internal) problems.push('it is not internal')
-  if (wanted.ipv6 && !prefixes.some((prefix) => prefixFamily(prefix) === 6)) {
+  if (wanted.ipv6 && !network.prefixes.some((prefix) => prefixFamily(prefix) === 6)) {
     problems.push('it has no IPv6 subnet')
   }
-  const { carrier, mtuBytes, masquerade } = options
-  if (carrier !== undefined && carrier !== network.carrier) {
-    problems.push(`its carrier is ${network.carrier}, not ${carrier}`)
-  }
-  if (mtuBytes !== undefined && mtuBytes !== network.mtuBytes) {
-    problems.push(`its MTU is ${network.mtuBytes ?? 'chosen by itself'}, not ${mtuBytes}`)
-  }
-  if (masquerade !== undefined && masquerade !== network.masquerade) {
-    problems.push(`its masquerade is ${network.masquerade}, not ${masquerade}`)
-  }
-  if (problems.length === 0) return
-  throw new NetworkError('conflict', `Cannot use network ${name}: ${problems.join(', and ')}`, {
-    details: { network: name },
-    hint: `carrick network get ${name}`,
+  refuseUnfit(network, problems, {
+    internal: wanted.internal,
+    pools: wanted.subnets,
+    options,
   })
 }
 
