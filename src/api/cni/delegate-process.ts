@@ -4,7 +4,7 @@
  * there is run, and only if it proves to be a CNI plug-in.
  */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { CNI_CODE, cniError } from './errors.ts'
@@ -85,24 +85,37 @@ function runPlugin({ file, environment, stdin, timeoutMs }: PluginRun): Promise<
     const child = spawn(file, [], {
       env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...environment },
       cwd: '/',
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
+      detached: true,
     })
+    const timer = setTimeout(() => end(child), timeoutMs)
     const out = collect(child.stdout)
     const err = collect(child.stderr)
-    child.once('error', (cause) =>
+    child.once('error', (cause) => {
+      clearTimeout(timer)
       reject(
         cniError(CNI_CODE.DELEGATE, `Cannot run ${file}: ${cause.message}`, {
           ...{ cause, hint: 'it must be a program that this host can run: install it anew' },
         }),
-      ),
-    )
-    child.once('close', (code) =>
-      resolve({ exit: code ?? undefined, stdout: out.text(), stderr: err.text() }),
-    )
+      )
+    })
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      resolve({ exit: code ?? undefined, stdout: out.text(), stderr: err.text() })
+    })
     child.stdin.on('error', () => undefined) // it need not read what it is told
     child.stdin.end(stdin)
   })
+}
+
+/** With all that it started: who still holds its output is waited for. */
+function end({ pid, stdout, stderr }: ChildProcess): void {
+  if (pid === undefined) return
+  for (const output of [stdout, stderr]) output?.destroy()
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // all of it has ended
+  }
 }
 
 function collect(stream: NodeJS.ReadableStream): { text(): string } {

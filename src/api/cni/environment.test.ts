@@ -20,7 +20,6 @@ test('readEnvironment() reads what ctr sets', () => {
     ifname: 'eth0',
     args: '',
     path: ['/opt/cni/bin', '/usr/lib/cni'],
-    netnsOverride: false,
   })
 })
 
@@ -40,18 +39,6 @@ test('readEnvironment() takes STATUS and GC with empty variables', () => {
   for (const verb of ['STATUS', 'GC'] as const) {
     const empty = { CNI_CONTAINERID: '', CNI_NETNS: '', CNI_IFNAME: '', CNI_ARGS: '' }
     assert.equal(readEnvironment({ CNI_COMMAND: verb, ...empty }).verb, verb)
-  }
-})
-
-test('readEnvironment() hears that the namespace may be the plug-in’s own', () => {
-  for (const [value, want] of [
-    ['1', true],
-    ['true', true],
-    ['0', false],
-    ['', false],
-  ] as const) {
-    const { netnsOverride } = readEnvironment({ ...ADD, CNI_NETNS_OVERRIDE: value })
-    assert.equal(netnsOverride, want)
   }
 })
 

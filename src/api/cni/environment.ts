@@ -17,8 +17,6 @@ export interface CniEnvironment {
   readonly args: string
   /** Where delegates are looked for. */
   readonly path: readonly string[]
-  /** The caller means the namespace to be the plug-in's own. */
-  readonly netnsOverride: boolean
 }
 
 /** Variables that a verb cannot do without, in the order they are told. CNI_PATH only delegation needs. */
@@ -60,7 +58,6 @@ export function readEnvironment(
     path: value('CNI_PATH')
       .split(':')
       .filter((directory) => directory !== ''),
-    netnsOverride: /^(1|t|true)$/i.test(value('CNI_NETNS_OVERRIDE')),
   }
 }
 

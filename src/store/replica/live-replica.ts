@@ -127,8 +127,8 @@ class Follower implements LiveReplica {
   endpointsOf = (networkId: string) => this.#tables.endpoints.ofNetwork(networkId)
   endpointsOfHost = (hostId: string) => this.#tables.endpoints.ofHost(hostId)
   endpointNamed = (networkId: string, name: string) => this.#tables.endpoints.named(networkId, name)
-  endpointCount = (hostId?: string) =>
-    hostId === undefined ? this.#tables.endpoints.size : this.#tables.endpoints.countOf(hostId)
+  endpointCount = (ownerId?: string) =>
+    ownerId === undefined ? this.#tables.endpoints.size : this.#tables.endpoints.countOf(ownerId)
   ownEndpoint = (id: string) => this.#own.get(id)
   ownEndpoints = () => this.#own.values()
   publication = (id: string) => this.#tables.publications.get(id)
