@@ -48,6 +48,8 @@ interface Hold extends HostPortRange {
 export class PortHolder implements AsyncDisposable {
   readonly #deps: PortHolderDeps
   readonly #holds = new Map<string, Hold>()
+  /** Those of them that are leaving. */
+  readonly #leaving = new Set<Hold>()
   readonly #failures = new Map<string, ObjectFailure>()
   readonly #closing = new AbortController()
   readonly #stop: () => void
@@ -73,7 +75,7 @@ export class PortHolder implements AsyncDisposable {
   /** Waits until nothing that is going holds one of the ports any more. */
   async vacated(wanted: readonly CheckedPort[]): Promise<void> {
     for (;;) {
-      const leaving = [...this.#holds.values()].flatMap((hold) =>
+      const leaving = [...this.#leaving].flatMap((hold) =>
         wanted.some((port) => hostPortsOverlap(hold, port)) ? (hold.leaving ?? []) : [],
       )
       if (leaving.length === 0) return
@@ -88,8 +90,7 @@ export class PortHolder implements AsyncDisposable {
 
   /** The same for all publications of an endpoint that went. */
   async leftBy(endpointId: string): Promise<void> {
-    if (this.#holds.size === 0) return
-    const holds = [...this.#holds.values()].filter((hold) => hold.endpointId === endpointId)
+    const holds = [...this.#leaving].filter((hold) => hold.endpointId === endpointId)
     await Promise.all(holds.map(({ leaving }) => leaving))
   }
 
@@ -183,6 +184,7 @@ export class PortHolder implements AsyncDisposable {
     if (publication !== undefined && hold !== undefined) hold.endpointId = publication.endpointId
     if (publication === undefined && hold !== undefined) {
       this.#failures.delete(id)
+      this.#leaving.add(hold)
       hold.leaving ??= this.#letGo(hold)
     }
   }
@@ -196,6 +198,7 @@ export class PortHolder implements AsyncDisposable {
     await ports.settler.settled(gone, settleMs).catch(() => undefined)
     hold.ports?.release()
     this.#holds.delete(hold.id)
+    this.#leaving.delete(hold)
   }
 
   #hold(id: string): void {
