@@ -111,9 +111,10 @@ async function makeChains(lab: Lab, directory: string, plugins: string): Promise
     const names = Array.from({ length: RESIDENTS }, (_, index) => `resident-${index}`)
     const residents = await lab.containers(host, names)
     const target = { socket: lab.outside(host, DEFAULT_SOCKET), network: NETWORK }
+    // Both daemons have seen as many come and go before the clock starts.
     await addAll(target, residents)
-    // Both daemons have done the same before the clock starts.
-    if (host === 'h1') await deleteAll(target, residents)
+    await deleteAll(target, residents)
+    if (host === 'h2') await addAll(target, residents)
   }
   const bridge = (ipMasq: boolean) => ({
     ...{ type: 'bridge', bridge: 'b0', isGateway: true, ipMasq },
