@@ -1,6 +1,6 @@
 /** An endpoint: one container's attachment to one network. Written by the host it lives on, only. */
 
-import type { IP } from '../net/ip.ts'
+import type { Family, IP } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { Delegate } from './cni.ts'
@@ -31,8 +31,8 @@ export interface Endpoint {
   /** Name of the interface inside the sandbox, or of an engine's end where it is born; empty when held. */
   readonly ifname: string
   /**
-   * Rank among the endpoints of its sandbox: the lowest one that has a gateway gives the default route.
-   * A route of rank 0 has no metric of its own; n > 0 has 100·n (IPv4) or 1024 + 100·n (IPv6).
+   * Rank among the endpoints of its sandbox: the lowest one that has a gateway gives the default route
+   * (`routeMetric`).
    */
   readonly order: number
   /** Routes by the network's gateway, besides those to the network itself. */
@@ -64,6 +64,14 @@ export interface EndpointRoute {
   readonly mtuBytes?: number
   /** What TCP is to say it takes in one segment. linux/rtnetlink.h RTAX_ADVMSS */
   readonly advmssBytes?: number
+}
+
+/**
+ * How an endpoint's routes rank among those of its sandbox, by its `order`: the first one's have no metric of their own,
+ * and IPv6 counts from the kernel's 1024.
+ */
+export function routeMetric(order: number, family: Family): { readonly metric?: number } {
+  return order === 0 ? {} : { metric: (family === 4 ? 0 : 1024) + 100 * order }
 }
 
 /** How much an endpoint may receive and send; a direction without a limit is absent. */

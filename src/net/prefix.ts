@@ -102,6 +102,11 @@ export function subPrefix(prefix: Prefix, length: number, index: bigint): Prefix
   return `${ipFromNumber(prefixRange(prefix).first + index * step, family)}/${length}` as Prefix
 }
 
+/** All addresses of a family: where a default route leads. */
+export function everything(family: Family): Prefix {
+  return `${ipFromNumber(0n, family)}/0` as Prefix
+}
+
 function splitPrefix(text: string): PrefixBytes | undefined {
   const slash = text.indexOf('/')
   const bytes = slash < 0 ? undefined : parseIPBytes(text.slice(0, slash))

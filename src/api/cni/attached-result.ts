@@ -4,16 +4,10 @@
  */
 
 import type { KernelShapes } from '../../control/sandbox-view.ts'
-import type { Endpoint } from '../../model/endpoint.ts'
+import { type Endpoint, routeMetric } from '../../model/endpoint.ts'
 import type { Network } from '../../model/network.ts'
-import { type Family, familyOf, type IP } from '../../net/ip.ts'
-import {
-  type Prefix,
-  parsePrefix,
-  prefixContains,
-  prefixFamily,
-  prefixLength,
-} from '../../net/prefix.ts'
+import { familyOf, type IP } from '../../net/ip.ts'
+import { everything, prefixContains, prefixFamily, prefixLength } from '../../net/prefix.ts'
 import type { CniAddress, CniDns, CniInterface, CniResult, CniRoute } from './result.ts'
 import { NO_DNS } from './result.ts'
 
@@ -68,16 +62,16 @@ function routesOf(
   return ips.flatMap(({ address, gateway }): readonly CniRoute[] => {
     if (gateway === undefined) return []
     const family = familyOf(address)
+    const rank = routeMetric(order, family)
     const own = routes
       .filter(({ to }) => prefixFamily(to) === family)
-      .map(({ metric, ...route }): CniRoute => {
+      .map(({ metric = rank.metric, ...route }): CniRoute => {
         return { ...route, via: gateway, ...(metric === undefined ? {} : { priority: metric }) }
       })
     const all = everything(family)
     const given = own.some(({ to, table }) => to === all && table === undefined)
     if (internal || defaultRoute === false || given) return own
-    // As the plan ranks them: the second network's leads behind the first one's.
-    const priority = order === 0 ? {} : { priority: (family === 4 ? 0 : 1024) + 100 * order }
+    const priority = rank.metric === undefined ? {} : { priority: rank.metric }
     return [{ to: all, via: gateway, ...priority }, ...own]
   })
 }
@@ -86,11 +80,4 @@ function routesOf(
 function ownDns({ addresses }: Endpoint, resolvers: readonly IP[]): CniDns {
   const families = new Set(addresses.map(familyOf))
   return { ...NO_DNS, nameservers: resolvers.filter((each) => families.has(familyOf(each))) }
-}
-
-function everything(family: Family): Prefix {
-  const text = family === 4 ? '0.0.0.0/0' : '::/0'
-  const all = parsePrefix(text)
-  if (all === undefined) throw new Error(`${text} does not parse`)
-  return all
 }

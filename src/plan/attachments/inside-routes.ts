@@ -1,10 +1,10 @@
 /** The routes of a container's interface: to its network, to everything, and those its endpoint asks for. */
 
 import type { Interior } from '../../hoststate/state.ts'
-import type { Endpoint } from '../../model/endpoint.ts'
+import { type Endpoint, routeMetric } from '../../model/endpoint.ts'
 import type { Network } from '../../model/network.ts'
 import { bitsOf, type Family, familyOf, type IP } from '../../net/ip.ts'
-import { type Prefix, parsePrefix, prefixAround, prefixFamily } from '../../net/prefix.ts'
+import { everything, type Prefix, prefixAround, prefixFamily } from '../../net/prefix.ts'
 
 type RouteInside = Interior['routes'][number]
 
@@ -27,7 +27,7 @@ export function insideRoutes(
       network.internal || endpoint.defaultRoute === false
         ? hostPrefixes(resolvers, family)
         : [everything(family)]
-    const metric = metricOf(order, family)
+    const metric = routeMetric(order, family)
     const plain = [...near, ...far]
       // What the endpoint says of the same destination comes in its place.
       .filter((to) => !own.some((route) => route.to === to && route.table === undefined))
@@ -36,21 +36,8 @@ export function insideRoutes(
   })
 }
 
-/** Routes of the first network have no metric of their own; IPv6 counts from the kernel's 1024. */
-function metricOf(order: number, family: Family): { metric?: number } {
-  if (order === 0) return {}
-  return { metric: (family === 4 ? 0 : 1024) + 100 * order }
-}
-
 function hostPrefixes(addresses: readonly IP[], family: Family): readonly Prefix[] {
   return addresses
     .filter((address) => familyOf(address) === family)
     .map((address) => prefixAround(address, bitsOf(family)))
-}
-
-function everything(family: Family): Prefix {
-  const text = family === 4 ? '0.0.0.0/0' : '::/0'
-  const all = parsePrefix(text)
-  if (all === undefined) throw new Error(`${text} does not parse`)
-  return all
 }
