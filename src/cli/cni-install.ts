@@ -70,7 +70,8 @@ export async function uninstall(context: Context): Promise<void> {
   if (options['force'] !== true && plan.changes.length > 0) {
     await refuseWhileAttached(context, plan.takesFrom)
   }
-  await carryOutPlan(context, plan, 'nothing is installed')
+  const none = wanted === undefined ? 'nothing' : `no list named ${wanted}`
+  await carryOutPlan(context, plan, `${none} is installed`)
 }
 
 /** Looks at the files and says what is missing. Throws `invalid` or `conflict` when something is in the way. */

@@ -162,6 +162,8 @@ test('which network: the only one, the one named, and words about what to type o
   await run('install', '--network blue')
   assert.equal(JSON.parse(read(FIRST)).name, 'green')
   assert.equal(JSON.parse(read(`${DIRECTORY}/11-carrick-blue.conflist`)).name, 'blue')
+  const { out } = await run('uninstall', '--network grene')
+  assert.equal(out, 'no list named grene is installed\n')
   await run('uninstall', '--network green')
   assert.deepEqual(existsSync(join(root, BIN)), true, 'the other list needs it')
 
