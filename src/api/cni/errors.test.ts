@@ -39,7 +39,10 @@ test('failureOf() tells what happened and what to do', () => {
     cniVersion: '0.4.0',
     code: 11,
     msg: 'Cannot wait',
+    details: 'carrick status   # tells what the daemon is at',
   })
+  const { details } = failureOf(new NetworkError('kernel', 'Cannot open: EACCES'), 'ADD', '1.0.0')
+  assert.match(details ?? '', /journalctl/)
 })
 
 test('failureOf() keeps what nobody foresaw to itself', () => {

@@ -98,13 +98,20 @@ export function failureOf(error: unknown, verb: string, cniVersion: string): Cni
     const msg = `The daemon failed unexpectedly in ${verb}`
     return { cniVersion, code, msg, details: 'its log has more: journalctl -u carrick' }
   }
-  const details = [...new Set(error.fields.map(({ message }) => message)), error.hint]
+  const details = [...new Set(error.fields.map(({ message }) => message)), remedyOf(error, code)]
     .filter((text) => text !== undefined && !error.message.includes(text))
     .join('; ')
   const msg = inWordsThatFail(error.message)
   return details === ''
     ? { cniVersion, code, msg }
     : { cniVersion, code, msg, details: inWordsThatFail(details) }
+}
+
+/** Of errors that say none themselves, where to look. */
+function remedyOf({ hint }: NetworkError, code: number): string | undefined {
+  if (hint !== undefined) return hint
+  if (code === CNI_CODE.KERNEL) return 'the daemon’s log has more: journalctl -u carrick'
+  return code === CNI_CODE.TRY_AGAIN ? 'carrick status   # tells what the daemon is at' : undefined
 }
 
 /**
