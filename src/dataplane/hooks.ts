@@ -79,10 +79,9 @@ export class Hooks implements Disposable {
 
   /** Attaches all of them, or their programs of this run in place of those of an earlier one. */
   attach(): void {
-    if (this.#lingering !== undefined) {
-      this.#stay()
-      return
-    }
+    const lingered = this.#lingering !== undefined
+    this.#stay()
+    if (lingered && HOOKS.every((hook) => existsSync(this.#pin(hook)))) return
     const object = this.#open()
     const netns = object.map(hostNetns.name)
     const entry = { cookie: readNetnsCookie() }
