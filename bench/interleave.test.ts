@@ -15,7 +15,7 @@ test('quantile() is by nearest rank', () => {
   assert.equal(quantile([7], 0.99), 7)
 })
 
-test('interleave() goes round by round and takes ratios within a round', async () => {
+test('interleave() goes round by round, there and back, and takes ratios within a round', async () => {
   const order: string[] = []
   const subject = (name: string, values: readonly number[], against?: string): Measurement => {
     const left = [...values]
@@ -36,7 +36,7 @@ test('interleave() goes round by round and takes ratios within a round', async (
     [subject('wire', [100, 200, 100]), subject('carrick', [90, 160, 80], 'wire')],
     { suite: 's', rounds: 3, settle: async () => {}, progress: () => {} },
   )
-  assert.deepEqual(order, ['wire', 'carrick', 'wire', 'carrick', 'wire', 'carrick'])
+  assert.deepEqual(order, ['wire', 'carrick', 'carrick', 'wire', 'wire', 'carrick'])
   const common = { suite: 's', metric: 'm', unit: 'u', runs: 3 }
   assert.deepEqual(rows, [
     { ...common, path: 'p', subject: 'wire', median: 100, against: null, ratio: null },

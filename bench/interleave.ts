@@ -1,6 +1,6 @@
 /**
- * Measures several subjects side by side: round 1 of all, round 2 of all, and so on, so that whatever the
- * machine does meanwhile meets all alike. A ratio is taken within a round and only then the median, because
+ * Measures several subjects side by side: round 1 of all, round 2 of all backwards, and so on, so that whatever
+ * the machine does meanwhile, and what one measurement leaves to the next, meets all alike. A ratio is taken within a round and only then the median, because
  * two numbers of different minutes do not compare.
  */
 import { median, type Row, rounded } from './rows.ts'
@@ -29,14 +29,14 @@ export interface InterleaveOptions {
   readonly progress: (line: string) => void
 }
 
-/** All measurements of a round are taken in the order given; put what is compared next to each other. */
+/** A round takes all measurements in the order given, or from the end; put what is compared next to each other. */
 export async function interleave(
   measurements: readonly Measurement[],
   { suite, rounds, settle, progress }: InterleaveOptions,
 ): Promise<readonly Row[]> {
   const taken = new Map<Measurement, number[]>(measurements.map((of) => [of, []]))
   for (let round = 1; round <= rounds; round++) {
-    for (const [measurement, values] of taken) {
+    for (const [measurement, values] of round % 2 === 1 ? taken : [...taken].reverse()) {
       await settle()
       const value = await measurement.measure()
       values.push(value)
