@@ -4,6 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf, NetworkError } from '../lib/errors.ts'
 import { replaceByCopy, replaceByLink, replaceFile } from '../lib/replace-file.ts'
+import type { Context } from './command.ts'
 
 export type Change =
   | {
@@ -25,8 +26,29 @@ export type Change =
   | { readonly kind: 'remove'; readonly path: string; readonly why: string }
   | { readonly kind: 'run'; readonly argv: readonly string[] }
 
+export interface Plan {
+  readonly changes: readonly Change[]
+  /** What the user has to do or know, one sentence each. */
+  readonly notes: readonly string[]
+}
+
+/** Tells each change once it is done, or with `--dry-run` that it would be; then the notes. `nothing`: said of no change. */
+export async function carryOutPlan(
+  { io, options }: Context,
+  { changes, notes }: Plan,
+  nothing: string,
+): Promise<void> {
+  const dry = options['dryRun'] === true
+  for (const change of changes) {
+    if (!dry) await carryOut(change)
+    await io.writeOut(`${dry ? 'would ' : ''}${sentenceOf(change)}\n`)
+  }
+  if (changes.length === 0) await io.writeOut(`${nothing}\n`)
+  for (const note of notes) io.writeErr(`note: ${note}\n`)
+}
+
 /** One line for people: `write /etc/… : why`. */
-export function sentenceOf(change: Change): string {
+function sentenceOf(change: Change): string {
   switch (change.kind) {
     case 'write':
     case 'remove':

@@ -11,7 +11,7 @@ import { netavarkNetwork } from '../cni/netavark-exchange.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { CNI_LABELS } from '../model/cni.ts'
 import { containerNameOf } from '../model/container-name.ts'
-import { type Change, carryOut, sentenceOf } from './changes.ts'
+import { type Change, carryOutPlan, type Plan } from './changes.ts'
 import { DEFAULT_SOCKET } from './client.ts'
 import { fileFor, isWrittenByUs, type ListFile, listText, PLUGIN, readLists } from './cni-lists.ts'
 import {
@@ -36,12 +36,6 @@ export interface InstallWish {
   readonly how: 'link' | 'copy'
   readonly socket: string | undefined
   readonly disableGc: boolean | undefined
-}
-
-interface Plan {
-  readonly changes: readonly Change[]
-  /** What the user has to do or know, one sentence each. */
-  readonly notes: readonly string[]
 }
 
 export async function install(context: Context): Promise<void> {
@@ -228,20 +222,6 @@ async function refuseWhileAttached(
     `Cannot take the list away: ${some.join(', ')}${more} ${attached.length === 1 ? 'is' : 'are'} attached by it, and runtimes could not detach without`,
     { hint: `carrick endpoint ls -l ${CNI_LABELS.network}   # stop these, or --force` },
   )
-}
-
-async function carryOutPlan(
-  { io, options }: Context,
-  { changes, notes }: Plan,
-  nothing: string,
-): Promise<void> {
-  const dry = options['dryRun'] === true
-  for (const change of changes) {
-    if (!dry) await carryOut(change)
-    await io.writeOut(`${dry ? 'would ' : ''}${sentenceOf(change)}\n`)
-  }
-  if (changes.length === 0) await io.writeOut(`${nothing}\n`)
-  for (const note of notes) io.writeErr(`note: ${note}\n`)
 }
 
 function beforeNote({ file, name, problem }: ListFile, directory: string): string {

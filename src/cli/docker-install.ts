@@ -6,7 +6,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import { NetworkError } from '../lib/errors.ts'
-import { type Change, carryOut, sentenceOf } from './changes.ts'
+import { type Change, carryOutPlan, type Plan } from './changes.ts'
 import type { Context } from './command.ts'
 import { isOurs, UNITS, type UnitName, unitText } from './docker-units.ts'
 import { withoutResolver, withResolver } from './engine-settings.ts'
@@ -25,12 +25,6 @@ export interface Place {
   /** Before every path; empty for the machine itself. */
   readonly root: string
   readonly manager: boolean
-}
-
-export interface Plan {
-  readonly changes: readonly Change[]
-  /** What the user has to do or know, one sentence each. */
-  readonly notes: readonly string[]
 }
 
 export async function install(context: Context): Promise<void> {
@@ -89,10 +83,11 @@ export function planInstall(place: Place, executable: string, dnsFlag: boolean):
       : manager && !isEnabled(place)
         ? [systemctl('enable', '--now', ...UNITS)]
         : []
+  const changes = [...writes, ...starts, ...wiring]
   return {
-    changes: [...writes, ...starts, ...wiring],
+    changes,
     notes: [
-      ...(manager ? [] : [noManager(root)]),
+      ...(manager || changes.length === 0 ? [] : [noManager(root)]),
       ...(after === undefined ? [] : [restartNote(manager)]),
     ],
   }
@@ -130,20 +125,6 @@ export function planUninstall({ root, manager }: Place): Plan {
       ...(without === undefined ? [] : [restartNote(manager)]),
     ],
   }
-}
-
-async function carryOutPlan(
-  { io, options }: Context,
-  { changes, notes }: Plan,
-  nothing: string,
-): Promise<void> {
-  const dry = options['dryRun'] === true
-  for (const change of changes) {
-    if (!dry) await carryOut(change)
-    await io.writeOut(`${dry ? 'would ' : ''}${sentenceOf(change)}\n`)
-  }
-  if (changes.length === 0) await io.writeOut(`${nothing}\n`)
-  else for (const note of notes) io.writeErr(`note: ${note}\n`)
 }
 
 function placeOf({ options }: Context): Place {

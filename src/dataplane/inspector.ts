@@ -3,24 +3,12 @@
 import { statSync } from 'node:fs'
 import type { Kernel, KernelView, Link } from '../kernel/kernel.ts'
 import type { Endpoint } from '../model/endpoint.ts'
-import { type IP, parseIP } from '../net/ip.ts'
-import { type Mac, parseMac } from '../net/mac.ts'
-import { type Prefix, parsePrefix } from '../net/prefix.ts'
+import { parseIP } from '../net/ip.ts'
+import { parseMac } from '../net/mac.ts'
+import { parsePrefix } from '../net/prefix.ts'
 
 /** linux/rtnetlink.h RT_TABLE_LOCAL: addresses of the namespace itself, made by the kernel. */
 const LOCAL_TABLE = 255
-
-interface LinkView {
-  readonly mac: Mac | undefined
-  readonly mtuBytes: number
-  readonly up: boolean
-  readonly addresses: readonly { readonly address: IP; readonly length: number }[]
-  readonly routes: readonly {
-    readonly to: Prefix
-    readonly via: IP | undefined
-    readonly table: number
-  }[]
-}
 
 export class Inspector {
   readonly #kernel: Kernel
@@ -31,7 +19,7 @@ export class Inspector {
   }
 
   /** Throws `not-found` when nothing is at the path, `invalid` when it is no network namespace. */
-  inspect(path: string, ifname: string): { inode: number; link: LinkView | undefined } {
+  inspect(path: string, ifname: string) {
     using netns = this.#kernel.openNetns(path)
     const link = this.#kernel.inNetns(netns, (inside) => {
       const found = inside.links.get(ifname)
@@ -62,7 +50,7 @@ function isAt(path: string, { dev, ino }: { readonly dev: number; readonly ino: 
   }
 }
 
-function viewOf(inside: KernelView, link: Link): LinkView {
+function viewOf(inside: KernelView, link: Link) {
   return {
     mac: link.mac === undefined ? undefined : parseMac(link.mac),
     mtuBytes: link.mtuBytes,
