@@ -4,7 +4,7 @@ import { test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DONE, FakeDaemon, FakeHost, listenRudely } from './testing.ts'
+import { DONE, end, FakeDaemon, FakeHost, listenRudely } from './testing.ts'
 
 const MAIN = join(import.meta.dirname, '../main.ts')
 const ADD = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c1', CNI_NETNS: '/n', CNI_IFNAME: 'eth0' }
@@ -20,15 +20,6 @@ function start(
     stdout: 'pipe',
     stderr: 'pipe',
   })
-}
-
-async function end(child: ReturnType<typeof start>) {
-  const [out, err, exit] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  return { out, err, exit }
 }
 
 async function run(...parameters: Parameters<typeof start>) {

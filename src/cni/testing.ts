@@ -81,6 +81,16 @@ export async function callInChild(
   return JSON.parse(await new Response(child.stdout).text())
 }
 
+/** What a process printed, and its exit code. */
+export async function end(child: Bun.ReadableSubprocess) {
+  const [out, err, exit] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ])
+  return { out, err, exit }
+}
+
 export const DONE: CniReply = { stdout: '{"cniVersion":"1.0.0"}', exit: 0 }
 
 /** A socket where `serve` does with a caller what it wants. */

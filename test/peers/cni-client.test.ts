@@ -8,7 +8,7 @@ import { buildCniClient } from '../../scripts/cni-client.ts'
 import type { CniApi } from '../../src/api/cni/api.ts'
 import { CniDoor } from '../../src/api/cni/door.ts'
 import { type CniRequest, STDIN_BYTES, versionsText } from '../../src/cni/exchange.ts'
-import { FakeHost, listenRudely } from '../../src/cni/testing.ts'
+import { end, FakeHost, listenRudely } from '../../src/cni/testing.ts'
 import { builtExecutable } from '../cluster/harness.ts'
 
 const BUILD_MS = 60_000
@@ -63,15 +63,6 @@ function start(
   program = plugin,
 ) {
   return Bun.spawn([program, ...args], { env, stdin, stdout: 'pipe', stderr: 'pipe' })
-}
-
-async function end(child: ReturnType<typeof start>) {
-  const [out, err, exit] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  return { out, err, exit }
 }
 
 async function run(

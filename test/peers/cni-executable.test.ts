@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CNI_VERSIONS } from '../../src/cni/exchange.ts'
-import { DONE, FakeDaemon, FakeHost } from '../../src/cni/testing.ts'
+import { DONE, end, FakeDaemon, FakeHost } from '../../src/cni/testing.ts'
 import { builtExecutable } from '../cluster/harness.ts'
 
 /** Issue 5: "Speed". */
@@ -29,15 +29,6 @@ function start(program: string, env: Readonly<Record<string, string>>, stdin = '
 
 async function run(...parameters: Parameters<typeof start>) {
   return await end(start(...parameters))
-}
-
-async function end(child: ReturnType<typeof start>) {
-  const [out, err, exit] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  return { out, err, exit }
 }
 
 /** What getrusage() tells of a child begins with the memory of its parent. proc(5), VmHWM */
