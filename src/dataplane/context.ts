@@ -5,13 +5,14 @@ import type { BpfMap } from '../kernel/bpf/map.ts'
 import type { Kernel, KernelView, Netns } from '../kernel/kernel.ts'
 import { NetworkError } from '../lib/errors.ts'
 import type { Closing } from './closing.ts'
+import type { DeviceLinks } from './device-links.ts'
 import type { EnginePairs } from './engine-pairs.ts'
 import type { Hooks } from './hooks.ts'
 
 /** The loaded datapath: its maps, and its programs by name. */
 export interface Datapath {
   map(layout: Pick<MapLayout<never>, 'name'>): BpfMap
-  /** File descriptor of the program, for a tc filter. */
+  /** File descriptor of the program, for a tc filter or a link. */
   programFd(name: string): number
   /** The kernel's number of the program, as filters tell it. */
   programId(name: string): number
@@ -26,6 +27,7 @@ export interface Context {
   readonly enginePairs: EnginePairs
   readonly hooks: Hooks
   readonly closing: Closing
+  readonly deviceLinks: Pick<DeviceLinks, 'list' | 'find' | 'put' | 'putLater' | 'remove'>
   /** Where kernel settings that we changed are remembered until the next boot. */
   readonly settingsFile: string
   /** Where the rules of our table are noted until the next boot. */

@@ -35,6 +35,7 @@ function begin(run: string) {
     ...{ kernel, enginePairs, settingsFile: '', tableFile: '' },
     // pairs do not look at these
     ...{ datapath: undefined as never, hooks: undefined as never, closing: undefined as never },
+    deviceLinks: undefined as never,
     devices: new DeviceIndexes(kernel),
     sandboxes: new HeldSandboxes(kernel),
   }

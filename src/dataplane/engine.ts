@@ -17,6 +17,7 @@ import { Closing } from './closing.ts'
 import { type Context, DeviceIndexes, HeldSandboxes } from './context.ts'
 import type { OpenDatapath } from './datapath.ts'
 import type { DataplaneSettings, DropCounter } from './dataplane.ts'
+import { DeviceLinks } from './device-links.ts'
 import { DoubtedPairs } from './doubted-pairs.ts'
 import { EnginePairs } from './engine-pairs.ts'
 import { FactsWatch, isOurs } from './facts.ts'
@@ -60,6 +61,7 @@ export interface EngineEvents {
 export class Engine {
   readonly #context: Context
   readonly #datapath: OpenDatapath
+  readonly #links: DeviceLinks
   readonly #reconciler: Reconciler
   readonly #events: EngineEvents
   readonly #stopped = new AbortController()
@@ -86,6 +88,10 @@ export class Engine {
     this.#datapath = datapath
     this.#events = events
     this.#auditPeriodMs = settings.auditPeriodMs
+    this.#links = new DeviceLinks(settings.bpfDirectory, {
+      fd: datapath.programFd,
+      id: datapath.programId,
+    })
     this.#context = {
       kernel,
       datapath,
@@ -94,6 +100,7 @@ export class Engine {
       enginePairs: new EnginePairs(kernel, settings.run),
       hooks: new Hooks(settings.bpfDirectory, settings.runDirectory),
       closing: new Closing(settings.bpfDirectory),
+      deviceLinks: this.#links,
       settingsFile: join(settings.runDirectory, 'forwarding.json'),
       tableFile: join(settings.runDirectory, 'table.sha256'),
     }
@@ -188,6 +195,7 @@ export class Engine {
 
   stop(): void {
     this.#stopped.abort()
+    this.#links[Symbol.dispose]()
     this.#context.hooks[Symbol.dispose]()
     this.#datapath[Symbol.dispose]()
   }

@@ -12,6 +12,7 @@ import { assertKernelIsModel } from './kernel-dump.ts'
 import { carries } from './traffic.ts'
 
 const PINS = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
+const LINKS = '/sys/fs/bpf/carrick/devices'
 
 interface Loss {
   readonly what: string
@@ -44,7 +45,6 @@ const TOLD: readonly Loss[] = [
     kind: 'program',
     command: () => 'tc filter del block 51728 pref 1',
   },
-  { what: "the uplink's hook", kind: 'program', command: () => 'tc qdisc del dev eth0 clsact' },
   { what: 'every nft table', kind: 'ruleset', command: () => 'nft flush ruleset' },
   { what: "our nft table's rules", kind: 'ruleset', command: () => 'nft flush table inet carrick' },
   { what: 'the anchor', kind: 'block', command: () => 'ip link del ckan0' },
@@ -52,6 +52,11 @@ const TOLD: readonly Loss[] = [
 
 /** Of these the kernel tells nobody outside the namespace, or nobody at all. */
 const UNTOLD: readonly Loss[] = [
+  {
+    what: "the uplink's program",
+    kind: 'program',
+    command: () => `rm -f ${LINKS}/ingress-*; tc qdisc del dev eth0 clsact 2>/dev/null || true`,
+  },
   {
     what: "a container's address",
     kind: 'interior',

@@ -29,11 +29,17 @@ const HOST_ROWS = 8
 
 const SCRIPT = `
 section() { echo "===== $1"; }
+# The program on a device's way in: behind a link where the kernel has them, else a filter.
+entrance() {
+  link=/sys/fs/bpf/carrick/devices/ingress-$(ip -o link show dev $1 | cut -d: -f1)
+  [ -e "$link" ] || { tc -j filter show dev $1 ingress; return; }
+  echo "[$(bpftool -j prog show id $(bpftool link show pinned "$link" | sed -n 's/.*prog \\([0-9]*\\).*/\\1/p'))]"
+}
 section links; ip -j -d link show
 section qdiscs; tc -j qdisc show
 section block; tc -j filter show block ${BLOCK}
-section uplink; tc -j filter show dev eth0 ingress
-section vxlan; tc -j filter show dev ckvx0 ingress
+section uplink; entrance eth0
+section vxlan; entrance ckvx0
 section tables; nft -j -s list ruleset
 for map in networks direct_prefixes devices endpoints; do
   section $map; bpftool -j map dump pinned ${PINS}/$map
@@ -146,9 +152,9 @@ export function linesOf(dump: Dump): readonly string[] {
           : `link ${kind} ${ifname}`
       }),
     ...['block', 'uplink', 'vxlan'].flatMap((place) =>
-      read<{ options?: { bpf_name?: string; prog?: { name: string } } }[]>(place).flatMap(
-        ({ options }) =>
-          options?.prog === undefined ? [] : [`filter ${place} ${options.prog.name}`],
+      read<{ name?: string; options?: { prog?: { name: string } } }[]>(place).flatMap(
+        ({ options, name = options?.prog?.name }) =>
+          name === undefined ? [] : [`program ${place} ${name}`],
       ),
     ),
     ...tables.flatMap(({ rule }) =>
@@ -200,9 +206,9 @@ async function wantedLines(cluster: Cluster, host: string): Promise<readonly str
     'link fabric ckdns0',
     'link fabric ckdns0p',
     'link fabric ckvx0',
-    'filter block from_container',
-    'filter uplink from_underlay',
-    'filter vxlan from_vxlan_devi', // the kernel keeps 15 bytes of a program's name
+    'program block from_container',
+    'program uplink from_underlay',
+    'program vxlan from_vxlan_devi', // the kernel keeps 15 bytes of a program's name
     `rule arp carrick ${BELT}`,
     `rule arp carrick ${EVERY_HOSTS}`,
     ...wantedPorts(await list<PortItem>('publish')),

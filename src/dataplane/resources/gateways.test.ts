@@ -61,7 +61,8 @@ class Host implements Disposable {
     const devices = new DeviceIndexes(kernel)
     const settingsFile = join(this.#directory, 'forwarding.json')
     // These resources use no more of the context.
-    const context = { kernel, devices, settingsFile } as unknown as Context
+    const deviceLinks = { putLater() {}, remove() {} }
+    const context = { kernel, devices, deviceLinks, settingsFile } as unknown as Context
     const real: Partial<Resources> = {
       ruleset: rulesets(kernel, this.#tableFile),
       'host-rule': hostRules(kernel),

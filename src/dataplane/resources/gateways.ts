@@ -17,6 +17,9 @@ import { untilHeard } from './heard.ts'
 
 type Setting = readonly [path: readonly string[], value: string]
 
+/** What takes the host's packets, from the shared block at once and by a link of the device's own soon after. */
+const PROGRAM = 'to_network'
+
 /** The higher of what is set for all devices and for one holds: 0 none, 1 strict, 2 loose. ip-sysctl.rst */
 const FILTER_OF_ALL = ['net', 'ipv4', 'conf', 'all', 'rp_filter']
 
@@ -63,7 +66,7 @@ export interface GatewayListeners {
 }
 
 export function gateways(context: Context, listeners: GatewayListeners): Resource<Gateway, Have> {
-  const { kernel, devices } = context
+  const { kernel, devices, deviceLinks } = context
   /** The number under which each device was last seen. */
   const numbers = new Map<string, number>()
 
@@ -97,6 +100,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
           batch.addresses.put({ device: index, ...alone(address) })
         }
       })
+      deviceLinks.putLater(index, 'egress', PROGRAM)
       untilHeard(kernel, want.addresses)
       if (kernel.offloads.checksumsSent(want.device) === want.softwareChecksums) {
         kernel.offloads.setChecksumsSent(want.device, !want.softwareChecksums)
@@ -111,6 +115,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
       devices.forget(have.device)
       numbers.delete(have.device)
       if (link === undefined || link.group !== MARK.gatewayGroup) return
+      deviceLinks.remove(link.index, 'egress')
       kernel.links.set(link.index, { group: MARK.dyingGroup })
       listeners.dying({ sandbox: { path: '', inode: 0 }, peer: { name: have.peer, mac: have.mac } })
     },
@@ -190,6 +195,7 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
 
   function haveOf(link: Link): Have {
     devices.set(link.name, link.index)
+    deviceLinks.putLater(link.index, 'egress', PROGRAM)
     if (!numbers.has(link.name)) numbers.set(link.name, link.index)
     const mac = link.mac === undefined ? undefined : parseMac(link.mac)
     if (mac === undefined) throw new Error(`device ${link.name} has no MAC address`)

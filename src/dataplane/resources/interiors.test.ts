@@ -25,6 +25,7 @@ beforeEach(() => {
     datapath: undefined as never,
     hooks: undefined as never,
     closing: undefined as never,
+    deviceLinks: undefined as never,
     settingsFile: '',
     tableFile: '',
     devices: new DeviceIndexes(kernel),

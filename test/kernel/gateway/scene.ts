@@ -94,6 +94,11 @@ export class Scene implements AsyncDisposable {
     return join(this.#directory, 'forwarding.json')
   }
 
+  /** Where what is pinned is to be seen. */
+  get pins(): string {
+    return this.#pins
+  }
+
   /** Packets that the machine outside saw from an address of a network, or for one. */
   leaked(): number {
     const listed = JSON.parse(this.outside.run('nft -j list counter inet ckt leaks')) as {
