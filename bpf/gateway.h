@@ -86,7 +86,7 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct gateway *ga
 	/* Other hosts take from this one only what comes from an address of its own (R4). */
 	if (!endpoint->ifindex && !source)
 		return tell_host(skb, to.vni, &to.address, DROP_NO_ROUTE);
-	if (too_big(skb, ipv4, gateway->mtu))
+	if (too_big(skb, frame, ipv4, gateway->mtu))
 		return tell_too_big(skb, to.vni, gateway->mtu, &to.address, true);
 	skb->mark &= ~facts->mark_mask;
 	if (!endpoint->ifindex) {

@@ -26,31 +26,30 @@ static __always_inline int deliver(struct __sk_buff *skb, void *frame, const str
 	return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
-/* True when the packet, or a segment of the super-packet, is larger than `limit` from its IP header on. */
-static __always_inline bool too_big(struct __sk_buff *skb, bool ipv4, __u32 limit)
+/*
+ * True when the packet, or a segment of the super-packet, is larger than `limit` from its IP header on, which stands
+ * in linear memory behind `frame`.
+ */
+static __always_inline bool too_big(struct __sk_buff *skb, const void *frame, bool ipv4, __u32 limit)
 {
-	__u32 gso = skb->gso_size, header = 40;
-	__u8 byte, protocol = 0;
+	__u32 gso = skb->gso_size, header = sizeof(struct ipv6hdr);
+	const __u8 *ip = frame + IP_AT, *length;
+	__u8 protocol = ip[ipv4 ? 9 : 6], words;
 
 	if (skb->len - ETH_BYTES <= limit || gso == GSO_BY_FRAGS)
 		return false;
 	if (!gso)
 		return true;
-	if (bpf_skb_load_bytes(skb, IP_AT + (ipv4 ? 9 : 6), &protocol, 1))
+	if (ipv4)
+		header = (ip[0] & 0x0f) * 4;
+	if (protocol != IPPROTO_TCP)
+		return header + sizeof(struct udphdr) + gso > limit;
+	length = ip + header + 12;
+	if ((const void *)(length + 1) <= CONTEXT_POINTER(skb, data_end))
+		words = *length;
+	else if (bpf_skb_load_bytes(skb, IP_AT + header + 12, &words, 1))
 		return true;
-	if (ipv4) {
-		if (bpf_skb_load_bytes(skb, IP_AT, &byte, 1))
-			return true;
-		header = (byte & 0x0f) * 4;
-	}
-	if (protocol == IPPROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, IP_AT + header + 12, &byte, 1))
-			return true;
-		header += (byte >> 4) * 4;
-	} else {
-		header += sizeof(struct udphdr);
-	}
-	return header + gso > limit;
+	return header + (words >> 4) * 4 + gso > limit;
 }
 
 /* `source` is who says so where the gateway may not: to the host itself, which has the gateway's address. */
@@ -131,7 +130,7 @@ static __always_inline int send_remote(struct __sk_buff *skb, void *frame, const
 	limit = host->mtu;
 	if (!direct)
 		limit -= host->flags & HOST_IPV6 ? OUTER6_BYTES : OUTER4_BYTES;
-	if (!is_probe(vni, frame, ipv4) && too_big(skb, ipv4, limit))
+	if (!is_probe(vni, frame, ipv4) && too_big(skb, frame, ipv4, limit))
 		return tell_too_big(skb, vni, limit, destination, sender->host);
 	if (direct)
 		return send_direct(skb, frame, vni, ipv4, host);
