@@ -12,6 +12,8 @@ import type { Replica, ReplicaChange } from '../store/replica/replica.ts'
 export class Gateways {
   readonly #replica: Replica
   readonly #used = new Set<string>()
+  /** Those of which this host has a block: endpoints do not matter to them. */
+  readonly #held = new Set<string>()
   readonly #namesServed: boolean
   #indexes: ReadonlyMap<string, number> = new Map()
   #ports: ReadonlyMap<string, number> = new Map()
@@ -45,6 +47,7 @@ export class Gateways {
         return this.#lookAt(change.networkId)
       case 'endpoint':
         if (change.hostId !== hostId) return []
+        if (this.#held.has(change.networkId)) return []
         // The first endpoint and the last one matter; most are neither.
         return this.#used.has(change.networkId) &&
           this.#replica.ownEndpoint(change.id) !== undefined
@@ -66,15 +69,13 @@ export class Gateways {
   }
 
   #use(networkId: string): void {
-    if (this.#isUsed(networkId)) this.#used.add(networkId)
-    else this.#used.delete(networkId)
-  }
-
-  #isUsed(networkId: string): boolean {
     const { hostId } = this.#replica
-    for (const block of this.#replica.blocks(networkId)) if (block.hostId === hostId) return true
-    for (const own of this.#replica.ownEndpoints()) if (own.networkId === networkId) return true
-    return false
+    const blocks = Iterator.from(this.#replica.blocks(networkId))
+    const held = blocks.some((block) => block.hostId === hostId)
+    const endpoints = Iterator.from(this.#replica.ownEndpoints())
+    const used = held || endpoints.some((endpoint) => endpoint.networkId === networkId)
+    choose(this.#held, networkId, held)
+    choose(this.#used, networkId, used)
   }
 
   #number(): readonly string[] {
@@ -91,4 +92,9 @@ export class Gateways {
         before.get(id) !== this.#indexes.get(id) || portsBefore.get(id) !== this.#ports.get(id),
     )
   }
+}
+
+function choose(among: Set<string>, id: string, chosen: boolean): void {
+  if (chosen) among.add(id)
+  else among.delete(id)
 }
