@@ -3,22 +3,17 @@
  * beside Debian's reference plug-ins, one after another (`bare`, `masq`, `full`) and eight at once (`…-8`), and
  * beside itself where 500 containers with a port each are attached (`crowded`). `client` is the process of a call alone.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { programOfCni } from '../src/cli/cni-programs.ts'
 import { DEFAULT_SOCKET } from '../src/cni/exchange.ts'
 import type { Lab } from '../src/lab/lab.ts'
 import { withBenchLab } from './bench-lab.ts'
-import {
-  type BaselineResult,
-  baselineProblem,
-  type Chain,
-  middleOf,
-  runBaseline,
-} from './cni/baseline.ts'
+import { type BaselineResult, type Chain, middleOf, runBaseline } from './cni/baseline.ts'
 import { addAll, deleteAll } from './cni/calls.ts'
 import { buildWatch, type ClientUse, watchClient } from './cni/client.ts'
+import { referenceChain, referenceProblem } from './cni/reference.ts'
 import { checkExecutable, executable, startDaemon } from './fabric.ts'
 import { type Compared, rowsOf } from './interleave.ts'
 import { waitUntilQuiet } from './quiet.ts'
@@ -27,7 +22,6 @@ import type { Suite, SuiteOptions } from './suite.ts'
 
 const SUITE = 'cni'
 const NETWORK = 'bench'
-const REFERENCE = '/usr/lib/cni'
 const RESIDENTS = 500
 const AT_ONCE = 8
 
@@ -72,7 +66,7 @@ export const cniSuite: Suite = { name: SUITE, bounds, run }
 
 async function run(options: SuiteOptions): Promise<readonly Row[]> {
   const { quick, progress } = options
-  const problem = baselineProblem() ?? referenceProblem()
+  const problem = referenceProblem()
   if (problem !== undefined) throw new Error(problem)
   checkExecutable()
   await buildWatch()
@@ -95,14 +89,6 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
   }
 }
 
-function referenceProblem(): string | undefined {
-  const missing = ['bridge', 'host-local', 'portmap', 'firewall'].filter(
-    (plugin) => !existsSync(join(REFERENCE, plugin)),
-  )
-  if (missing.length === 0) return undefined
-  return `${missing.join(', ')} not found in ${REFERENCE}: apt-get install containernetworking-plugins`
-}
-
 /** In the order in which a round takes them: next to each other what is compared, and the slow ones last. */
 async function makeChains(lab: Lab, directory: string, plugins: string): Promise<readonly Chain[]> {
   for (const host of ['h1', 'h2']) {
@@ -116,29 +102,20 @@ async function makeChains(lab: Lab, directory: string, plugins: string): Promise
     await deleteAll(target, residents)
     if (host === 'h2') await addAll(target, residents)
   }
-  const bridge = (ipMasq: boolean) => ({
-    ...{ type: 'bridge', bridge: 'b0', isGateway: true, ipMasq },
-    ipam: {
-      ...{ type: 'host-local', dataDir: join(directory, 'host-local') },
-      ...{ routes: [{ dst: '0.0.0.0/0' }], ranges: [[{ subnet: '10.232.0.0/16' }]] },
-    },
-  })
-  const reference = { host: 'h1', hostMode: 'new', plugins: REFERENCE } as const
   const capabilities = { portMappings: true }
   const ours = { hostMode: 'current', plugins, list: [{ type: 'carrick', capabilities }] } as const
   return [
-    { subject: 'bridge', ...reference, list: [bridge(false)] },
+    referenceChain('bridge', directory, { ipMasq: false }),
     { subject: 'carrick', host: 'h1', ...ours },
     { subject: 'carrick-500', host: 'h2', ...ours },
-    {
-      ...{ subject: 'bridge-masq-portmap-firewall', ...reference },
-      list: [
-        bridge(true),
+    referenceChain('bridge-masq-portmap-firewall', directory, {
+      ipMasq: true,
+      behind: [
         { type: 'portmap', capabilities },
         { type: 'firewall', backend: 'iptables' },
       ],
-    },
-    { subject: 'bridge-masq', ...reference, list: [bridge(true)] },
+    }),
+    referenceChain('bridge-masq', directory, { ipMasq: true }),
   ]
 }
 

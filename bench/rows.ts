@@ -15,7 +15,7 @@ export interface Row {
   readonly ratio: number | null
 }
 
-/** A promise about one row; `what` says which of its numbers is meant. */
+/** A promise about one row; `what` says which of its numbers is meant. Of several, the first holds whose number is there. */
 export interface Bound {
   readonly path: string
   readonly metric: string
@@ -23,6 +23,8 @@ export interface Bound {
   readonly what: 'ratio' | 'median'
   readonly is: 'at least' | 'at most'
   readonly value: number
+  /** Where the value is from. */
+  readonly why?: string
 }
 
 /** Middle of the values, mean of the two middle ones when there is an even number; NaN of none. */
@@ -75,7 +77,7 @@ export function formatTable(rows: readonly Row[], bounds: readonly Bound[]): str
       String(row.runs),
       row.against ?? '-',
       row.ratio === null ? '-' : row.ratio.toFixed(3),
-      bound === undefined ? '-' : `${bound.what} ${bound.is} ${bound.value}`,
+      bound === undefined ? '-' : said(bound),
       met === undefined ? '' : met ? 'ok' : 'FAIL',
     ])
   }
@@ -95,9 +97,14 @@ export function formatTable(rows: readonly Row[], bounds: readonly Bound[]): str
 
 function boundOf(row: Row, bounds: readonly Bound[]): Bound | undefined {
   return bounds.find(
-    ({ path, metric, subject }) =>
-      path === row.path && metric === row.metric && subject === row.subject,
+    ({ path, metric, subject, what }) =>
+      path === row.path && metric === row.metric && subject === row.subject && row[what] !== null,
   )
+}
+
+function said({ what, is, value, why }: Bound): string {
+  const number = Number(value.toPrecision(3))
+  return `${what} ${is} ${number}${why === undefined ? '' : ` (${why})`}`
 }
 
 function formatNumber(value: number): string {

@@ -61,7 +61,7 @@ export class Loop {
   constructor(options: LoopOptions) {
     this.#options = options
     this.#gateways = new Gateways(options.replica, options.resolvers.length > 0)
-    this.#planner = new Planner(options, this.#gateways)
+    this.#planner = new Planner({ ...options, paths: () => this.#limits }, this.#gateways)
     this.#backlog = new Backlog(options.now, options.signal, (objects) => {
       for (const object of objects) this.#dirty.add(object)
       this.#schedule()

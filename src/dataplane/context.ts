@@ -123,10 +123,10 @@ export class HeldSandboxes {
   open<T>(sandbox: Sandbox, work: (netns: Netns) => T): T {
     const fd = this.#held.get(sandbox.inode)
     if (fd === undefined) {
-      using netns = this.#opened(sandbox, sandbox.path)
+      using netns = checked(sandbox, this.#kernel.openNetns(sandbox.path))
       return work(netns)
     }
-    const open = this.#open.get(sandbox.inode) ?? this.#opened(sandbox, `/proc/self/fd/${fd}`)
+    const open = this.#open.get(sandbox.inode) ?? checked(sandbox, this.#kernel.copyNetns(fd))
     this.#open.set(sandbox.inode, open)
     return work(open)
   }
@@ -135,17 +135,16 @@ export class HeldSandboxes {
   inside<T>(sandbox: Sandbox, work: (inside: KernelView) => T): T {
     return this.open(sandbox, (netns) => this.#kernel.inNetns(netns, work))
   }
+}
 
-  #opened({ path, inode }: Sandbox, way: string): Netns {
-    const netns = this.#kernel.openNetns(way)
-    if (netns.inode === inode) return netns
-    netns.close()
-    throw new NetworkError(
-      'not-found',
-      `Cannot enter ${path}: it is another namespace now than the one that was attached`,
-      { details: { netns: path } },
-    )
-  }
+function checked({ path, inode }: Sandbox, netns: Netns): Netns {
+  if (netns.inode === inode) return netns
+  netns.close()
+  throw new NetworkError(
+    'not-found',
+    `Cannot enter ${path}: it is another namespace now than the one that was attached`,
+    { details: { netns: path } },
+  )
 }
 
 type Sandbox = { readonly path: string; readonly inode: number }

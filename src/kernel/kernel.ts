@@ -35,6 +35,8 @@ export interface Kernel extends KernelView, Disposable {
    * Fails with `not-found` when there is none, `invalid` when it is not a network namespace.
    */
   openNetns(target: string | number): Netns
+  /** Another handle of the namespace behind a descriptor of this process, which somebody has opened and checked. */
+  copyNetns(fd: number): Netns
   /** Makes a new namespace and mounts it on `path`, which must not exist. `already-exists` when it does. */
   createNetns(path: string): Netns
   /** Unmounts and deletes `path`; the namespace dies with its last process and handle. */

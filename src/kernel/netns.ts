@@ -19,7 +19,15 @@ const SELF = '/proc/thread-self/ns/net'
 /** Opens a network namespace by path or process id; see Kernel.openNetns. */
 export function openNetns(target: string | number): Netns {
   const path = typeof target === 'number' ? `/proc/${target}/ns/net` : target
-  const fd = openChecked(path, target)
+  return handleOf(openChecked(path, target))
+}
+
+/** See Kernel.copyNetns. Without a walk along a path: that takes fifty times as long. */
+export function copyNetns(fd: number): Netns {
+  return handleOf(sys.duplicate(fd))
+}
+
+function handleOf(fd: number): Netns {
   const inode = fstatSync(fd).ino
   let open = true
   const close = () => {

@@ -4,7 +4,7 @@
  */
 import type { Kernel, Netns } from './kernel.ts'
 import { RECEIVE_BYTES } from './netlink/socket.ts'
-import { createNetns, inside, openHome, openNetns, removeNetns } from './netns.ts'
+import { copyNetns, createNetns, inside, openHome, openNetns, removeNetns } from './netns.ts'
 import { RealView } from './view.ts'
 
 /** Opens the kernel for the calling thread, in the namespace it is in now. */
@@ -53,6 +53,7 @@ export function openKernel(): Kernel {
     watch: (groups, signal) => own.watch(groups, signal),
     tooBigHints: () => own.tooBigHints(),
     openNetns: (target) => owned(openNetns(target)),
+    copyNetns: (fd) => owned(copyNetns(fd)),
     createNetns: (path) => owned(createNetns(path, home.fd)),
     removeNetns,
     inNetns: (netns, work) => work(viewOf(netns)),

@@ -23,6 +23,8 @@ export interface DoorOptions extends Omit<ServeOptions, 'api'> {
 
 export class RestDoor implements AsyncDisposable {
   #api = Promise.withResolvers<RestApi>()
+  /** What `#api` has resolved to: most requests wait for nothing. */
+  #open: RestApi | undefined
   #server: RestServer | undefined
 
   /** Opens the socket; nothing is answered before `serve`. Throws as serveRest() does. */
@@ -42,6 +44,7 @@ export class RestDoor implements AsyncDisposable {
 
   /** Lets requests in until disposed. */
   serve(api: RestApi): AsyncDisposable {
+    this.#open = api
     this.#api.resolve(api)
     return {
       [Symbol.asyncDispose]: async () => this.hold(),
@@ -50,10 +53,15 @@ export class RestDoor implements AsyncDisposable {
 
   /** Lets new requests wait for the next `serve`. */
   hold(): void {
+    this.#open = undefined
     this.#api = Promise.withResolvers<RestApi>()
   }
 
-  async #fetch(request: Request): Promise<Response> {
+  #fetch(request: Request): Promise<Response> {
+    return this.#open?.fetch(request) ?? this.#wait(request)
+  }
+
+  async #wait(request: Request): Promise<Response> {
     const late = Promise.withResolvers<undefined>()
     const timer = setTimeout(() => late.resolve(undefined), PATIENCE_MS)
     try {

@@ -78,6 +78,12 @@ export function openFakeKernel(): FakeKernel {
         details: { netns: target },
       })
     },
+    copyNetns(fd) {
+      calls.enter('copyNetns', [fd], home.inode)
+      const namespace = handles.get(fd)
+      if (namespace === undefined) throw new Error('a closed namespace handle was copied')
+      return handleOf(namespace)
+    },
     createNetns(path) {
       calls.enter('createNetns', [path], home.inode)
       if (names.has(path)) {

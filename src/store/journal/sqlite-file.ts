@@ -89,6 +89,8 @@ function prepare(db: DatabaseSync, path: string): void {
   db.exec('PRAGMA locking_mode = EXCLUSIVE')
   db.exec('PRAGMA journal_mode = WAL')
   db.exec('PRAGMA synchronous = NORMAL')
+  // What is read often is in memory anyway, in a shape of our own.
+  db.exec('PRAGMA cache_size = -512')
   const schema = numberOf(db, 'user_version')
   const owner = numberOf(db, 'application_id')
   db.exec('BEGIN EXCLUSIVE')

@@ -19,7 +19,7 @@ export class EndpointTable {
   readonly #hosts = new Numbered<string>()
   readonly #networks = new Numbered<string>()
   readonly #packer = new RecordPacker<Placeless>(['ifname', 'labels'])
-  /** The id, by network and name. */
+  /** The id, by the number of the network and the name. */
   readonly #names = new PackedMap()
   /** How many there are of a host or a network, by its id. */
   readonly #counts = new Map<string, number>()
@@ -39,7 +39,7 @@ export class EndpointTable {
 
   /** The id of the endpoint that has the name in the network. */
   named(networkId: string, name: string): string | undefined {
-    return this.#names.get(nameKey(networkId, name))
+    return this.#names.get(this.#nameKey(networkId, name))
   }
 
   /** Everything that is there all the while is seen, whatever else changes meanwhile. */
@@ -85,7 +85,7 @@ export class EndpointTable {
     this.remove(id)
     if ('sandbox' in endpoint) this.#own.set(id, endpoint)
     else if (packed !== undefined) this.#others.set(id, packed)
-    if (name !== undefined) this.#names.set(nameKey(networkId, name), id)
+    if (name !== undefined) this.#names.set(this.#nameKey(networkId, name), id)
     this.#count(networkId, 1)
     this.#count(hostId, 1)
     return true
@@ -100,7 +100,7 @@ export class EndpointTable {
     this.#others.delete(id)
     // the name may by now be another endpoint's
     if (name !== undefined && this.named(networkId, name) === id) {
-      this.#names.delete(nameKey(networkId, name))
+      this.#names.delete(this.#nameKey(networkId, name))
     }
     this.#count(networkId, -1)
     this.#count(hostId, -1)
@@ -119,6 +119,10 @@ export class EndpointTable {
     return { ...this.#packer.unpack(packed.slice(afterNetwork)), hostId, networkId }
   }
 
+  #nameKey(networkId: string, name: string): string {
+    return `${this.#networks.of(networkId)} ${name}`
+  }
+
   #count(owner: string, difference: 1 | -1): void {
     const count = this.countOf(owner) + difference
     if (count === 0) this.#counts.delete(owner)
@@ -130,8 +134,4 @@ export class EndpointTable {
 function spaces(text: string): readonly [number, number] {
   const first = text.indexOf(' ')
   return [first, text.indexOf(' ', first + 1)]
-}
-
-function nameKey(networkId: string, name: string): string {
-  return `${networkId} ${name}`
 }
