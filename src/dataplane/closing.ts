@@ -11,9 +11,9 @@ import {
   type NetfilterPlace,
   putNetfilterLink,
   readNetfilterLink,
-  removeNetfilterLink,
 } from '../kernel/bpf/netfilter-link.ts'
 import { BpfObject } from '../kernel/bpf/object.ts'
+import { removePinnedLink } from '../kernel/bpf/pinned-link.ts'
 import { isNetworkError } from '../lib/errors.ts'
 
 const MAP = 'closed_marks'
@@ -64,7 +64,7 @@ export class Closing {
   }
 
   open(): void {
-    for (const place of PLACES) removeNetfilterLink(this.#pin(place))
+    for (const place of PLACES) removePinnedLink(this.#pin(place))
   }
 
   #load(): BpfObject {

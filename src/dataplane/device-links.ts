@@ -8,13 +8,8 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { openLibbpf } from '../kernel/bpf/libbpf.ts'
-import {
-  putTcxLink,
-  readTcxLink,
-  removeTcxLink,
-  type TcxLink,
-  type TcxWay,
-} from '../kernel/bpf/tcx-link.ts'
+import { removePinnedLink } from '../kernel/bpf/pinned-link.ts'
+import { putTcxLink, readTcxLink, type TcxLink, type TcxWay } from '../kernel/bpf/tcx-link.ts'
 import { isNetworkError } from '../lib/errors.ts'
 
 /** How long a device has to stand. */
@@ -42,7 +37,7 @@ export class DeviceLinks implements Disposable {
     return readdirSync(this.#directory).flatMap((name) => {
       const link = readTcxLink(openLibbpf(), `${this.#directory}/${name}`)
       if (link !== undefined && link.device !== 0) return [link]
-      removeTcxLink(`${this.#directory}/${name}`)
+      removePinnedLink(`${this.#directory}/${name}`)
       return []
     })
   }
@@ -88,7 +83,7 @@ export class DeviceLinks implements Disposable {
   remove(device: number, way: TcxWay): void {
     clearTimeout(this.#probation.get(this.#pin(device, way)))
     this.#probation.delete(this.#pin(device, way))
-    removeTcxLink(this.#pin(device, way))
+    removePinnedLink(this.#pin(device, way))
   }
 
   [Symbol.dispose](): void {

@@ -13,13 +13,13 @@ import { MAPS_SCHEMA, type MapLayout } from '../hoststate/maps.ts'
 import {
   putCgroupLink,
   readCgroupLink,
-  removeCgroupLink,
   SOCKET_HOOKS,
   type SocketHook,
 } from '../kernel/bpf/cgroup-link.ts'
 import { type Libbpf, openLibbpf } from '../kernel/bpf/libbpf.ts'
 import type { BpfMap } from '../kernel/bpf/map.ts'
 import { BpfObject } from '../kernel/bpf/object.ts'
+import { removePinnedLink } from '../kernel/bpf/pinned-link.ts'
 import { openCgroupRoot } from '../kernel/cgroup.ts'
 import { readNetnsCookie } from '../kernel/netns.ts'
 import { programId } from './datapath.ts'
@@ -104,7 +104,7 @@ export class Hooks implements Disposable {
     this.#lingering ??= setTimeout(() => {
       this.#stay()
       try {
-        for (const hook of HOOKS) removeCgroupLink(this.#pin(hook))
+        for (const hook of HOOKS) removePinnedLink(this.#pin(hook))
       } catch (error) {
         // The next audit finds what is left, tries again and tells.
         if ((error as NodeJS.ErrnoException).code === undefined) throw error

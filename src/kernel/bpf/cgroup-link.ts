@@ -3,9 +3,8 @@
  * that made it dies, and is found again by its path. Other programs at the same cgroup are not touched.
  */
 
-import { closeSync, existsSync, mkdirSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { bpfError, cString, type Libbpf } from './libbpf.ts'
+import { bpfError, type Libbpf } from './libbpf.ts'
+import { pinLink, readPinnedLink, replaceProgram } from './pinned-link.ts'
 
 /** What a program is asked about. linux/bpf.h enum bpf_attach_type BPF_CGROUP_* */
 export const SOCKET_HOOKS = {
@@ -49,58 +48,26 @@ export function putCgroupLink(
   const { hook, programFd, cgroup } = want
   const have = readCgroupLink(bpf, path)
   if (have?.hook === hook && have.cgroupId === cgroup.id) {
-    const fd = open(bpf, path)
-    try {
-      const result = bpf.bpf_link_update(fd, programFd, null)
-      if (result < 0) throw bpfError(`replace the program of link ${path}`, result)
-    } finally {
-      closeSync(fd)
-    }
+    replaceProgram(bpf, path, programFd)
     return
   }
   const fd = bpf.bpf_link_create(programFd, cgroup.fd, SOCKET_HOOKS[hook], null)
   if (fd < 0) throw bpfError(`attach program ${hook} to the cgroup`, fd)
-  try {
-    mkdirSync(dirname(path), { recursive: true })
-    rmSync(path, { force: true })
-    const result = bpf.bpf_obj_pin(fd, cString(path))
-    if (result < 0) throw bpfError(`pin link ${path}`, result)
-  } finally {
-    closeSync(fd) // without its pin the link ends here
-  }
+  pinLink(bpf, fd, path)
 }
 
 /** The link pinned at `path`; undefined when there is none, or it is not one of a socket hook. */
 export function readCgroupLink(bpf: Libbpf, path: string): CgroupLink | undefined {
-  if (!existsSync(path)) return undefined
-  const fd = open(bpf, path)
-  try {
-    // linux/bpf.h struct bpf_link_info: type, id, prog_id, padding, then cgroup_id (8 bytes) and attach_type
-    const info = new Uint8Array(256)
-    const result = bpf.bpf_obj_get_info_by_fd(fd, info, Uint32Array.of(info.length))
-    if (result < 0) throw bpfError(`ask about link ${path}`, result)
-    const view = new DataView(info.buffer)
-    const type = view.getUint32(24, true)
-    const found = Object.entries(SOCKET_HOOKS).find(([, number]) => number === type)
-    if (view.getUint32(0, true) !== BPF_LINK_TYPE_CGROUP || found === undefined) return undefined
-    return {
-      hook: found[0] as SocketHook, // the keys of SOCKET_HOOKS are the hooks
-      id: view.getUint32(4, true),
-      programId: view.getUint32(8, true),
-      cgroupId: Number(view.getBigUint64(16, true)),
-    }
-  } finally {
-    closeSync(fd)
+  const info = readPinnedLink(bpf, path)
+  if (info === undefined || info.getUint32(0, true) !== BPF_LINK_TYPE_CGROUP) return undefined
+  // struct bpf_link_info, cgroup: cgroup_id (8 bytes), attach_type
+  const type = info.getUint32(24, true)
+  const found = Object.entries(SOCKET_HOOKS).find(([, number]) => number === type)
+  if (found === undefined) return undefined
+  return {
+    hook: found[0] as SocketHook, // the keys of SOCKET_HOOKS are the hooks
+    id: info.getUint32(4, true),
+    programId: info.getUint32(8, true),
+    cgroupId: Number(info.getBigUint64(16, true)),
   }
-}
-
-/** Takes the pin away, and with it the program from its cgroup; content when there is none. */
-export function removeCgroupLink(path: string): void {
-  rmSync(path, { force: true })
-}
-
-function open(bpf: Libbpf, path: string): number {
-  const fd = bpf.bpf_obj_get(cString(path))
-  if (fd < 0) throw bpfError(`open pinned link ${path}`, fd)
-  return fd
 }

@@ -3,11 +3,10 @@
  * flushed leaves them. The library of Debian 12 does not know them, so the link is made by bpf(2) itself.
  */
 
-import { closeSync, existsSync, mkdirSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { Family } from '../../net/ip.ts'
 import { bpf } from '../syscall.ts'
-import { bpfError, cString, type Libbpf } from './libbpf.ts'
+import type { Libbpf } from './libbpf.ts'
+import { pinLink, readPinnedLink, removePinnedLink } from './pinned-link.ts'
 
 /** linux/bpf.h BPF_PROG_TYPE_NETFILTER, BPF_NETFILTER, BPF_LINK_TYPE_NETFILTER, BPF_LINK_CREATE */
 export const NETFILTER_PROGRAM = { type: 32, attachType: 45 } as const
@@ -35,7 +34,8 @@ export function putNetfilterLink(
   programFd: number,
   { family, hook, priority }: NetfilterPlace,
 ): void {
-  rmSync(path, { force: true })
+  // At one hook there is no room for two of the same priority.
+  removePinnedLink(path)
   // union bpf_attr, link_create: prog_fd, target_fd, attach_type, flags, then pf, hooknum, priority, flags
   const attributes = new Int32Array(8)
   attributes[0] = programFd
@@ -45,33 +45,11 @@ export function putNetfilterLink(
   attributes[6] = priority
   const operation = `attach a program to netfilter's ${hook} of IPv${family}`
   const fd = bpf(operation, BPF_LINK_CREATE, new Uint8Array(attributes.buffer))
-  try {
-    mkdirSync(dirname(path), { recursive: true })
-    const result = libbpf.bpf_obj_pin(fd, cString(path))
-    if (result < 0) throw bpfError(`pin link ${path}`, result)
-  } finally {
-    closeSync(fd) // without its pin the link ends here
-  }
+  pinLink(libbpf, fd, path)
 }
 
 /** The number of the program behind the link pinned at `path`; undefined when there is no such link. */
 export function readNetfilterLink(libbpf: Libbpf, path: string): number | undefined {
-  if (!existsSync(path)) return undefined
-  const fd = libbpf.bpf_obj_get(cString(path))
-  if (fd < 0) throw bpfError(`open pinned link ${path}`, fd)
-  try {
-    // linux/bpf.h struct bpf_link_info: type, id, prog_id
-    const info = new Uint8Array(256)
-    const result = libbpf.bpf_obj_get_info_by_fd(fd, info, Uint32Array.of(info.length))
-    if (result < 0) throw bpfError(`ask about link ${path}`, result)
-    const view = new DataView(info.buffer)
-    return view.getUint32(0, true) === BPF_LINK_TYPE_NETFILTER ? view.getUint32(8, true) : undefined
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** Takes the pin away, and with it the program; content when there is none. */
-export function removeNetfilterLink(path: string): void {
-  rmSync(path, { force: true })
+  const info = readPinnedLink(libbpf, path)
+  return info?.getUint32(0, true) === BPF_LINK_TYPE_NETFILTER ? info.getUint32(8, true) : undefined
 }

@@ -4,11 +4,10 @@
  * of devices take; replacing its program waits for nothing.
  */
 
-import { closeSync, existsSync, mkdirSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { isNetworkError } from '../../lib/errors.ts'
 import { bpf } from '../syscall.ts'
-import { bpfError, cString, type Libbpf } from './libbpf.ts'
+import type { Libbpf } from './libbpf.ts'
+import { pinLink, readPinnedLink, replaceProgram } from './pinned-link.ts'
 
 /** linux/bpf.h BPF_TCX_INGRESS, BPF_TCX_EGRESS, BPF_LINK_TYPE_TCX, BPF_LINK_CREATE */
 export const TCX_WAYS = { ingress: 46, egress: 47 } as const
@@ -50,51 +49,16 @@ export function putTcxLink(
     if (isNetworkError(error, 'kernel') && error.details['errno'] === 'EINVAL') return false
     throw error
   }
-  try {
-    mkdirSync(dirname(path), { recursive: true })
-    rmSync(path, { force: true })
-    const result = libbpf.bpf_obj_pin(fd, cString(path))
-    if (result < 0) throw bpfError(`pin link ${path}`, result)
-  } finally {
-    closeSync(fd) // without its pin the link ends here
-  }
+  pinLink(libbpf, fd, path)
   return true
 }
 
 /** The link pinned at `path`; undefined when there is none, or it is not one of a device. */
 export function readTcxLink(libbpf: Libbpf, path: string): TcxLink | undefined {
-  if (!existsSync(path)) return undefined
-  const fd = open(libbpf, path)
-  try {
-    // linux/bpf.h struct bpf_link_info: type, id, prog_id, padding, then ifindex and attach_type
-    const info = new Uint32Array(64)
-    const result = libbpf.bpf_obj_get_info_by_fd(fd, info, Uint32Array.of(info.byteLength))
-    if (result < 0) throw bpfError(`ask about link ${path}`, result)
-    const [type, , programId = 0, , device = 0, attachType] = info
-    const way = (['ingress', 'egress'] as const).find((each) => TCX_WAYS[each] === attachType)
-    return type !== BPF_LINK_TYPE_TCX || way === undefined ? undefined : { way, device, programId }
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** Takes the pin away, and with it the program from its device; content when there is none. */
-export function removeTcxLink(path: string): void {
-  rmSync(path, { force: true })
-}
-
-function replaceProgram(libbpf: Libbpf, path: string, programFd: number): void {
-  const fd = open(libbpf, path)
-  try {
-    const result = libbpf.bpf_link_update(fd, programFd, null)
-    if (result < 0) throw bpfError(`replace the program of link ${path}`, result)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function open(libbpf: Libbpf, path: string): number {
-  const fd = libbpf.bpf_obj_get(cString(path))
-  if (fd < 0) throw bpfError(`open pinned link ${path}`, fd)
-  return fd
+  const info = readPinnedLink(libbpf, path)
+  if (info === undefined || info.getUint32(0, true) !== BPF_LINK_TYPE_TCX) return undefined
+  // struct bpf_link_info, tcx: ifindex, attach_type
+  const [device, attachType] = [info.getUint32(16, true), info.getUint32(20, true)]
+  const way = (['ingress', 'egress'] as const).find((each) => TCX_WAYS[each] === attachType)
+  return way === undefined ? undefined : { way, device, programId: info.getUint32(8, true) }
 }

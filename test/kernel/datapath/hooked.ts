@@ -13,12 +13,12 @@ import {
 import {
   putCgroupLink,
   readCgroupLink,
-  removeCgroupLink,
   SOCKET_HOOKS,
   type SocketHook,
 } from '../../../src/kernel/bpf/cgroup-link.ts'
 import { openLibbpf } from '../../../src/kernel/bpf/libbpf.ts'
 import { BpfObject } from '../../../src/kernel/bpf/object.ts'
+import { removePinnedLink } from '../../../src/kernel/bpf/pinned-link.ts'
 import { openCgroupRoot } from '../../../src/kernel/cgroup.ts'
 import { inside, openHome, openNetns, readNetnsCookie } from '../../../src/kernel/netns.ts'
 import { ip } from './packet.ts'
@@ -107,7 +107,7 @@ export class Hooked implements Disposable {
   }
 
   detach(): void {
-    for (const hook of HOOKS) removeCgroupLink(this.#pin(hook))
+    for (const hook of HOOKS) removePinnedLink(this.#pin(hook))
   }
 
   #pin(hook: SocketHook): string {
