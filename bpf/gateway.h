@@ -60,6 +60,18 @@ static __noinline int tell_host(struct __sk_buff *skb, __u32 vni, struct address
 	return drop_with_error_to_host(skb, &error);
 }
 
+/* The endpoint of that address, without a look where there can be none. */
+static __always_inline struct endpoint *member_of(const struct gateway *gateway,
+						  const struct endpoint_key *key, bool ipv4)
+{
+	const struct address *a = &key->address;
+
+	if (!in_prefix(ipv4 ? &gateway->around4 : &gateway->around6, a) &&
+	    !(ipv4 ? ipv4_link_local(a->word[3]) : address_link_local(a)))
+		return NULL;
+	return bpf_map_lookup_elem(&endpoints, key);
+}
+
 /* A packet that the host's stack sends into a gateway device. */
 static __always_inline int host_packet(struct __sk_buff *skb, struct gateway *gateway,
 				       struct config *facts, bool ipv4)
@@ -77,7 +89,7 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct gateway *ga
 	if (!(skb->mark & facts->mark_passed))
 		return drop(skb, to.vni, skb->ifindex, IP_AT, DROP_CLOSED);
 	/* Whoever has an address of the network sends by its own device. */
-	source = bpf_map_lookup_elem(&endpoints, &from);
+	source = member_of(gateway, &from, ipv4);
 	if ((source && source->ifindex != skb->ifindex) || address_loopback(&from.address, ipv4))
 		return drop(skb, to.vni, skb->ifindex, IP_AT, DROP_SPOOFED);
 	endpoint = bpf_map_lookup_elem(&endpoints, &to);

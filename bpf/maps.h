@@ -84,6 +84,8 @@ struct gateway {
 	__u32 vni;
 	__u32 carrier;
 	__u32 mtu; /* of the network */
+	struct prefix around4; /* the smallest one with all prefixes of the family: what is outside is no endpoint's */
+	struct prefix around6;
 };
 
 struct host {

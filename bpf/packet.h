@@ -71,15 +71,18 @@ static __always_inline void macs_write(void *frame, const void *destination, con
 	mac_copy(frame + 6, source);
 }
 
+static __always_inline bool in_prefix(const struct prefix *p, const struct address *a)
+{
+	return (a->word[3] & p->mask.word[3]) == p->address.word[3] &&
+	       (a->word[2] & p->mask.word[2]) == p->address.word[2] &&
+	       (a->word[1] & p->mask.word[1]) == p->address.word[1] &&
+	       (a->word[0] & p->mask.word[0]) == p->address.word[0];
+}
+
 static __noinline bool in_prefixes(struct network *network, struct address *a)
 {
 	for (__u32 i = 0; i < MAX_PREFIXES && i < network->prefix_count; i++) {
-		const struct prefix *p = &network->prefixes[i];
-
-		if ((a->word[0] & p->mask.word[0]) == p->address.word[0] &&
-		    (a->word[1] & p->mask.word[1]) == p->address.word[1] &&
-		    (a->word[2] & p->mask.word[2]) == p->address.word[2] &&
-		    (a->word[3] & p->mask.word[3]) == p->address.word[3])
+		if (in_prefix(&network->prefixes[i], a))
 			return true;
 	}
 	return false;

@@ -36,6 +36,8 @@ export interface GatewayEntry {
   readonly vni: number
   readonly carrier: Carrier
   readonly mtuBytes: number
+  /** Of each family, IPv4 first, the smallest prefix with all of the network's. */
+  readonly around: readonly Prefix[]
 }
 
 /** The elements of our table that one gateway needs: what may pass it, and under which addresses. */

@@ -8,7 +8,17 @@ import { familyOf, type IP, ipBytes, ipFromBytes, mappedBytes } from '../net/ip.
 import { type Mac, macBytes, macFromBytes } from '../net/mac.ts'
 
 /** Widths in bytes of the kinds of field a map entry may have. */
-const WIDTH = { u8: 1, u16: 2, be16: 2, u32: 4, u64: 8, mac: 6, ipv4: 4, address: 16 } as const
+const WIDTH = {
+  u8: 1,
+  u16: 2,
+  be16: 2,
+  u32: 4,
+  u64: 8,
+  mac: 6,
+  ipv4: 4,
+  address: 16,
+  prefix: 32,
+} as const
 type FieldKind = keyof typeof WIDTH
 
 /** One field: what it is and where it stands, in bytes from the start of its structure. */

@@ -45,11 +45,11 @@ for (const { layout, structs } of [
     const members = compiled?.members.filter(({ name }) => name !== 'padding') ?? []
     const want = Object.entries(layout.fields).map(([name, { at }]) => ({ name, at }))
     expect(members).toEqual(want)
-    // Where one field ends the next begins, so the width is right too; `prefixes` is an array of pairs.
+    // Where one field ends the next begins, so the width is right too; `prefixes` is an array.
     const starts = [...(compiled?.members.map(({ at }) => at) ?? []), layout.size]
     for (const [name, field] of Object.entries(layout.fields)) {
       const next = starts[starts.indexOf(field.at) + 1] ?? 0
-      const count = name === 'prefixes' ? maps.MAX_PREFIXES * 2 : 1
+      const count = name === 'prefixes' ? maps.MAX_PREFIXES : 1
       expect({ name, bytes: next - field.at }).toEqual({ name, bytes: fieldBytes(field) * count })
     }
   })
@@ -155,8 +155,11 @@ expectRoundTrip(maps.networks, [
   { ...bare, prefixes: Array.from({ length: 16 }, (_, i) => prefix(`10.${i}.0.0/16`)) },
 ])
 expectRoundTrip(gateways, [
-  { ifindex: 31, vni: 5, carrier: 'vxlan', mtuBytes: 1450 },
-  { ifindex: 32, vni: 0xffffff, carrier: 'local', mtuBytes: 65_535 },
+  { ifindex: 31, vni: 5, carrier: 'vxlan', mtuBytes: 1450, around: [prefix('10.80.0.0/16')] },
+  {
+    ...{ ifindex: 32, vni: 0xffffff, carrier: 'local', mtuBytes: 65_535 },
+    around: [prefix('0.0.0.0/0'), prefix('fd80::/47')],
+  },
 ])
 expectRoundTrip(maps.directPrefixes, [
   { prefix: prefix('10.80.0.0/16'), vni: 5 },

@@ -6,11 +6,12 @@
  * Keys begin with the network's number (its VNI), so that two networks may use the same addresses.
  */
 
-import { familyOf, type IP, mappedBytes } from '../net/ip.ts'
+import { familyOf, type IP } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
-import { type Prefix, prefixAddress, prefixAround, prefixLength } from '../net/prefix.ts'
-import { bitsSet, Fields, type Layout, mappedBits, maskBytes, unmapAddress } from './layout.ts'
+import { type Prefix, prefixAddress, prefixLength } from '../net/prefix.ts'
+import { Fields, type Layout, mappedBits } from './layout.ts'
 import { packetMarks } from './marks.ts'
+import { PREFIX_BYTES, prefixOf, readPrefix, writePrefix } from './prefix-bytes.ts'
 import {
   CONFIG,
   DEVICE,
@@ -25,7 +26,7 @@ import {
 } from './structs.ts'
 
 /** Number of the layouts below; pins stand under a directory that carries it (R34). */
-export const MAPS_SCHEMA = 3
+export const MAPS_SCHEMA = 4
 
 /** UDP port of VXLAN. RFC 7348 §5 */
 export const VXLAN_PORT = 4789
@@ -252,19 +253,16 @@ export const networks: MapLayout<NetworkEntry> = {
         (openMetadata ? NETWORK_FLAG.OPEN_METADATA : 0) | (internal ? NETWORK_FLAG.INTERNAL : 0),
       )
     for (const [i, prefix] of prefixes.entries()) {
-      const address = prefixAddress(prefix)
-      const at = NETWORK.fields.prefixes.at + i * 32
-      value.bytes.set(mappedBytes(address), at)
-      value.bytes.set(maskBytes(mappedBits(address, prefixLength(prefix))), at + 16)
+      writePrefix(value.bytes, NETWORK.fields.prefixes.at + i * PREFIX_BYTES, prefix)
     }
     return value.bytes
   },
   entryOf: (key, value) => {
     const v = new Fields(NETWORK, value)
-    const prefixes = Array.from({ length: v.number('prefix_count') }, (_, i) => {
-      const at = NETWORK.fields.prefixes.at + i * 32
-      return prefixOf(value.slice(at, at + 16), bitsSet(value.slice(at + 16, at + 32)))
-    })
+    const prefixes = Array.from(
+      { length: v.number('prefix_count') },
+      (_, i) => readPrefix(value, NETWORK.fields.prefixes.at + i * PREFIX_BYTES) ?? [],
+    ).flat()
     const ifindex = v.number('gateway_ifindex')
     return {
       vni: readU32(key),
@@ -276,11 +274,6 @@ export const networks: MapLayout<NetworkEntry> = {
       internal: (v.number('flags') & NETWORK_FLAG.INTERNAL) !== 0,
     }
   },
-}
-
-function prefixOf(bytes: Uint8Array, bits: number): Prefix {
-  const address = unmapAddress(bytes) ?? ('::' as IP) // only the prefix ::/0 has no bit set
-  return prefixAround(address, familyOf(address) === 4 ? bits - 96 : bits)
 }
 
 /** Host index → how to reach that host. */

@@ -24,7 +24,7 @@ export function printWanted(wanted: Wanted): string {
     case 'gateway':
       return `gateway ${wanted.device} peer ${wanted.peer} ${wanted.mac} mtu ${wanted.mtuBytes} alias "${wanted.alias}" ${wanted.addresses.join(' ')}${wanted.softwareChecksums ? ' checksums in software' : ''}${wanted.loopback ? ', and the loopback behind it' : ''}`
     case 'gateway-entry':
-      return `gateway ${wanted.device} leads into network ${wanted.vni} by ${wanted.carrier} mtu ${wanted.mtuBytes}`
+      return `gateway ${wanted.device} leads into network ${wanted.vni} by ${wanted.carrier} mtu ${wanted.mtuBytes}, all in ${wanted.around.join(' and ')}`
     case 'gateway-rules':
       return `rules of ${wanted.device}: index ${wanted.index}, addresses ${wanted.addresses.join(' ')}, hairpin ${wanted.hairpin.join(' ')}, inside ${wanted.prefixes.join(' ')}${wanted.routed.length === 0 ? '' : `, routed ${wanted.routed.join(' ')}`}${wanted.resolver === undefined ? '' : `, names at ${wanted.resolver.addresses.join(' ')} to port ${wanted.resolver.port}`}${wanted.internal === undefined ? '' : ', nothing else'}`
     case 'resolver-device':

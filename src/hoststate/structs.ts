@@ -56,7 +56,7 @@ export const NETWORK = {
   fields: {
     gateway4: { kind: 'address', at: 0 },
     gateway6: { kind: 'address', at: 16 },
-    prefixes: { kind: 'address', at: 32 },
+    prefixes: { kind: 'prefix', at: 32 },
     prefix_count: { kind: 'u32', at: 544 },
     gateway_ifindex: { kind: 'u32', at: 548 },
     mark: { kind: 'u32', at: 552 },
@@ -66,11 +66,13 @@ export const NETWORK = {
 
 export const GATEWAY = {
   struct: 'gateway',
-  size: 12,
+  size: 76,
   fields: {
     vni: { kind: 'u32', at: 0 },
     carrier: { kind: 'u32', at: 4 },
     mtu: { kind: 'u32', at: 8 },
+    around4: { kind: 'prefix', at: 12 },
+    around6: { kind: 'prefix', at: 44 },
   },
 } as const satisfies Layout
 

@@ -6,6 +6,7 @@ import {
   addressAt,
   parsePrefix,
   prefixAround,
+  prefixAroundAll,
   prefixContains,
   prefixesOverlap,
   prefixSize,
@@ -68,4 +69,15 @@ test('addressAt() counts from the first address and stops at the last', () => {
   expect(prefixSize(prefix)).toBe(4n)
   expect(addressAt(prefix, 3n)).toBe(parseIP('192.0.2.3'))
   expect(addressAt(prefix, 4n)).toBeUndefined()
+})
+
+test('the prefix around several is the smallest with all of them', () => {
+  const around = (...texts: readonly string[]) =>
+    `${prefixAroundAll(texts.flatMap((text) => parsePrefix(text) ?? []))}`
+  expect(around()).toBe('undefined')
+  expect(around('10.80.0.0/16')).toBe('10.80.0.0/16')
+  expect(around('10.80.0.0/16', '10.80.4.0/24')).toBe('10.80.0.0/16')
+  expect(around('10.80.0.0/16', '10.81.0.0/16')).toBe('10.80.0.0/15')
+  expect(around('10.80.0.0/16', '192.168.0.0/24')).toBe('0.0.0.0/0')
+  expect(around('fd80::/48', 'fd80:0:1::/48')).toBe('fd80::/47')
 })

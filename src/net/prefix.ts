@@ -87,6 +87,18 @@ export function prefixesOverlap(a: Prefix, b: Prefix): boolean {
   return prefixContains(a, prefixAddress(b)) || prefixContains(b, prefixAddress(a))
 }
 
+/** The smallest prefix that contains all of these, which are of one family; undefined of none. */
+export function prefixAroundAll(prefixes: readonly Prefix[]): Prefix | undefined {
+  const [first] = prefixes
+  if (first === undefined) return undefined
+  let length = Math.min(...prefixes.map(prefixLength))
+  for (;;) {
+    const around = prefixAround(prefixAddress(first), length)
+    if (prefixes.every((prefix) => prefixContains(around, prefixAddress(prefix)))) return around
+    length--
+  }
+}
+
 /** The address `offset` after the first one of the prefix; undefined when outside. */
 export function addressAt(prefix: Prefix, offset: bigint): IP | undefined {
   if (offset < 0n || offset >= prefixSize(prefix)) return undefined

@@ -13,7 +13,7 @@ import type { Host } from '../model/host.ts'
 import { hostAddressOf } from '../model/host-address.ts'
 import type { Network } from '../model/network.ts'
 import { type Family, familyOf, type IP, ipToNumber } from '../net/ip.ts'
-import { type Prefix, prefixContains, prefixFamily } from '../net/prefix.ts'
+import { type Prefix, prefixAroundAll, prefixContains, prefixFamily } from '../net/prefix.ts'
 import { acceptsRemote } from './carriers/carrier.ts'
 
 /** linux/rtnetlink.h RT_TABLE_MAIN */
@@ -85,7 +85,7 @@ function planOwn(network: Network, place: NetworkPlace, index: number): readonly
       softwareChecksums: place.softwareChecksums,
       loopback,
     },
-    { kind: 'gateway-entry', device, vni, carrier, mtuBytes },
+    { kind: 'gateway-entry', device, vni, carrier, mtuBytes, around: aroundAll(prefixes) },
     {
       kind: 'gateway-rules',
       device,
@@ -184,4 +184,12 @@ function furtherGateways(gateways: readonly IP[]): readonly IP[] {
 /** IPv4 addresses and unique local ones (RFC 4193) mean nothing outside; global IPv6 addresses do. */
 function isTranslated({ masquerade }: Network, prefix: Prefix): boolean {
   return masquerade && (prefixFamily(prefix) === 4 || /^f[cd]/.test(prefix))
+}
+
+/** One prefix of each family, IPv4 first, with all that the network has of it. */
+function aroundAll(prefixes: readonly Prefix[]): readonly Prefix[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const own = prefixes.filter((prefix) => prefixFamily(prefix) === family)
+    return prefixAroundAll(own) ?? []
+  })
 }

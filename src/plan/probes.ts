@@ -49,7 +49,14 @@ export function planProbes(
       softwareChecksums: false,
       loopback: false,
     },
-    { kind: 'gateway-entry', device, vni: PROBE_VNI, carrier: 'vxlan', mtuBytes },
+    {
+      kind: 'gateway-entry',
+      device,
+      vni: PROBE_VNI,
+      carrier: 'vxlan',
+      mtuBytes,
+      around: [PROBE_PREFIX],
+    },
     {
       kind: 'gateway-rules',
       device,

@@ -24,6 +24,8 @@ const BLOCK = 51_728
 const PINS = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
 /** Detached links are deleted by a thread of their own, a moment later. */
 const PATIENCE_MS = 5_000
+/** The kernel keeps so much of a program's name. */
+const KEPT_BYTES = 15
 /** Rows of the array of hosts that a test could fill. */
 const HOST_ROWS = 8
 
@@ -33,7 +35,8 @@ section() { echo "===== $1"; }
 entrance() {
   link=/sys/fs/bpf/carrick/devices/ingress-$(ip -o link show dev $1 | cut -d: -f1)
   [ -e "$link" ] || { tc -j filter show dev $1 ingress; return; }
-  echo "[$(bpftool -j prog show id $(bpftool link show pinned "$link" | sed -n 's/.*prog \\([0-9]*\\).*/\\1/p'))]"
+  id=$(bpftool link show pinned "$link" | sed -n 's/.*prog \\([0-9]*\\).*/\\1/p')
+  bpftool prog show id "$id" | sed -n 's/.* name \\([a-z_]*\\) .*/[{"name":"\\1"}]/p'
 }
 section links; ip -j -d link show
 section qdiscs; tc -j qdisc show
@@ -154,7 +157,7 @@ export function linesOf(dump: Dump): readonly string[] {
     ...['block', 'uplink', 'vxlan'].flatMap((place) =>
       read<{ name?: string; options?: { prog?: { name: string } } }[]>(place).flatMap(
         ({ options, name = options?.prog?.name }) =>
-          name === undefined ? [] : [`program ${place} ${name}`],
+          name === undefined ? [] : [`program ${place} ${name.slice(0, KEPT_BYTES)}`],
       ),
     ),
     ...tables.flatMap(({ rule }) =>
@@ -208,7 +211,7 @@ async function wantedLines(cluster: Cluster, host: string): Promise<readonly str
     'link fabric ckvx0',
     'program block from_container',
     'program uplink from_underlay',
-    'program vxlan from_vxlan_devi', // the kernel keeps 15 bytes of a program's name
+    `program vxlan ${'from_vxlan_device'.slice(0, KEPT_BYTES)}`,
     `rule arp carrick ${BELT}`,
     `rule arp carrick ${EVERY_HOSTS}`,
     ...wantedPorts(await list<PortItem>('publish')),

@@ -147,7 +147,10 @@ test('what a container sends to the host is its own, marked, and not for a place
 
 test('what the host sends into a network was let pass, is from nobody in it, and is for somebody', () => {
   using open = new Gateway(fx.LO)
-  open.put(gateways, { ifindex: fx.LO, vni: fx.VNI, carrier: 'vxlan', mtuBytes: 1450 })
+  open.put(gateways, {
+    ...{ ifindex: fx.LO, vni: fx.VNI, carrier: 'vxlan', mtuBytes: 1450 },
+    around: fx.NETWORK.prefixes,
+  })
   for (const address of [A.ip4, A.ip6, A.second4, A.second6]) {
     open.endpoint(address, A.mac, { kind: 'local', ifindex: 4001 })
   }

@@ -25,7 +25,10 @@ describe('from the host', () => {
   const fabric = new Gateway(fx.LO)
   afterAll(() => fabric[Symbol.dispose]())
   fabric.object.map('devices').delete(maps.devices.keyOf({ ifindex: fx.LO } as maps.DeviceEntry))
-  const gateway = { ifindex: fx.LO, vni: fx.VNI, carrier: 'vxlan', mtuBytes: 1450 } as const
+  const gateway = {
+    ...({ ifindex: fx.LO, vni: fx.VNI, carrier: 'vxlan', mtuBytes: 1450 } as const),
+    around: fx.NETWORK.prefixes,
+  }
   fabric.put(gateways, gateway)
   for (const address of [A.ip4, A.ip6, A.second4, A.second6]) {
     fabric.endpoint(address, A.mac, { kind: 'local', ifindex: CONTAINER_DEVICE })
@@ -90,6 +93,17 @@ describe('from the host', () => {
           expect(send(pk.udpPacket(ends))).toBe('spoofed')
         }
       }
+    })
+
+    test(`IPv${family}: nor those that an endpoint has outside of all prefixes, of its link alone`, () => {
+      const source = pk.ip(family === 4 ? '169.254.9.9' : 'fe80::9')
+      const packet = pk.udpPacket({ source, destination: of(family, A) })
+      fabric.endpoint(source, B.mac, { kind: 'local', ifindex: CONTAINER_DEVICE + 1 })
+      const taken = send(packet)
+      const key = maps.endpoints.keyOf({ vni: fx.VNI, address: source } as maps.EndpointEntry)
+      fabric.object.map('endpoints').delete(key)
+      expect(taken).toBe('spoofed')
+      expect(send(packet)).toBe('redirected')
     })
 
     test(`IPv${family}: loopback never enters a network`, () => {

@@ -82,7 +82,10 @@ for (const family of [4, 6] as const) {
   test(`IPv${family}: who heard of the host's stack has connections, who did not has none`, () => {
     for (const heard of [false, true]) {
       using all = scene(family, ELSEWHERE)
-      all.fabric.put(gateways, { ifindex: fx.LO, vni: fx.VNI, carrier: 'vxlan', mtuBytes: 1450 })
+      all.fabric.put(gateways, {
+        ...{ ifindex: fx.LO, vni: fx.VNI, carrier: 'vxlan', mtuBytes: 1450 },
+        around: fx.NETWORK.prefixes,
+      })
       const packet = pk.tcpPacket({ source: of(family, OUTSIDE), destination: of(family, A) })
       const mark = heard ? MARKS.passed : 0
       all.fabric.run('to_network', { bytes: frame(packet, fx.FABRIC), mark })

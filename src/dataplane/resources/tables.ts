@@ -97,18 +97,14 @@ export function gatewayEntries({ datapath, devices }: Context): Resource<Gateway
     kind: 'gateway-entry',
     layout: gatewayMaps.gateways,
     map: datapath.map(gatewayMaps.gateways),
-    entryOf: ({ device, vni, carrier, mtuBytes }) => ({
+    entryOf: ({ device, vni, carrier, mtuBytes, around }) => ({
       ifindex: devices.of(device),
-      vni,
-      carrier,
-      mtuBytes,
+      ...{ vni, carrier, mtuBytes, around },
     }),
-    wantedOf: ({ ifindex, vni, carrier, mtuBytes }) => ({
+    wantedOf: ({ ifindex, vni, carrier, mtuBytes, around }) => ({
       kind: 'gateway-entry',
       device: deviceName(devices, ifindex),
-      vni,
-      carrier,
-      mtuBytes,
+      ...{ vni, carrier, mtuBytes, around },
     }),
   })
 }

@@ -44,7 +44,7 @@ export function addGateway(host: Host, peer: Host, carrier: maps.CarrierName, mt
     }
     kernel.inNetns(netns, (inside) => inside.filters.put(filter))
   }
-  host.put(gateways, { ifindex, vni: VNI, carrier, mtuBytes })
+  host.put(gateways, { ifindex, vni: VNI, carrier, mtuBytes, around: NETWORK.prefixes })
   openTable(host)
   host.ns.run(
     'ip link set ckh0 up',
