@@ -1,6 +1,7 @@
 /** Runs a list of commands one after the other, each with a time budget, and says what each took. */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import { dirname } from 'node:path'
 
 export interface Step {
@@ -8,15 +9,22 @@ export interface Step {
   readonly command: readonly string[]
   /** The step is ended and counts as failed after this many seconds. */
   readonly budgetSeconds: number
+  /** Runs also when the others were interrupted: it clears away what they left. */
+  readonly always?: true
 }
 
-/** Runs all steps, also after a failure; ends the process with 1 when one failed. */
+/**
+ * Runs all steps, also after a failure; ends the process with 1 when one failed. A signal ends the step under way and
+ * leaves out the others, and the process ends as if by it.
+ */
 export async function runSteps(steps: readonly Step[]): Promise<never> {
   const results: { name: string; ok: boolean; seconds: number; budgetSeconds: number }[] = []
+  const interruption = new Interruption()
   for (const step of steps) {
+    if (interruption.signal !== undefined && step.always !== true) continue
     console.log(`\n=== ${step.name}: ${step.command.join(' ')}`)
     const start = performance.now()
-    const ok = await runStep(step)
+    const ok = await runStep(step, interruption)
     const seconds = (performance.now() - start) / 1000
     results.push({ name: step.name, ok, seconds, budgetSeconds: step.budgetSeconds })
   }
@@ -27,12 +35,28 @@ export async function runSteps(steps: readonly Step[]): Promise<never> {
       `${name.padEnd(13)} ${(ok ? 'passed' : 'FAILED').padEnd(7)} ${took} ${budgetSeconds} s`,
     )
   }
+  if (interruption.signal !== undefined) process.exit(128 + constants.signals[interruption.signal])
   const failed = results.filter(({ ok }) => !ok).length
   console.log(`\nsteps: ${results.length - failed} passed, ${failed} failed`)
   process.exit(failed === 0 ? 0 : 1)
 }
 
-function runStep({ command, budgetSeconds }: Step): Promise<boolean> {
+/** The signal that somebody has sent, passed on to the step under way. */
+class Interruption {
+  signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | undefined
+  child: ChildProcess | undefined
+
+  constructor() {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        this.signal = signal
+        this.child?.kill('SIGTERM')
+      })
+    }
+  }
+}
+
+function runStep({ command, budgetSeconds }: Step, interruption: Interruption): Promise<boolean> {
   const [file, ...args] = command
   if (file === undefined) throw new Error('a step has a command')
   return new Promise((resolve) => {
@@ -40,6 +64,7 @@ function runStep({ command, budgetSeconds }: Step): Promise<boolean> {
       cwd: dirname(import.meta.dirname),
       stdio: ['ignore', 'inherit', 'inherit'],
     })
+    interruption.child = child
     const timer = setTimeout(() => {
       console.log(`=== over its budget of ${budgetSeconds} s: stopping it`)
       child.kill('SIGTERM')

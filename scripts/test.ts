@@ -14,5 +14,5 @@ await runSteps([
     command: ['bun', 'test', '--parallel=2', './test/cluster'],
     budgetSeconds: 480,
   },
-  { name: 'sweep', command: ['bun', 'test/cluster/sweep.ts'], budgetSeconds: 30 },
+  { name: 'sweep', command: ['bun', 'test/cluster/sweep.ts'], budgetSeconds: 30, always: true },
 ])
