@@ -2,6 +2,7 @@
  * Containers and the world outside: a container calls a plain process on another host through masquerade
  * (`outward`), and that host calls a container through a published port (`published`), beside a real Docker
  * engine's bridge doing the same with `-p`. Each subject has two hosts of its own on a bare wire.
+ * Rounds are short and many: the subjects differ by less than the machine does from one second to the next.
  * `published-1000` publishes a thousand ports more and tells what that costs a connection, and how long one
  * more takes.
  */
@@ -72,9 +73,9 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
         const crowded = await makeCarrick(c, 'carrick-1000')
         await publishMany(crowded.daemon, crowded.endpointId)
         const worlds = [...docker, carrick.world]
-        const rows = await interleave(measurementsOf(worlds, crowded.world, quick ? 0.3 : 1), {
+        const rows = await interleave(measurementsOf(worlds, crowded.world, quick ? 0.3 : 0.4), {
           suite: SUITE,
-          rounds: rounds ?? (quick ? 3 : 7),
+          rounds: rounds ?? (quick ? 3 : 25),
           settle: () => waitUntilQuiet(quick ? 300 : 6000),
           progress,
         })
