@@ -29,15 +29,17 @@ const KEPT_BYTES = 15
 /** Rows of the array of hosts that a test could fill. */
 const HOST_ROWS = 8
 
-const SCRIPT = `
-section() { echo "===== $1"; }
-# The program on a device's way in: behind a link where the kernel has them, else a filter.
-entrance() {
+/** `entrance DEVICE`: the program on its way in, as JSON; behind a link where the kernel has them, else a filter. */
+export const ENTRANCE = `entrance() {
   link=/sys/fs/bpf/carrick/devices/ingress-$(ip -o link show dev $1 | cut -d: -f1)
   [ -e "$link" ] || { tc -j filter show dev $1 ingress; return; }
   id=$(bpftool link show pinned "$link" | sed -n 's/.*prog \\([0-9]*\\).*/\\1/p')
   bpftool prog show id "$id" | sed -n 's/.* name \\([a-z_]*\\) .*/[{"name":"\\1"}]/p'
-}
+}`
+
+const SCRIPT = `
+section() { echo "===== $1"; }
+${ENTRANCE}
 section links; ip -j -d link show
 section qdiscs; tc -j qdisc show
 section block; tc -j filter show block ${BLOCK}

@@ -4,6 +4,7 @@ import { expect } from 'bun:test'
 import assert from 'node:assert/strict'
 import type { Cluster, Container } from '../../src/lab/cluster.ts'
 import { clusterTest, createNetwork, knows, shell, until } from './harness.ts'
+import { ENTRANCE } from './kernel-dump.ts'
 import { carries, ping } from './traffic.ts'
 
 const FOLLOW_MS = 5_000
@@ -103,7 +104,7 @@ clusterTest('a host moves to another device', {}, async (cluster) => {
   await give(cluster, 'h2', '192.0.2.2', '2001:db8::2', 'br0')
   await resumes(cluster, a, b)
   const hasProgram = async (device: string): Promise<boolean> =>
-    (await shell(cluster, 'h2', `tc filter show dev ${device} ingress`)).includes('carrick')
+    (await shell(cluster, 'h2', `${ENTRANCE}\nentrance ${device}`)).includes('from_underlay')
   await until('the program has moved', async () => {
     return (await hasProgram('br0')) && !(await hasProgram('eth0'))
   })
