@@ -162,5 +162,4 @@ test('forwarding opens the way into networks only, follows the host, and is take
   await scene.update([])
   await until('the settings are as before', () => settings() === before)
   expect(existsSync(scene.settingsFile)).toBe(false)
-  a.ns[Symbol.dispose]()
 }, 60_000)

@@ -4,7 +4,7 @@
  */
 
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DropCounter } from '../../../src/dataplane/dataplane.ts'
@@ -61,6 +61,8 @@ export class Scene implements AsyncDisposable {
   readonly plugged: Container[] = []
   readonly #directory = mkdtempSync(join(tmpdir(), `ckt-gateway-${process.pid}-`))
   readonly #pins = join(this.#directory, 'bpf')
+  /** All that were made, also for containers that a test has taken away. */
+  readonly #namespaces: Namespace[] = []
   readonly #waiting: ((line: string) => void)[] = []
   #agent: ChildProcessWithoutNullStreams | undefined
   #networks: readonly Network[] = []
@@ -109,7 +111,7 @@ export class Scene implements AsyncDisposable {
 
   /** Adds a container; it is attached by the next `update`. */
   container(name: string, network: Network, addresses: readonly string[]): Container {
-    const ns = new Namespace()
+    const ns = this.#namespace()
     ns.run('ip link set lo up')
     const sandbox = { path: ns.path, inode: statSync(ns.path).ino }
     const record = endpointOf(name, network, this.self, addresses)
@@ -121,7 +123,7 @@ export class Scene implements AsyncDisposable {
   /** Adds an endpoint of an engine, and the namespace of the container that is to get its end. */
   plug(name: string, network: Network, addresses: readonly string[]): Container {
     const record = engineEndpointOf(name, network, this.self, addresses)
-    const made = { ns: new Namespace(), endpoint: { ...record, run: RUN } }
+    const made = { ns: this.#namespace(), endpoint: { ...record, run: RUN } }
     this.plugged.push(made)
     return made
   }
@@ -192,6 +194,12 @@ export class Scene implements AsyncDisposable {
     return sums
   }
 
+  #namespace(): Namespace {
+    const ns = new Namespace()
+    this.#namespaces.push(ns)
+    return ns
+  }
+
   #snapshot(): Snapshot {
     const endpoints = [...this.containers, ...this.plugged].map(({ endpoint }) => endpoint)
     return snapshotOf(
@@ -239,7 +247,7 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill()
-    for (const { ns } of [...this.containers, ...this.plugged]) ns[Symbol.dispose]()
+    for (const ns of this.#namespaces) if (existsSync(ns.path)) ns[Symbol.dispose]()
     this.host[Symbol.dispose]()
     this.outside[Symbol.dispose]()
     execFileSync('umount', [this.#pins])
