@@ -27,7 +27,7 @@ export interface Context {
   readonly enginePairs: EnginePairs
   readonly hooks: Hooks
   readonly closing: Closing
-  readonly deviceLinks: Pick<DeviceLinks, 'list' | 'find' | 'put' | 'putLater' | 'remove'>
+  readonly deviceLinks: Pick<DeviceLinks, 'list' | 'put' | 'putLater' | 'remove'>
   /** Where kernel settings that we changed are remembered until the next boot. */
   readonly settingsFile: string
   /** Where the rules of our table are noted until the next boot. */

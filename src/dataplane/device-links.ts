@@ -11,24 +11,24 @@ import { openLibbpf } from '../kernel/bpf/libbpf.ts'
 import { removePinnedLink } from '../kernel/bpf/pinned-link.ts'
 import { putTcxLink, readTcxLink, type TcxLink, type TcxWay } from '../kernel/bpf/tcx-link.ts'
 import { isNetworkError } from '../lib/errors.ts'
+import type { Datapath } from './context.ts'
 
 /** How long a device has to stand. */
 const PROBATION_MS = 1_000
 
+type Programs = Pick<Datapath, 'programFd' | 'programId'>
+
 export class DeviceLinks implements Disposable {
   readonly #directory: string
-  readonly #program: Readonly<Record<'fd' | 'id', (name: string) => number>>
+  readonly #datapath: Programs
   /** False once the kernel has refused one. */
   #offered = true
   readonly #probation = new Map<string, ReturnType<typeof setTimeout>>()
 
-  /** `bpfDirectory` as DataplaneSettings has it; `program` tells descriptors and numbers by name. */
-  constructor(
-    bpfDirectory: string,
-    program: Readonly<Record<'fd' | 'id', (name: string) => number>>,
-  ) {
+  /** `bpfDirectory` as DataplaneSettings has it. */
+  constructor(bpfDirectory: string, datapath: Programs) {
     this.#directory = `${bpfDirectory}/devices`
-    this.#program = program
+    this.#datapath = datapath
   }
 
   /** Those of devices that are there; pins of others go. */
@@ -42,14 +42,14 @@ export class DeviceLinks implements Disposable {
     })
   }
 
-  find(device: number, way: TcxWay): TcxLink | undefined {
+  #find(device: number, way: TcxWay): TcxLink | undefined {
     const link = this.#offered ? readTcxLink(openLibbpf(), this.#pin(device, way)) : undefined
     return link?.device === device ? link : undefined
   }
 
   /** Puts the program, or puts it in the place of an earlier one; false when this kernel has no such links. */
   put(device: number, way: TcxWay, program: string): boolean {
-    const want = { way, device, programFd: this.#program.fd(program) }
+    const want = { way, device, programFd: this.#datapath.programFd(program) }
     this.#offered &&= putTcxLink(openLibbpf(), this.#pin(device, way), want)
     return this.#offered
   }
@@ -59,14 +59,14 @@ export class DeviceLinks implements Disposable {
    * has stood for a while. Once it is there it is looked for again at every call.
    */
   putLater(device: number, way: TcxWay, program: string): void {
-    if (!this.#offered || this.#probation.has(this.#pin(device, way))) return
-    const have = this.find(device, way)
-    if (have?.programId === this.#program.id(program)) return
+    const pin = this.#pin(device, way)
+    if (!this.#offered || this.#probation.has(pin)) return
+    const have = this.#find(device, way)
+    if (have?.programId === this.#datapath.programId(program)) return
     if (have !== undefined) {
       this.put(device, way, program)
       return
     }
-    const pin = this.#pin(device, way)
     const make = (): void => {
       this.#probation.delete(pin)
       try {
@@ -81,9 +81,10 @@ export class DeviceLinks implements Disposable {
 
   /** Content when there is none. */
   remove(device: number, way: TcxWay): void {
-    clearTimeout(this.#probation.get(this.#pin(device, way)))
-    this.#probation.delete(this.#pin(device, way))
-    removePinnedLink(this.#pin(device, way))
+    const pin = this.#pin(device, way)
+    clearTimeout(this.#probation.get(pin))
+    this.#probation.delete(pin)
+    removePinnedLink(pin)
   }
 
   [Symbol.dispose](): void {

@@ -9,7 +9,6 @@ import type { Kind } from '../hoststate/state.ts'
 import { KIND_ORDER, MARK } from '../hoststate/state.ts'
 import type { Link } from '../kernel/kernel.ts'
 import type { Notice } from '../kernel/notices.ts'
-import type { OpenSetting } from '../kernel/settings.ts'
 import { killAt } from '../lib/failpoint.ts'
 import { take } from '../lib/take.ts'
 import type { HostFacts } from '../model/host.ts'
@@ -27,9 +26,9 @@ import type { Aside } from './put-aside.ts'
 import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 import { OTHERS_KINDS, Reconciler } from './reconcile.ts'
 import { allResources } from './resources/all.ts'
-import { FORWARDING_SWITCHES } from './resources/forwarding.ts'
 import { isHooked, isSound } from './resources/veths.ts'
 import { gatewaySuspects, TABLE_KINDS } from './suspicions.ts'
+import { SwitchesWatch } from './switches-watch.ts'
 import type { Underlay } from './underlay.ts'
 import { UnderlayWatch } from './underlay-watch.ts'
 
@@ -78,20 +77,14 @@ export class Engine {
   #synced = false
   readonly #auditPeriodMs: number
   #tooBigHints = 0
-  /** How the host's forwarding was set when last looked at. */
-  #switches: string
-  readonly #openSwitches: readonly OpenSetting[]
-  #lookAgain = false
+  readonly #switches: SwitchesWatch
 
   constructor(datapath: OpenDatapath, settings: DataplaneSettings, events: EngineEvents) {
     const { kernel } = datapath
     this.#datapath = datapath
     this.#events = events
     this.#auditPeriodMs = settings.auditPeriodMs
-    this.#links = new DeviceLinks(settings.bpfDirectory, {
-      fd: datapath.programFd,
-      id: datapath.programId,
-    })
+    this.#links = new DeviceLinks(settings.bpfDirectory, datapath)
     this.#context = {
       kernel,
       datapath,
@@ -119,15 +112,14 @@ export class Engine {
     this.#facts = new FactsWatch(kernel, (facts) => events.facts(facts))
     this.#underlay = new UnderlayWatch(kernel, settings.underlay, (found) => events.underlay(found))
     void this.#listen(kernel.watch(['links', 'addresses', 'routes', 'rules', 'nft', 'tc'], signal))
-    this.#openSwitches = FORWARDING_SWITCHES.map((path) => kernel.sysctl.open(path))
-    this.#switches = this.#readSwitches()
+    this.#switches = new SwitchesWatch(kernel)
     const paths = setInterval(() => {
       this.#askPaths()
-      this.#askSwitches()
+      if (this.#switches.mayHaveChanged()) this.#repair(['forwarding', 'gateway'])
     }, PATH_PERIOD_MS)
     signal.addEventListener('abort', () => {
       clearInterval(paths)
-      for (const open of this.#openSwitches) open[Symbol.dispose]()
+      this.#switches[Symbol.dispose]()
       clearTimeout(this.#flock)
       this.#doubted.stop()
       this.#facts[Symbol.dispose]()
@@ -358,23 +350,6 @@ export class Engine {
     if (hints === this.#tooBigHints) return
     this.#tooBigHints = hints
     this.#repair(['peer'])
-  }
-
-  /**
-   * Nobody tells us that the host's forwarding was opened or closed. Whoever waits for the kernel's lock shows
-   * the new value before the devices have it: a look that may have come too early is followed by another.
-   */
-  #askSwitches(): void {
-    const now = this.#readSwitches()
-    const changed = now !== this.#switches
-    if (!changed && !this.#lookAgain) return
-    this.#lookAgain = changed
-    this.#switches = now
-    this.#repair(['forwarding', 'gateway'])
-  }
-
-  #readSwitches(): string {
-    return this.#openSwitches.map((open) => open.read()).join(' ')
   }
 
   /** Compares what there is much of a part at a time, so that it is through once in a period. */

@@ -16,7 +16,7 @@ import {
   SOCKET_HOOKS,
   type SocketHook,
 } from '../kernel/bpf/cgroup-link.ts'
-import { type Libbpf, openLibbpf } from '../kernel/bpf/libbpf.ts'
+import { openLibbpf } from '../kernel/bpf/libbpf.ts'
 import type { BpfMap } from '../kernel/bpf/map.ts'
 import { BpfObject } from '../kernel/bpf/object.ts'
 import { removePinnedLink } from '../kernel/bpf/pinned-link.ts'
@@ -32,7 +32,6 @@ const HOOKS = Object.keys(SOCKET_HOOKS) as SocketHook[] // its keys are the hook
 export class Hooks implements Disposable {
   readonly #directory: string
   readonly #mountPoint: string
-  #bpf: Libbpf | undefined
   #object: BpfObject | undefined
   /** Runs while they are attached and unwanted. */
   #lingering: ReturnType<typeof setTimeout> | undefined
@@ -62,7 +61,7 @@ export class Hooks implements Disposable {
     return (
       ours !== undefined &&
       HOOKS.every((hook) => {
-        const link = readCgroupLink(this.#libbpf(), this.#pin(hook))
+        const link = readCgroupLink(openLibbpf(), this.#pin(hook))
         return (
           link?.hook === hook &&
           link.cgroupId === cgroup.id &&
@@ -91,7 +90,7 @@ export class Hooks implements Disposable {
     netns.update(hostNetns.keyOf(entry), hostNetns.valueOf(entry))
     using cgroup = openCgroupRoot(this.#mountPoint)
     for (const hook of HOOKS) {
-      putCgroupLink(this.#libbpf(), this.#pin(hook), {
+      putCgroupLink(openLibbpf(), this.#pin(hook), {
         hook,
         programFd: object.program(hook),
         cgroup,
@@ -124,16 +123,10 @@ export class Hooks implements Disposable {
   }
 
   #open(): BpfObject {
-    this.#object ??= BpfObject.load(this.#libbpf(), readFileSync(image), {
+    this.#object ??= BpfObject.load(openLibbpf(), readFileSync(image), {
       pinDirectory: this.#directory,
     })
     return this.#object
-  }
-
-  /** Opening it is slower than what is called. */
-  #libbpf(): Libbpf {
-    this.#bpf ??= openLibbpf()
-    return this.#bpf
   }
 
   #pin(hook: SocketHook): string {

@@ -5,6 +5,7 @@
  */
 
 import { MARK, type Program } from '../../hoststate/state.ts'
+import type { TcxLink } from '../../kernel/bpf/tcx-link.ts'
 import type { FilterPlace } from '../../kernel/traffic-control.ts'
 import type { Context } from '../context.ts'
 import type { Resource } from '../resource.ts'
@@ -46,10 +47,15 @@ export function programs({
     equal: (want, have) => have.current && have.program === want.program,
     list(wanted) {
       const inBlocks = wanted.flatMap(({ at }) => ('block' in at ? filtersAt(at, placeOf(at)) : []))
-      const hooked = kernel.qdiscs.list().filter(({ ingressBlock }) => ingressBlock === undefined)
-      const linked = deviceLinks.list().filter(({ way }) => way === 'ingress')
-      const places = new Set([...hooked, ...linked].map(({ device }) => device))
-      return [...inBlocks, ...Array.from(places, onDevice).flat()]
+      const clsacts = kernel.qdiscs.list().filter(({ ingressBlock }) => ingressBlock === undefined)
+      const hooked = new Set(clsacts.map(({ device }) => device))
+      const links = deviceLinks.list().filter(({ way }) => way === 'ingress')
+      const linked = new Map(links.map((link) => [link.device, link]))
+      const places = [...hooked.union(new Set(linked.keys()))]
+      const onDevices = places.flatMap((device) =>
+        onDevice(device, hooked.has(device), linked.get(device)),
+      )
+      return [...inBlocks, ...onDevices]
     },
     put(want) {
       const place = placeOf(want.at)
@@ -76,15 +82,13 @@ export function programs({
     },
   }
 
-  function onDevice(device: number): readonly Have[] {
+  function onDevice(device: number, hooked: boolean, link: TcxLink | undefined): readonly Have[] {
     const name = kernel.links.get(device)?.name
     if (name === undefined) return []
-    const filters = isHooked(device)
-      ? filtersAt({ device: name }, { device, direction: 'ingress' })
-      : []
-    const link = deviceLinks.find(device, 'ingress')
+    const at = { device: name }
+    const filters = hooked ? filtersAt(at, { device, direction: 'ingress' }) : []
     if (link === undefined) return filters
-    const have = haveOf({ device: name }, link.programId)
+    const have = haveOf(at, link.programId)
     return [{ ...have, current: have.current && filters.length === 0 }]
   }
 

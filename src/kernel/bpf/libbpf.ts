@@ -1,6 +1,6 @@
 /**
  * libbpf by FFI: the one library binding for BPF (Debian: libbpf1 ≥ 1.0). Functions are libbpf's own; a
- * negative result is -errno. Opened on first use and handed around, so that importing this does nothing.
+ * negative result is -errno. Opened on first use, so that importing this does nothing.
  */
 
 import { dlopen, type FFIFunction, FFIType, type Pointer } from 'bun:ffi'
@@ -52,8 +52,18 @@ export type Libbpf = ReturnType<typeof dlopen<typeof SYMBOLS>>['symbols']
 /** The address of one of libbpf's objects, only ever handed back to it. */
 export type Handle = Pointer | bigint
 
-/** Opens libbpf and silences its own messages; `unsupported` when the library is missing. */
+let opened: Libbpf | undefined
+
+/**
+ * libbpf with its own messages silenced; `unsupported` when the library is missing. A thread opens it once: that is
+ * slower than whatever is called.
+ */
 export function openLibbpf(): Libbpf {
+  opened ??= open()
+  return opened
+}
+
+function open(): Libbpf {
   try {
     const { symbols } = dlopen('libbpf.so.1', SYMBOLS)
     symbols.libbpf_set_print(null)
