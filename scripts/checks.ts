@@ -5,5 +5,5 @@ import type { Step } from './steps.ts'
 export const checks: readonly Step[] = [
   { name: 'lint', command: ['biome', 'check', '--error-on-warnings', '.'], budgetSeconds: 30 },
   { name: 'types', command: ['tsc', '-p', '.'], budgetSeconds: 60 },
-  { name: 'unit', command: ['bun', 'test', './src', './bench'], budgetSeconds: 120 },
+  { name: 'unit', command: ['bun', 'test', './src', './bench', './scripts'], budgetSeconds: 120 },
 ]
