@@ -135,12 +135,18 @@ export interface Link extends Required<SuperPackets> {
   readonly vxlan: VxlanOptions | undefined
 }
 
-/** What a new device may be given. A name is 1 to 15 bytes without `/` and white space. */
-export interface NewLink extends SuperPackets {
+/** What a device can be made with, also the other end of a veth. A name is 1 to 15 bytes without `/` and white space. */
+export interface LinkBirth extends SuperPackets {
   readonly name: string
   readonly mac?: string
   readonly mtuBytes?: number
   readonly group?: number
+  /** In each direction. Without it the kernel makes as many as the kind has, for most one. */
+  readonly queues?: number
+}
+
+/** What a new device may be given. */
+export interface NewLink extends LinkBirth {
   readonly alias?: string
   readonly master?: number
   readonly addrGenMode?: AddrGenMode
@@ -151,9 +157,7 @@ export interface NewLink extends SuperPackets {
 
 export interface NewVeth extends NewLink {
   /** The other end, born inside `netns` when given: moving it there later costs 20 ms. */
-  readonly peer: Pick<NewLink, 'name' | 'mac' | 'mtuBytes' | 'group' | keyof SuperPackets> & {
-    readonly netns?: Netns
-  }
+  readonly peer: LinkBirth & { readonly netns?: Netns }
 }
 
 /** linux/if_link.h IFLA_VXLAN_* */

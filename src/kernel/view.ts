@@ -15,7 +15,7 @@ import { offloadsOf } from './offloads.ts'
 import { portsOf } from './port-sockets.ts'
 import * as addresses from './rtnetlink/addresses.ts'
 import * as filters from './rtnetlink/filters.ts'
-import { writeMacvlan, writeVeth } from './rtnetlink/link-kinds.ts'
+import { VETH_QUEUES, writeMacvlan, writeVeth } from './rtnetlink/link-kinds.ts'
 import * as links from './rtnetlink/links.ts'
 import * as neighbours from './rtnetlink/neighbours.ts'
 import * as qdiscs from './rtnetlink/qdiscs.ts'
@@ -66,7 +66,9 @@ export class RealView implements KernelView, Disposable {
     createVeth: (link) =>
       this.#create(
         link,
-        links.createLink('veth', link, (message) => writeVeth(message, link)),
+        links.createLink('veth', { queues: VETH_QUEUES, ...link }, (message) =>
+          writeVeth(message, link),
+        ),
       ),
     createVxlan: (link) => this.#create(link, vxlanRequest(link)),
     createBridge: (link) => this.#create(link, links.createLink('bridge', link)),

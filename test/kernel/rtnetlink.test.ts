@@ -58,6 +58,7 @@ test('a veth is as ip shows it, sizes of super-packets included', () => {
   assert.equal(shown?.['ifindex'], end.index)
   assert.equal(shown?.['address'], '02:00:00:00:00:01')
   assert.equal(shown?.['mtu'], 1450)
+  assert.deepEqual([shown?.['num_tx_queues'], shown?.['num_rx_queues']], [1, 1])
   assert.equal(shown?.['group'], '70')
   assert.equal(shown?.['ifalias'], 'ours 🜨')
   assert.equal(shown?.['inet6_addr_gen_mode'], 'none')

@@ -2,7 +2,7 @@
  * Links on the wire: struct ifinfomsg and IFLA attributes. linux/if_link.h, linux/if.h
  */
 import { NetworkError } from '../../lib/errors.ts'
-import type { AddrGenMode, Link, LinkChange, NewLink, SuperPackets } from '../kernel.ts'
+import type { AddrGenMode, Link, LinkBirth, LinkChange, NewLink, SuperPackets } from '../kernel.ts'
 import { NLM_F, type Request } from '../netlink/message.ts'
 import { Attributes, viewOf } from '../netlink/reader.ts'
 import { Writer } from '../netlink/writer.ts'
@@ -21,6 +21,8 @@ export const IFLA = {
   GROUP: 27,
   NET_NS_FD: 28,
   EXT_MASK: 29,
+  NUM_TX_QUEUES: 31,
+  NUM_RX_QUEUES: 32,
   LINK_NETNSID: 37,
   GSO_MAX_SIZE: 41,
   GRO_MAX_SIZE: 58,
@@ -126,14 +128,15 @@ export function createLink(
 }
 
 /** What a device can be given when it is made; also used for the other end of a veth. */
-export function writeBirth(
-  message: Writer,
-  link: Pick<NewLink, 'name' | 'mac' | 'mtuBytes' | 'group' | keyof SuperPackets>,
-): void {
+export function writeBirth(message: Writer, link: LinkBirth): void {
   if (link.mac !== undefined) message.attr(IFLA.ADDRESS, macValue(link.mac))
   writeName(message, link.name)
   if (link.mtuBytes !== undefined) message.attrU32(IFLA.MTU, link.mtuBytes)
   if (link.group !== undefined) message.attrU32(IFLA.GROUP, link.group)
+  if (link.queues !== undefined) {
+    message.attrU32(IFLA.NUM_TX_QUEUES, link.queues)
+    message.attrU32(IFLA.NUM_RX_QUEUES, link.queues)
+  }
   writeSuperPackets(message, link)
 }
 
