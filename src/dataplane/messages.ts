@@ -9,12 +9,19 @@ import type { Failure, ObjectChange, Repair } from './reconcile.ts'
 import type { Underlay } from './underlay.ts'
 
 export type Request =
-  | { readonly kind: 'start'; readonly settings: DataplaneSettings }
+  | {
+      readonly kind: 'start'
+      readonly settings: DataplaneSettings
+      /** Of `RightOfWay`; taken for each request to apply that makes pairs. */
+      readonly rightOfWay: SharedArrayBuffer
+    }
   | {
       readonly kind: 'apply'
       readonly changes: readonly ObjectChange[]
       /** Namespaces held open by requests under way: inode and descriptor. */
       readonly held: readonly (readonly [number, number])[]
+      /** The right of way was taken for it, and is to be given back. */
+      readonly hasWay: boolean
     }
   /** A part of everything; nothing is done before `resync`. */
   | { readonly kind: 'announce'; readonly changes: readonly ObjectChange[] }

@@ -10,6 +10,7 @@ import { openKernel } from '../kernel/real.ts'
 import { isNetworkError } from '../lib/errors.ts'
 import { type OwedFlow, settle } from './owed-flows.ts'
 import { type Aside, putAside, reap } from './put-aside.ts'
+import { RightOfWay } from './right-of-way.ts'
 import { forgetFlows } from './stale-flows.ts'
 
 export interface ReaperRequest {
@@ -20,6 +21,8 @@ export interface ReaperRequest {
   readonly stale: readonly OwedFlow[]
   /** Whatever was put off is not put off any longer. */
   readonly now: boolean
+  /** Of `RightOfWay`: whoever makes pairs goes first. */
+  readonly rightOfWay: SharedArrayBuffer
 }
 
 export type ReaperReply =
@@ -40,6 +43,8 @@ declare const self: {
 
 /** Detaches come in rows: the deletion waits until the row ends, or is this long. */
 const PAUSE_MS = 100
+/** One pair is taken away after this even while others are being made. */
+const LONGEST_WAY_MS = 5
 const MOST_WAITING = 256
 /** Nobody waits for what bypasses a new port: many ports are looked for in one walk. */
 const GATHER_MS = 50
@@ -53,7 +58,8 @@ let gathering: ReturnType<typeof setTimeout> | undefined
 /** Number of the last request. */
 let heard = 0
 
-self.onmessage = ({ data: { id, asides, stale, now } }) => {
+self.onmessage = ({ data: { id, asides, stale, now, ...shared } }) => {
+  const rightOfWay = new RightOfWay(shared.rightOfWay)
   heard = id
   putOff.push(...stale)
   const urgent = now || stale.some(({ kind }) => kind === 'forwarded')
@@ -64,7 +70,10 @@ self.onmessage = ({ data: { id, asides, stale, now } }) => {
     )
   }
   const outcome = attempt(() => {
-    for (const aside of asides) putAside(kernel, aside)
+    for (const aside of asides) {
+      rightOfWay.giveWay(LONGEST_WAY_MS)
+      putAside(kernel, aside)
+    }
     return urgent ? forget() : {}
   })
   self.postMessage({ kind: 'done', id, ...outcome })

@@ -11,6 +11,7 @@ import type { OwedFlow } from './owed-flows.ts'
 import type { Aside } from './put-aside.ts'
 import type { ReaperReply, ReaperRequest } from './reaper.ts'
 import type { ObjectChange, Repair } from './reconcile.ts'
+import { RightOfWay } from './right-of-way.ts'
 import type { Underlay } from './underlay.ts'
 
 interface Pending {
@@ -38,7 +39,8 @@ export async function startDataplane(
   let underlay: Underlay | undefined
   let obstacles: readonly string[] = []
   let next = 1
-  const reaper = new Reaper(log)
+  const rightOfWay = new RightOfWay()
+  const reaper = new Reaper(log, rightOfWay)
 
   const ask = <K extends Request['kind']>(request: Request & { kind: K }): Promise<Answers[K]> =>
     new Promise((resolve, reject) => {
@@ -86,15 +88,17 @@ export async function startDataplane(
     return await send()
   }
 
-  const { warnings } = await ask({ kind: 'start', settings })
+  const { warnings } = await ask({ kind: 'start', settings, rightOfWay: rightOfWay.shared })
   return {
     get warnings() {
       return [...warnings, ...obstacles]
     },
     async apply(changes) {
-      const applied = await inOrder(reaper.beforeReuse(changes), () =>
-        ask({ kind: 'apply', changes, held: held() }),
-      )
+      const hasWay = changes.some(makesPairs)
+      const applied = await inOrder(reaper.beforeReuse(changes), () => {
+        if (hasWay) rightOfWay.take()
+        return ask({ kind: 'apply', changes, held: held(), hasWay })
+      })
       const { failures, asides, stale } = applied
       if (asides.length > 0 || stale.length > 0) {
         const done = reaper.putAside(asides, stale)
@@ -137,6 +141,10 @@ export async function startDataplane(
   }
 }
 
+function makesPairs({ wanted }: ObjectChange): boolean {
+  return wanted.some(({ kind }) => kind === 'veth')
+}
+
 /** A broken invariant in a thread ends the process: restarting is safe, going on is not. */
 function broken(event: { readonly message: string }): void {
   throw new Error(`a dataplane thread broke: ${event.message}`)
@@ -145,6 +153,7 @@ function broken(event: { readonly message: string }): void {
 /** The reaper behind its thread: started when there is something to do, ended when there is nothing for long. */
 class Reaper implements Disposable {
   readonly #log: Log
+  readonly #rightOfWay: RightOfWay
   readonly #pending = new Map<number, () => void>()
   /** Addresses of containers whose connections may still be there, and the request that told of them. */
   readonly #owed = new Map<string, number>()
@@ -152,8 +161,9 @@ class Reaper implements Disposable {
   #next = 1
   #rest: ReturnType<typeof setTimeout> | undefined
 
-  constructor(log: Log) {
+  constructor(log: Log, rightOfWay: RightOfWay) {
     this.#log = log
+    this.#rightOfWay = rightOfWay
   }
 
   /**
@@ -179,12 +189,13 @@ class Reaper implements Disposable {
     return reused ? this.forgetNow() : undefined
   }
 
-  #ask(request: Omit<ReaperRequest, 'id'>): Promise<void> {
+  #ask(request: Omit<ReaperRequest, 'id' | 'rightOfWay'>): Promise<void> {
     clearTimeout(this.#rest)
     const id = this.#next++
     return new Promise((resolve) => {
       this.#pending.set(id, resolve)
-      this.#start().postMessage({ ...request, id } satisfies ReaperRequest)
+      const rightOfWay = this.#rightOfWay.shared
+      this.#start().postMessage({ ...request, id, rightOfWay } satisfies ReaperRequest)
     })
   }
 

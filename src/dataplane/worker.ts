@@ -8,6 +8,7 @@ import { isNetworkError, messageOf } from '../lib/errors.ts'
 import { openDatapath } from './datapath.ts'
 import { Engine } from './engine.ts'
 import type { Numbered, Reply, Request } from './messages.ts'
+import { RightOfWay } from './right-of-way.ts'
 
 declare const self: {
   onmessage: ((event: { readonly data: Numbered }) => void) | null
@@ -15,6 +16,7 @@ declare const self: {
 }
 
 let engine: Engine | undefined
+let rightOfWay: RightOfWay | undefined
 
 self.onmessage = ({ data: { id, request } }) => {
   try {
@@ -24,11 +26,14 @@ self.onmessage = ({ data: { id, request } }) => {
     const { code, message, hint, details } = error
     const plain = JSON.parse(JSON.stringify(details)) as Record<string, unknown>
     self.postMessage({ kind: 'error', id, error: { code, message, hint, details: plain } })
+  } finally {
+    if (request.kind === 'apply' && request.hasWay) rightOfWay?.release()
   }
 }
 
 function answer(request: Request): (Reply & { kind: 'answer' })['answer'] {
   if (request.kind === 'start') {
+    rightOfWay = new RightOfWay(request.rightOfWay)
     const datapath = openDatapath(request.settings.bpfDirectory)
     engine = new Engine(datapath, request.settings, {
       repaired: (repair) => self.postMessage({ kind: 'repair', repair }),

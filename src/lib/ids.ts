@@ -5,6 +5,8 @@
  */
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+/** Five letters of the ten that tell the time. */
+const HALF_TIME = 2 ** 25
 export const ID_PATTERN = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/
 
 /** `count` random bytes; main hands in the system's source, tests a seeded one. */
@@ -12,11 +14,11 @@ export type Random = (count: number) => Uint8Array
 
 /** A new id for something made at `wallMs` (milliseconds since 1970). */
 export function newId(wallMs: number, random: Random): string {
-  let time = Math.max(0, Math.trunc(wallMs))
+  const time = Math.max(0, Math.trunc(wallMs))
   let head = ''
-  for (let i = 0; i < 10; i++) {
-    head = `${ALPHABET.charAt(time % 32)}${head}`
-    time = Math.floor(time / 32)
+  // In halves: shifts take 32 bits.
+  for (const half of [Math.floor(time / HALF_TIME), time % HALF_TIME]) {
+    for (let bit = 20; bit >= 0; bit -= 5) head += ALPHABET.charAt((half >> bit) & 31)
   }
   let tail = ''
   let [bits, held] = [0, 0]

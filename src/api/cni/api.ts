@@ -90,7 +90,9 @@ export function createCniApi(deps: CniApiDeps): CniApi {
     } finally {
       if (WRITES.has(verb)) {
         const durationMs = Math.round((clock.monotonicMs() - startMs) * 1000) / 1000
-        audit.info('write', { verb, object: `${container}/${ifname}`, code, durationMs })
+        const object = `${container}/${ifname}`
+        // The answer goes first.
+        setImmediate(() => audit.info('write', { verb, object, code, durationMs }))
       }
     }
   }

@@ -80,7 +80,9 @@ export function createRestApi(deps: RestDeps): RestApi {
       underWay--
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         const durationMs = Math.round((performance.now() - start) * 1000) / 1000
-        audit.info('write', { verb: request.method, object: path, code, requestId, durationMs })
+        const { method: verb } = request
+        // The answer goes first.
+        setImmediate(() => audit.info('write', { verb, object: path, code, requestId, durationMs }))
       }
     }
   }

@@ -148,10 +148,14 @@ export class Territory implements AsyncDisposable {
 
   /** The host whose own address in the network this is, as far as is known. */
   hostWith(network: Network, address: IP): string | undefined {
-    const { blocks, foreignBlocks } = this.holding(network.id)
+    const pool = this.pool(network)
+    if (pool.blockOf(address) !== undefined) {
+      return pool.isHostAddress(address) ? this.#deps.hostId : undefined
+    }
+    const { foreignBlocks } = this.holding(network.id)
     const prefix = prefixOf(network, address)
     for (const block of prefix === undefined ? [] : coveringBlocks(prefix, address)) {
-      const owner = blocks.has(block) ? this.#deps.hostId : foreignBlocks.get(block)
+      const owner = foreignBlocks.get(block)
       if (owner === undefined) continue
       return hostAddressOf(network, block) === address ? owner : undefined
     }
