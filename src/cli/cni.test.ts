@@ -6,7 +6,6 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -14,7 +13,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -23,6 +21,7 @@ import { VERSION } from '../lib/version.ts'
 import { CNI_LABELS } from '../model/cni.ts'
 import { planInstall } from './cni-install.ts'
 import { type CliScene, startCli } from './testing.ts'
+import { filesBelow } from './testing-files.ts'
 
 const DIRECTORY = 'etc/cni/net.d'
 const FIRST = `${DIRECTORY}/10-carrick.conflist`
@@ -30,6 +29,7 @@ const BIN = 'opt/cni/bin/carrick'
 
 let cli: CliScene
 let root = ''
+const { put, read, all } = filesBelow(() => root)
 beforeEach(async () => {
   cli = await startCli()
   root = mkdtempSync(join(tmpdir(), 'ckt-cni-'))
@@ -46,22 +46,10 @@ function run(verb: 'install' | 'uninstall' | 'status', more = '') {
   return cli.run(`cni ${verb} --root ${root} ${program} ${more}`)
 }
 
-function put(path: string, text: string): void {
-  mkdirSync(dirname(join(root, path)), { recursive: true })
-  writeFileSync(join(root, path), text)
-}
-
-function read(path: string): string {
-  return readFileSync(join(root, path), 'utf8')
-}
-
 /** Every file below the root but the program itself, with its text. */
 function files(): Record<string, string> {
-  const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  const plain = names.filter((name) => statSync(join(root, name)).isFile()).sort()
-  return Object.fromEntries(
-    plain.filter((name) => name !== 'usr/bin/carrick').map((name) => [name, read(name)]),
-  )
+  const { 'usr/bin/carrick': _program, ...others } = all()
+  return others
 }
 
 test('install puts the program and then the list, and uninstall takes exactly that back', async () => {

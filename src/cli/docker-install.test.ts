@@ -2,21 +2,13 @@
 
 import { afterEach, beforeEach, test } from 'bun:test'
 import assert from 'node:assert/strict'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { planInstall, planUninstall } from './docker-install.ts'
 import { unitText } from './docker-units.ts'
 import { type CliScene, startCli } from './testing.ts'
+import { filesBelow } from './testing-files.ts'
 
 const ENGINE = 'etc/docker/daemon.json'
 const BACKUP = 'etc/docker/daemon.json.before-carrick'
@@ -25,6 +17,7 @@ const DNS = ['169.254.77.53']
 
 let cli: CliScene
 let root = ''
+const { put, read, all: files } = filesBelow(() => root)
 beforeEach(async () => {
   cli = await startCli()
   root = mkdtempSync(join(tmpdir(), 'ckt-install-'))
@@ -37,22 +30,6 @@ afterEach(async () => {
 function run(verb: 'install' | 'uninstall', more = '') {
   const executable = verb === 'install' ? '--executable /opt/carrick' : ''
   return cli.run(`docker ${verb} --root ${root} ${executable} ${more}`)
-}
-
-function put(path: string, text: string): void {
-  mkdirSync(dirname(join(root, path)), { recursive: true })
-  writeFileSync(join(root, path), text)
-}
-
-function read(path: string): string {
-  return readFileSync(join(root, path), 'utf8')
-}
-
-/** Every file below the root with its text. */
-function files(): Record<string, string> {
-  const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  const plain = names.filter((name) => statSync(join(root, name)).isFile()).sort()
-  return Object.fromEntries(plain.map((name) => [name, read(name)]))
 }
 
 test('install writes the units and the resolver, and uninstall takes exactly that back', async () => {

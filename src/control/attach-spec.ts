@@ -53,7 +53,8 @@ export interface WantedPart extends Omit<AttachPart, 'network'> {
 
 const MOST_NETWORKS = 64
 
-type Wrong = (pointer: string, message: string) => void
+/** Notes what is wrong with a field. */
+export type Wrong = (pointer: string, message: string) => void
 
 /** The checked form of a request; throws `invalid` with every wrong field. */
 export function checkAttach(common: AttachTarget, wanted: readonly WantedPart[]): CheckedAttach {
@@ -248,7 +249,8 @@ function checkTarget(
   return undefined
 }
 
-function checkAddresses(
+/** The addresses that can be had, of those that stand at `<pointer>/addresses`. */
+export function checkAddresses(
   network: Network,
   texts: readonly string[],
   pointer: string,

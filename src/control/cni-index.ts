@@ -1,13 +1,11 @@
-/** The attachments of CNI runtimes on this host, by what the runtimes call them, from the journal's endpoints. */
+/** The attachments of CNI runtimes on this host, by what the runtimes call them. */
 
 import { CNI_LABELS } from '../model/cni.ts'
 import type { Endpoint } from '../model/endpoint.ts'
-import { parseKey, ROOT } from '../model/keys.ts'
-import type { Journal, JournalRecord } from '../store/journal/journal.ts'
 import type { CniAttachment } from './cni-control.ts'
+import type { EndpointChange, OwnEndpoints } from './own-endpoints.ts'
 
 export class CniIndex implements Disposable {
-  readonly #hostId: string
   readonly #endpoints = new Map<string, Endpoint>()
   /** Ids of endpoints by their attachments. */
   readonly #ids = new Map<string, string>()
@@ -15,10 +13,8 @@ export class CniIndex implements Disposable {
   readonly #containers = new Map<string, ReadonlySet<string>>()
   readonly #stop: () => void
 
-  constructor(journal: Journal, hostId: string) {
-    this.#hostId = hostId
-    this.#changed(journal.list(`${ROOT}endpoints/`))
-    this.#stop = journal.subscribe((records) => this.#changed(records))
+  constructor(own: OwnEndpoints) {
+    this.#stop = own.follow((change) => this.#changed(change))
   }
 
   [Symbol.dispose](): void {
@@ -43,23 +39,15 @@ export class CniIndex implements Disposable {
     return this.#endpoints.values()
   }
 
-  #changed(records: readonly JournalRecord[]): void {
-    for (const { key, value } of records) {
-      const parsed = parseKey(key)
-      if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#hostId) continue
-      const before = this.#endpoints.get(parsed.id)
-      if (before !== undefined) this.#forget(before)
-      // Most endpoints of a host with an engine are the engine's.
-      if (value?.includes(CNI_LABELS.container) !== true) continue
-      const endpoint: Endpoint = JSON.parse(value)
-      const attachment = attachmentOf(endpoint)
-      if (attachment === undefined) continue
-      this.#endpoints.set(endpoint.id, endpoint)
-      this.#ids.set(attachmentKey(attachment), endpoint.id)
-      const { container } = attachment
-      const others = this.#containers.get(container) ?? []
-      this.#containers.set(container, new Set([...others, endpoint.id]))
-    }
+  #changed({ before, after }: EndpointChange): void {
+    if (before !== undefined) this.#forget(before)
+    const attachment = after && attachmentOf(after)
+    if (after === undefined || attachment === undefined) return
+    this.#endpoints.set(after.id, after)
+    this.#ids.set(attachmentKey(attachment), after.id)
+    const { container } = attachment
+    const others = this.#containers.get(container) ?? []
+    this.#containers.set(container, new Set([...others, after.id]))
   }
 
   #forget(endpoint: Endpoint): void {

@@ -26,6 +26,7 @@ import { NetworkChanges } from './network-changes.ts'
 import { Networks } from './networks.ts'
 import { fullnessOf } from './obstacle.ts'
 import { OverlapWarnings } from './overlap-warnings.ts'
+import { OwnEndpoints } from './own-endpoints.ts'
 import { OwnIndex } from './own-index.ts'
 import { Publications } from './publications.ts'
 
@@ -87,11 +88,12 @@ export function createControl(
   const closing = new AbortController()
   const fence = new Fence(deps)
   const settings = { ...IPAM_DEFAULTS, ...deps.settings }
+  const ownEndpoints = new OwnEndpoints(journal, hostId)
   const ipam = new Ipam({
-    ...{ store, journal, replica, fence, clock, random, log, hostId, settings },
+    ...{ store, journal, ownEndpoints, replica, fence, clock, random, log, hostId, settings },
     caughtUp: deps.caughtUp ?? Promise.resolve(),
   })
-  const own = new OwnIndex(journal, hostId)
+  const own = new OwnIndex(ownEndpoints)
   const names = new NameIndex(replica)
   const overlaps = new OverlapWarnings(replica)
   const networks = new Networks({ store, replica, clock, random, log })
@@ -114,7 +116,7 @@ export function createControl(
     signal: closing.signal,
     remove: (endpoint) => endpoints.remove(endpoint),
   })
-  const index = new EngineIndex(journal, hostId)
+  const index = new EngineIndex(journal, ownEndpoints, hostId)
   const docker = createDockerControl({
     ...{ store, journal, replica, ports, ipam, networks, names, own, index },
     ...{ clock, random, log, hostId, settleMs, run: deps.run },
@@ -122,7 +124,7 @@ export function createControl(
     detach: (id) => endpoints.detach(id),
     hostOf: (reference) => hosts.get(reference).host.id,
   })
-  const cniIndex = new CniIndex(journal, hostId)
+  const cniIndex = new CniIndex(ownEndpoints)
   const cni = new CniEndpoints({
     ...{ journal, index: cniIndex, attacher, networks, names },
     detach: (id) => endpoints.detach(id),
@@ -224,6 +226,7 @@ export function createControl(
       index[Symbol.dispose]()
       cniIndex[Symbol.dispose]()
       await ipam[Symbol.asyncDispose]()
+      ownEndpoints[Symbol.dispose]()
     },
   }
 }

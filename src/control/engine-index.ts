@@ -2,9 +2,10 @@
 
 import type { Endpoint } from '../model/endpoint.ts'
 import { ENGINE_LABELS, type EngineNetwork } from '../model/engine-network.ts'
-import { HOST_RECORD_ROOTS, parseHostRecordKey } from '../model/keys.ts'
+import { parseKey, ROOT } from '../model/keys.ts'
 import type { IP } from '../net/ip.ts'
 import type { Journal, JournalRecord } from '../store/journal/journal.ts'
+import type { EndpointChange, OwnEndpoints } from './own-endpoints.ts'
 
 export class EngineIndex implements Disposable {
   readonly #hostId: string
@@ -14,16 +15,19 @@ export class EngineIndex implements Disposable {
   /** Ids of endpoints, by the engine's ids of them. */
   readonly #plugged = new Map<string, string>()
   readonly #networks = new Map<string, EngineNetwork>()
-  readonly #stop: () => void
+  readonly #stop: readonly (() => void)[]
 
-  constructor(journal: Journal, hostId: string) {
+  constructor(journal: Journal, own: OwnEndpoints, hostId: string) {
     this.#hostId = hostId
-    for (const root of HOST_RECORD_ROOTS) this.#changed(journal.list(root))
-    this.#stop = journal.subscribe((records) => this.#changed(records))
+    this.#networksChanged(journal.list(`${ROOT}engine-networks/`))
+    this.#stop = [
+      journal.subscribe((records) => this.#networksChanged(records)),
+      own.follow((change) => this.#endpointChanged(change)),
+    ]
   }
 
   [Symbol.dispose](): void {
-    this.#stop()
+    for (const stop of this.#stop) stop()
   }
 
   endpoints(): Iterable<Endpoint> {
@@ -42,33 +46,26 @@ export class EngineIndex implements Disposable {
     return this.#networks.get(engineNetworkId)
   }
 
-  #changed(records: readonly JournalRecord[]): void {
-    for (const { key, value } of records) {
-      const parsed = parseHostRecordKey(key)
-      if (parsed?.hostId !== this.#hostId) continue
-      if (parsed.kind === 'engine-network') this.#networkChanged(parsed.id, parsed.networkId, value)
-      if (parsed.kind === 'endpoint') this.#endpointChanged(parsed.id, value)
-    }
-  }
-
   /** One that was bound to another network is deleted there in the same commit, before or after. */
-  #networkChanged(id: string, networkId: string, value: string | undefined): void {
-    if (value !== undefined) this.#networks.set(id, JSON.parse(value))
-    else if (this.#networks.get(id)?.networkId === networkId) this.#networks.delete(id)
+  #networksChanged(records: readonly JournalRecord[]): void {
+    for (const { key, value } of records) {
+      const parsed = parseKey(key)
+      if (parsed?.kind !== 'engine-network' || parsed.hostId !== this.#hostId) continue
+      const { id, networkId } = parsed
+      if (value !== undefined) this.#networks.set(id, JSON.parse(value))
+      else if (this.#networks.get(id)?.networkId === networkId) this.#networks.delete(id)
+    }
   }
 
-  #endpointChanged(id: string, value: string | undefined): void {
-    const before = this.#endpoints.get(id)
+  #endpointChanged({ before, after }: EndpointChange): void {
     if (before !== undefined) this.#forget(before)
-    const endpoint: Endpoint | undefined = value === undefined ? undefined : JSON.parse(value)
-    if (endpoint?.attachment === undefined) return
-    this.#endpoints.set(id, endpoint)
-    const engineId = endpoint.labels[ENGINE_LABELS.endpoint]
-    if (endpoint.attachment === 'engine' && engineId !== undefined) this.#plugged.set(engineId, id)
-    if (endpoint.attachment !== 'held') return
-    for (const address of endpoint.addresses) {
-      this.#held.set(`${endpoint.networkId} ${address}`, id)
-    }
+    if (after?.attachment === undefined) return
+    const { id, networkId, addresses, attachment, labels } = after
+    this.#endpoints.set(id, after)
+    const engineId = labels[ENGINE_LABELS.endpoint]
+    if (attachment === 'engine' && engineId !== undefined) this.#plugged.set(engineId, id)
+    if (attachment !== 'held') return
+    for (const address of addresses) this.#held.set(`${networkId} ${address}`, id)
   }
 
   #forget({ id, networkId, addresses, labels }: Endpoint): void {

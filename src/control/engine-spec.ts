@@ -3,10 +3,10 @@
 import { type FieldError, NetworkError } from '../lib/errors.ts'
 import { isName } from '../model/names.ts'
 import type { Network } from '../model/network.ts'
-import { type Family, familyOf, type IP, parseIP } from '../net/ip.ts'
+import { type Family, familyOf, type IP } from '../net/ip.ts'
 import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts'
 import { type Prefix, prefixFamily } from '../net/prefix.ts'
-import { addressProblem } from './attach-spec.ts'
+import { checkAddresses, type Wrong } from './attach-spec.ts'
 import type { HoldSpec, PlugSpec } from './docker-control.ts'
 import { areasOf } from './ipam/areas.ts'
 import { nameProblem } from './network-spec.ts'
@@ -20,7 +20,8 @@ export interface CheckedHold {
 /** Throws `invalid` for an address or a range that the network does not have. */
 export function checkHold(network: Network, spec: HoldSpec): CheckedHold {
   const fields: FieldError[] = []
-  const [address] = addressesIn(network, spec.address === undefined ? [] : [spec.address], fields)
+  const wanted = spec.address === undefined ? [] : [spec.address]
+  const [address] = checkAddresses(network, wanted, '', into(fields))
   const area = spec.within ?? network.prefixes[0]
   const family = address === undefined ? spec.family : familyOf(address)
   if (spec.within !== undefined) checkArea(network, spec.within, fields)
@@ -38,7 +39,7 @@ export interface CheckedPlug {
 /** Throws `invalid` with every wrong field. */
 export function checkPlug(network: Network, spec: PlugSpec): CheckedPlug {
   const fields: FieldError[] = []
-  const addresses = addressesIn(network, spec.addresses, fields)
+  const addresses = checkAddresses(network, spec.addresses, '', into(fields))
   const given = new Set(addresses.map(familyOf))
   const has = new Set(network.prefixes.map(prefixFamily))
   const choose = [...new Set(spec.choose)].filter((family) => has.has(family) && !given.has(family))
@@ -58,23 +59,8 @@ export function checkPlug(network: Network, spec: PlugSpec): CheckedPlug {
   return { addresses, choose, mac }
 }
 
-/** The addresses that can be had; what is wrong with the others goes into `fields`. */
-function addressesIn(
-  network: Network,
-  texts: readonly string[],
-  fields: FieldError[],
-): readonly IP[] {
-  const addresses: IP[] = []
-  for (const [i, text] of texts.entries()) {
-    const address = parseIP(text)
-    const problem =
-      address === undefined
-        ? `"${text}" is not an address`
-        : addressProblem(network, address, addresses)
-    if (problem !== undefined) fields.push({ pointer: `/addresses/${i}`, message: problem })
-    else if (address !== undefined) addresses.push(address)
-  }
-  return addresses
+function into(fields: FieldError[]): Wrong {
+  return (pointer, message) => void fields.push({ pointer, message })
 }
 
 function checkArea(network: Network, area: Prefix, fields: FieldError[]): void {

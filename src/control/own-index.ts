@@ -1,13 +1,11 @@
 /**
  * What the endpoints of this host occupy besides addresses: numbers, device names, places in sandboxes.
- * Derived from the journal at the start and from each of its commits.
  */
 
 import { createHash } from 'node:crypto'
 import { NetworkError } from '../lib/errors.ts'
 import { type Endpoint, NO_SANDBOX } from '../model/endpoint.ts'
-import { parseKey, ROOT } from '../model/keys.ts'
-import type { Journal, JournalRecord } from '../store/journal/journal.ts'
+import type { EndpointChange, OwnEndpoints } from './own-endpoints.ts'
 
 /** Beginning of every device of ours; the rest is a hash. linux/if.h IFNAMSIZ: 15 bytes. */
 const DEVICE_PREFIX = 'ck'
@@ -25,8 +23,7 @@ export interface Place extends Disposable {
 }
 
 export class OwnIndex implements Disposable {
-  readonly #hostId: string
-  readonly #endpoints = new Map<string, Endpoint>()
+  readonly #endpoints: OwnEndpoints
   readonly #byNumber = new Map<number, string>()
   readonly #devices = new Set<string>()
   /** `<inode> <ifname>` to the endpoint there, or to a word for one being attached. */
@@ -39,10 +36,9 @@ export class OwnIndex implements Disposable {
   #lowestFree = 1
   readonly #stop: () => void
 
-  constructor(journal: Journal, hostId: string) {
-    this.#hostId = hostId
-    this.#changed(journal.list(`${ROOT}endpoints/`))
-    this.#stop = journal.subscribe((records) => this.#changed(records))
+  constructor(endpoints: OwnEndpoints) {
+    this.#endpoints = endpoints
+    this.#stop = endpoints.follow((change) => this.#changed(change))
   }
 
   [Symbol.dispose](): void {
@@ -54,7 +50,7 @@ export class OwnIndex implements Disposable {
   }
 
   get count(): number {
-    return this.#endpoints.size
+    return this.#endpoints.count
   }
 
   countIn(networkId: string): number {
@@ -115,7 +111,8 @@ export class OwnIndex implements Disposable {
     return {
       ifname,
       [Symbol.dispose]: () => {
-        if (!this.#endpoints.has(this.#places.get(place) ?? '')) this.#places.delete(place)
+        const holder = this.#places.get(place) ?? ''
+        if (this.#endpoints.get(holder) === undefined) this.#places.delete(place)
       },
     }
   }
@@ -135,19 +132,13 @@ export class OwnIndex implements Disposable {
     if (number !== undefined) this.#freeNumber(number, endpointId)
   }
 
-  #changed(records: readonly JournalRecord[]): void {
-    for (const { key, value } of records) {
-      const parsed = parseKey(key)
-      if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#hostId) continue
-      const before = this.#endpoints.get(parsed.id)
-      if (before !== undefined) this.#remove(before)
-      if (value !== undefined) this.#add(JSON.parse(value))
-    }
+  #changed({ before, after }: EndpointChange): void {
+    if (before !== undefined) this.#remove(before)
+    if (after !== undefined) this.#add(after)
   }
 
   #add(endpoint: Endpoint): void {
     const { id, number, device, sandbox, ifname, networkId } = endpoint
-    this.#endpoints.set(id, endpoint)
     this.#perNetwork.set(networkId, this.countIn(networkId) + 1)
     if (endpoint.attachment === 'held') return
     this.#byNumber.set(number, id)
@@ -159,7 +150,6 @@ export class OwnIndex implements Disposable {
   }
 
   #remove({ id, number, device, sandbox, ifname, networkId }: Endpoint): void {
-    this.#endpoints.delete(id)
     this.#devices.delete(device)
     const place = `${sandbox.inode} ${ifname}`
     if (this.#places.get(place) === id) this.#places.delete(place)

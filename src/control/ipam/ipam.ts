@@ -9,15 +9,16 @@ import type { Random } from '../../lib/ids.ts'
 import type { Log } from '../../lib/log.ts'
 import { TaskGroup } from '../../lib/tasks.ts'
 import type { ObjectFailure } from '../../model/host.ts'
-import { keys, parseKey } from '../../model/keys.ts'
+import { keys } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { IP } from '../../net/ip.ts'
 import type { Prefix } from '../../net/prefix.ts'
-import type { Journal, JournalRecord } from '../../store/journal/journal.ts'
+import type { Journal } from '../../store/journal/journal.ts'
 import type { Replica, ReplicaChange } from '../../store/replica/replica.ts'
 import type { KeyValue, Store } from '../../store/store.ts'
 import type { Fence } from '../fence.ts'
 import { follow } from '../follow.ts'
+import type { EndpointChange, OwnEndpoints } from '../own-endpoints.ts'
 import { type AddressWish, Allocator, type Reservation } from './allocator.ts'
 import { Asker } from './asker.ts'
 import { Claimer } from './claimer.ts'
@@ -52,6 +53,7 @@ export const IPAM_DEFAULTS: IpamSettings = {
 export interface IpamDeps {
   readonly store: Store
   readonly journal: Journal
+  readonly ownEndpoints: OwnEndpoints
   readonly replica: Replica & { onListed(listener: () => void): () => void }
   readonly fence: Fence
   readonly clock: Clock
@@ -78,7 +80,7 @@ export class Ipam implements AsyncDisposable {
   #requests: readonly KeyValue[] = []
 
   constructor(deps: IpamDeps) {
-    const { store, replica, journal, fence, clock, random, hostId, settings } = deps
+    const { store, replica, ownEndpoints, fence, clock, random, hostId, settings } = deps
     const log = deps.log.child('ipam')
     const wentBack = (): void => this.#recovery.wentBack()
     const scarce = (networkId: string): void => this.#keeper.scarce(networkId)
@@ -102,7 +104,7 @@ export class Ipam implements AsyncDisposable {
     this.#stop = [
       replica.subscribe((changes) => this.#replicaChanged(changes)),
       replica.onListed(() => this.#listed()),
-      journal.subscribe((records) => this.#journalChanged(records)),
+      ownEndpoints.follow((change) => this.#endpointChanged(change)),
     ]
     this.#startOver = this.#awaitStart(deps)
     this.#keeper.touchAll()
@@ -189,11 +191,8 @@ export class Ipam implements AsyncDisposable {
   }
 
   /** An endpoint that left may leave a single address behind. */
-  #journalChanged(records: readonly JournalRecord[]): void {
-    for (const { key, value } of records) {
-      const parsed = parseKey(key)
-      if (value === undefined && parsed?.kind === 'endpoint') this.#keeper.touch(parsed.networkId)
-    }
+  #endpointChanged({ before, after }: EndpointChange): void {
+    if (before !== undefined && after === undefined) this.#keeper.touch(before.networkId)
   }
 
   #asked(items: ReadonlyMap<string, KeyValue>): void {

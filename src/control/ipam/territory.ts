@@ -8,12 +8,12 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Endpoint } from '../../model/endpoint.ts'
 import { hostAddressOf } from '../../model/host-address.ts'
-import { parseKey, ROOT } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { IP } from '../../net/ip.ts'
 import { type Prefix, prefixAddress, prefixContains } from '../../net/prefix.ts'
-import type { Journal, JournalRecord } from '../../store/journal/journal.ts'
+import type { Journal } from '../../store/journal/journal.ts'
 import type { Replica, ReplicaChange } from '../../store/replica/replica.ts'
+import type { EndpointChange, OwnEndpoints } from '../own-endpoints.ts'
 import { prefixAroundArea } from './areas.ts'
 import type { Terrain } from './candidates.ts'
 import { type Holding, Holdings } from './holdings.ts'
@@ -24,6 +24,7 @@ import { Remembered } from './remembered.ts'
 
 export interface TerritoryDeps {
   readonly journal: Journal
+  readonly ownEndpoints: OwnEndpoints
   readonly replica: Replica
   readonly clock: Clock
   readonly log: Log
@@ -31,13 +32,6 @@ export interface TerritoryDeps {
   readonly epoch: () => number
   /** How long a released address is not chosen again. */
   readonly reuseDelayMs: number
-}
-
-interface OwnAddresses {
-  readonly endpointId: string
-  readonly networkId: string
-  readonly addresses: readonly IP[]
-  readonly name: string | undefined
 }
 
 interface Reserved {
@@ -51,8 +45,6 @@ export class Territory implements AsyncDisposable {
   readonly remembered: Remembered
   readonly #deps: TerritoryDeps
   readonly #pools = new Map<string, AddressPool>()
-  /** Journal key to what the endpoint there has, so that a removed record can be undone. */
-  readonly #own = new Map<string, OwnAddresses>()
   readonly #holding = new Map<string, Holding>()
   readonly #reserved = new Map<string, Reserved>()
   readonly #stop: readonly (() => void)[]
@@ -62,13 +54,12 @@ export class Territory implements AsyncDisposable {
 
   constructor(deps: TerritoryDeps) {
     this.#deps = deps
-    const { journal, replica, hostId, epoch } = deps
+    const { journal, ownEndpoints, replica, hostId, epoch } = deps
     this.ledger = new Ledger(journal)
     this.remembered = new Remembered(deps)
     this.holdings = new Holdings({ replica, ledger: this.ledger, hostId, epoch })
-    this.#journalChanged(journal.list(`${ROOT}endpoints/`))
     this.#stop = [
-      journal.subscribe((records) => this.#journalChanged(records)),
+      ownEndpoints.follow((change) => this.#endpointChanged(change)),
       replica.subscribe((changes) => this.#replicaChanged(changes)),
     ]
   }
@@ -89,9 +80,9 @@ export class Territory implements AsyncDisposable {
     const isWished = (address: IP): boolean => this.remembered.has(network.id, address)
     const pool = new AddressPool(network, isWished)
     this.#pools.set(network.id, pool)
-    for (const own of this.#own.values()) {
-      if (own.networkId !== network.id) continue
-      for (const address of own.addresses) pool.use(address, own.endpointId)
+    for (const { id, networkId, addresses } of this.#deps.ownEndpoints.values()) {
+      if (networkId !== network.id) continue
+      for (const address of addresses) pool.use(address, id)
     }
     this.refresh(network.id)
     return pool
@@ -188,14 +179,14 @@ export class Territory implements AsyncDisposable {
     readonly prefix: Prefix
     readonly own: OwnAddress
   }[] {
-    const { replica } = this.#deps
-    return [...this.#own.values()].flatMap(({ networkId, endpointId, addresses, name }) => {
+    const { replica, ownEndpoints } = this.#deps
+    return Array.from(ownEndpoints.values()).flatMap(({ networkId, id, addresses, name }) => {
       const network = replica.network(networkId)
       if (network === undefined) return []
       return addresses.flatMap((address) => {
         const prefix = network.prefixes.find((candidate) => prefixContains(candidate, address))
         if (prefix === undefined || this.owns(network, address)) return []
-        return [{ network, prefix, own: { address, endpointId, name } }]
+        return [{ network, prefix, own: { address, endpointId: id, name } }]
       })
     })
   }
@@ -244,38 +235,25 @@ export class Territory implements AsyncDisposable {
     for (const wake of waiters) wake()
   }
 
-  #journalChanged(records: readonly JournalRecord[]): void {
-    let touched = false
-    for (const { key, value } of records) {
-      const parsed = parseKey(key)
-      if (parsed?.kind !== 'endpoint' || parsed.hostId !== this.#deps.hostId) continue
-      touched = true
-      const before = this.#forget(key)
-      if (value !== undefined) this.#learn(key, JSON.parse(value))
-      else if (before?.name !== undefined) {
-        this.remembered.remember(before.networkId, before.name, before.addresses)
-      }
+  #endpointChanged({ before, after }: EndpointChange): void {
+    if (before !== undefined) this.#release(before)
+    if (after !== undefined) this.#use(after)
+    else if (before?.name !== undefined) {
+      this.remembered.remember(before.networkId, before.name, before.addresses)
     }
-    if (!touched) return
     this.#changes++
     this.#wake()
   }
 
-  #learn(key: string, endpoint: Endpoint): void {
-    const { id, networkId, addresses, name } = endpoint
-    this.#own.set(key, { endpointId: id, networkId, addresses, name })
+  #use({ id, networkId, addresses }: Endpoint): void {
     const pool = this.#pools.get(networkId)
     for (const address of addresses) pool?.use(address, id)
   }
 
-  #forget(key: string): OwnAddresses | undefined {
-    const own = this.#own.get(key)
-    if (own === undefined) return undefined
-    this.#own.delete(key)
+  #release({ id, networkId, addresses }: Endpoint): void {
     const until = this.#deps.clock.monotonicMs() + this.#deps.reuseDelayMs
-    const pool = this.#pools.get(own.networkId)
-    for (const address of own.addresses) pool?.release(address, own.endpointId, until)
-    return own
+    const pool = this.#pools.get(networkId)
+    for (const address of addresses) pool?.release(address, id, until)
   }
 
   #replicaChanged(changes: readonly ReplicaChange[]): void {
