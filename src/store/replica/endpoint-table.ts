@@ -21,6 +21,8 @@ export class EndpointTable {
   readonly #packer = new RecordPacker<Placeless>(['ifname', 'labels'])
   /** The id, by the number of the network and the name. */
   readonly #names = new PackedMap()
+  /** Ids of others that have the same name in the same network, the last told of at the end; by the same key. */
+  readonly #namesakes = new Map<string, readonly string[]>()
   /** How many there are of a host or a network, by its id. */
   readonly #counts = new Map<string, number>()
 
@@ -85,7 +87,7 @@ export class EndpointTable {
     this.remove(id)
     if ('sandbox' in endpoint) this.#own.set(id, endpoint)
     else if (packed !== undefined) this.#others.set(id, packed)
-    if (name !== undefined) this.#names.set(this.#nameKey(networkId, name), id)
+    if (name !== undefined) this.#takeName(this.#nameKey(networkId, name), id)
     this.#count(networkId, 1)
     this.#count(hostId, 1)
     return true
@@ -98,13 +100,37 @@ export class EndpointTable {
     const { networkId, hostId, name } = before
     this.#own.delete(id)
     this.#others.delete(id)
-    // the name may by now be another endpoint's
-    if (name !== undefined && this.named(networkId, name) === id) {
-      this.#names.delete(this.#nameKey(networkId, name))
-    }
+    if (name !== undefined) this.#giveName(this.#nameKey(networkId, name), id)
     this.#count(networkId, -1)
     this.#count(hostId, -1)
     return before
+  }
+
+  /** Two hosts that were apart may have given one name: the last that is told of has it. */
+  #takeName(key: string, id: string): void {
+    const before = this.#names.get(key)
+    if (before !== undefined) this.#keepNamesakes(key, [...this.#namesakesOf(key), before])
+    this.#names.set(key, id)
+  }
+
+  #giveName(key: string, id: string): void {
+    let namesakes = this.#namesakesOf(key).filter((each) => each !== id)
+    if (this.#names.get(key) === id) {
+      const next = namesakes.at(-1)
+      if (next === undefined) this.#names.delete(key)
+      else this.#names.set(key, next)
+      namesakes = namesakes.slice(0, -1)
+    }
+    this.#keepNamesakes(key, namesakes)
+  }
+
+  #namesakesOf(key: string): readonly string[] {
+    return this.#namesakes.get(key) ?? []
+  }
+
+  #keepNamesakes(key: string, ids: readonly string[]): void {
+    if (ids.length > 0) this.#namesakes.set(key, ids)
+    else this.#namesakes.delete(key)
   }
 
   #pack({ hostId, networkId, ...rest }: PublishedEndpoint): string {
