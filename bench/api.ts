@@ -1,6 +1,8 @@
 /** The daemon's REST API over its unix socket, as far as the suites use it. One connection per call in flight. */
 import { Agent, request } from 'node:http'
-import type { Endpoint, Network, Status } from '../src/api/rest/schemas.ts'
+import type { Endpoint } from '../src/api/rest/endpoint-schemas.ts'
+import type { Network } from '../src/api/rest/network-schemas.ts'
+import type { Status } from '../src/api/rest/schemas.ts'
 
 export interface AttachRequest {
   readonly netns: string

@@ -1,6 +1,7 @@
 /** The daemon's REST API as the commands use it: documents out of the unix socket, problems as NetworkErrors. */
 
-import type { ListOf, Problem } from '../api/rest/schemas.ts'
+import type { ListOf } from '../api/rest/schema-parts.ts'
+import type { Problem } from '../api/rest/schemas.ts'
 import { type ErrorCode, NetworkError } from '../lib/errors.ts'
 import { Interrupted } from './io.ts'
 

@@ -1,7 +1,8 @@
 /** `carrick token create`, `join`, `status`, `drops` and `version`. */
 
 import type { Command } from 'commander'
-import type { Drop, Joined, ListOf, Status, Token } from '../api/rest/schemas.ts'
+import type { ListOf } from '../api/rest/schema-parts.ts'
+import type { Drop, Joined, Status, Token } from '../api/rest/schemas.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { VERSION } from '../lib/version.ts'
 import {

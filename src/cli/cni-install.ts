@@ -6,7 +6,8 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Endpoint, Network } from '../api/rest/schemas.ts'
+import type { Endpoint } from '../api/rest/endpoint-schemas.ts'
+import type { Network } from '../api/rest/network-schemas.ts'
 import { netavarkNetwork } from '../cni/netavark-exchange.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { CNI_LABELS } from '../model/cni.ts'

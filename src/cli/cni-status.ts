@@ -5,7 +5,8 @@
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import type { Endpoint, Network } from '../api/rest/schemas.ts'
+import type { Endpoint } from '../api/rest/endpoint-schemas.ts'
+import type { Network } from '../api/rest/network-schemas.ts'
 import { isNetworkError } from '../lib/errors.ts'
 import { VERSION } from '../lib/version.ts'
 import { CNI_LABELS } from '../model/cni.ts'

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { Endpoint } from '../api/rest/schemas.ts'
+import type { Endpoint } from '../api/rest/endpoint-schemas.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { path } from './client.ts'
 import {

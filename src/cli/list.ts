@@ -1,6 +1,6 @@
 /** `ls` of every noun: once, or with --watch for as long as the user likes. */
 
-import type { ListOf } from '../api/rest/schemas.ts'
+import type { ListOf } from '../api/rest/schema-parts.ts'
 import type { Query, WatchEvent } from './client.ts'
 import type { Context } from './command.ts'
 import { arrange, printList, type Shape } from './output.ts'

@@ -1,7 +1,7 @@
 /** `carrick network set`: changes a network in use, and says in one line what is different. */
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { Network } from '../api/rest/schemas.ts'
+import type { Network } from '../api/rest/network-schemas.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { CARRIERS, OPENINGS } from '../model/network.ts'
 import { type Client, path, type Query } from './client.ts'

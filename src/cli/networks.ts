@@ -1,7 +1,7 @@
 /** `carrick network create|set|ls|get|rm`. */
 
 import { type Command, Option } from 'commander'
-import type { Network } from '../api/rest/schemas.ts'
+import type { Network } from '../api/rest/network-schemas.ts'
 import { CARRIERS, OPENINGS } from '../model/network.ts'
 import { forcedText } from '../model/overlap.ts'
 import { path } from './client.ts'

@@ -1,7 +1,7 @@
 /** `carrick publish ls|add|rm`. */
 
 import type { Command } from 'commander'
-import type { Publication } from '../api/rest/schemas.ts'
+import type { Publication } from '../api/rest/endpoint-schemas.ts'
 import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { hostPortsText } from '../model/publication.ts'
 import { path } from './client.ts'

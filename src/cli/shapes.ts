@@ -1,6 +1,8 @@
 /** What networks, endpoints, hosts and drops look like in a table. */
 
-import type { Drop, Endpoint, Host, Network, Path, Publication } from '../api/rest/schemas.ts'
+import type { Endpoint, Publication } from '../api/rest/endpoint-schemas.ts'
+import type { Network } from '../api/rest/network-schemas.ts'
+import type { Drop, Host, Path } from '../api/rest/schemas.ts'
 import { formatAge, formatBytes, formatCount } from '../lib/units.ts'
 import { containerNameOf } from '../model/container-name.ts'
 import { ENGINE_LABELS } from '../model/engine-network.ts'

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import type { Docker } from '../../src/api/rest/docker-schemas.ts'
-import type { Endpoint, ListOf } from '../../src/api/rest/schemas.ts'
+import type { Endpoint } from '../../src/api/rest/endpoint-schemas.ts'
+import type { ListOf } from '../../src/api/rest/schema-parts.ts'
 import type { Cluster } from '../../src/lab/cluster.ts'
 import { DockerEngine } from '../../src/lab/docker-engine.ts'
 import { clusterTest, shell, until } from '../cluster/harness.ts'

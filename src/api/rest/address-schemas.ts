@@ -2,12 +2,8 @@
 
 import { z } from 'zod'
 import { FINDINGS } from '../../control/ipam-books.ts'
+import { apiVersion, listOf, text, timestamp } from './schema-parts.ts'
 
-const text = z.string().max(255)
-const apiVersion = z.literal('v1')
-const timestamp = z
-  .string()
-  .meta({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' })
 /** Of IPv6 there are more than a number can say exactly. */
 const count = z.string().meta({ description: 'Number of addresses, in decimal' })
 
@@ -59,7 +55,7 @@ export const Reservation = z
   })
   .meta({ id: 'Reservation' })
 
-export const ReservationList = list('ReservationList', Reservation)
+export const ReservationList = listOf('ReservationList', Reservation)
 
 const counts = { usable: count, used: count, reserved: count, free: count }
 
@@ -101,9 +97,9 @@ export const NetworkAddresses = z
   })
   .meta({ id: 'NetworkAddresses' })
 
-export const NetworkAddressesList = list('NetworkAddressesList', NetworkAddresses)
+export const NetworkAddressesList = listOf('NetworkAddressesList', NetworkAddresses)
 
-export const SuggestionList = list(
+export const SuggestionList = listOf(
   'SuggestionList',
   z.strictObject({ prefix: z.string(), addresses: count }).meta({ id: 'Suggestion' }),
 )
@@ -144,14 +140,3 @@ export type NetworkAddresses = z.output<typeof NetworkAddresses>
 export type Suggestion = z.output<typeof SuggestionList>['items'][number]
 export type IpamCheck = z.output<typeof IpamCheck>
 export type IpamFinding = z.output<typeof IpamFinding>
-
-function list<Kind extends string, Item extends z.ZodType>(kind: Kind, item: Item) {
-  return z
-    .strictObject({
-      apiVersion,
-      kind: z.literal(kind),
-      metadata: z.strictObject({ continue: z.string().optional() }),
-      items: z.array(item).readonly(),
-    })
-    .meta({ id: kind })
-}

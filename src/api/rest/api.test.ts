@@ -1,7 +1,9 @@
 import { describe, test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { setUp } from './ask.ts'
+import * as endpointSchema from './endpoint-schemas.ts'
 import { fakeEndpoint } from './fake-control.ts'
+import * as networkSchema from './network-schemas.ts'
 import * as schema from './schemas.ts'
 
 describe('networks', () => {
@@ -14,7 +16,7 @@ describe('networks', () => {
       spec: { subnets: ['10.81.0.0/16'], carrier: 'vxlan', mtuBytes: 1400 },
     })
     assert.equal(status, 201)
-    schema.Network.parse(body)
+    networkSchema.Network.parse(body)
     assert.deepEqual(body.metadata.labels, { a: 'b' })
     assert.deepEqual(body.spec.subnets, ['10.81.0.0/16'])
     assert.equal(body.spec.mtuBytes, 1400)
@@ -27,7 +29,7 @@ describe('networks', () => {
     const byId = await ask('GET', '/v1/networks/net00001')
     const list = await ask('GET', '/v1/networks')
     assert.deepEqual(byName.body, byId.body)
-    assert.deepEqual(schema.NetworkList.parse(list.body).items, [byName.body])
+    assert.deepEqual(networkSchema.NetworkList.parse(list.body).items, [byName.body])
   })
 
   test('PATCH merges, null is the default, and what is not named stays', async () => {
@@ -36,7 +38,7 @@ describe('networks', () => {
     const first = { metadata: { labels: { a: 'b' } }, spec: { mtuBytes: 1400, internal: true } }
     const { status, body } = await ask('PATCH', '/v1/networks/blue', first, merge)
     assert.equal(status, 200)
-    schema.Network.parse(body)
+    networkSchema.Network.parse(body)
     assert.deepEqual(body.metadata.labels, { tier: 'blue', a: 'b' })
     assert.deepEqual([body.spec.mtuBytes, body.spec.internal], [1400, true])
     const second = { metadata: { labels: { tier: null } }, spec: { mtuBytes: null } }
@@ -110,7 +112,7 @@ describe('endpoints', () => {
       },
     })
     assert.equal(status, 201)
-    schema.EndpointList.parse(body)
+    endpointSchema.EndpointList.parse(body)
     assert.deepEqual(
       control.attached.map(({ ifname, defaultRoute, pid, name }) => {
         return [ifname, defaultRoute, pid, name]
@@ -131,7 +133,7 @@ describe('endpoints', () => {
       spec: { pid: 4711, addresses: ['10.80.0.9'], mac: '02:00:00:00:00:09', ifname: 'net0' },
     })
     assert.equal(status, 201)
-    schema.Endpoint.parse(body)
+    endpointSchema.Endpoint.parse(body)
     assert.equal(body.metadata.revision, 8)
     assert.equal(body.spec.network, 'blue')
     assert.equal(body.status.host, 'h1')
@@ -162,7 +164,7 @@ describe('endpoints', () => {
     const { sandbox: _, device: _d, number: _n, ...published } = fakeEndpoint(1)
     control.endpoints.push({ ...published, hostId: 'elsewhere' })
     const { body } = await ask('GET', '/v1/endpoints/ep0001')
-    schema.Endpoint.parse(body)
+    endpointSchema.Endpoint.parse(body)
     assert.equal(body.spec.netns, undefined)
     assert.equal(body.status.host, undefined)
     assert.deepEqual(body.status.conditions, [])
@@ -184,8 +186,8 @@ describe('endpoints', () => {
     let next = ''
     do {
       const { body } = await ask('GET', `/v1/networks/blue/endpoints?limit=10${next}`)
-      schema.EndpointList.parse(body)
-      seen.push(...body.items.map((item: schema.Endpoint) => item.metadata.id))
+      endpointSchema.EndpointList.parse(body)
+      seen.push(...body.items.map((item: endpointSchema.Endpoint) => item.metadata.id))
       next = body.metadata.continue === undefined ? '' : `&continue=${body.metadata.continue}`
     } while (next !== '')
     assert.deepEqual(
@@ -209,7 +211,7 @@ describe('endpoints', () => {
         `/v1/endpoints?labelSelector=${encodeURIComponent(selector)}`,
       )
       assert.deepEqual(
-        body.items.map((item: schema.Endpoint) => item.metadata.name),
+        body.items.map((item: endpointSchema.Endpoint) => item.metadata.name),
         want,
       )
     })

@@ -6,6 +6,8 @@
 import { z } from 'zod'
 import { addressOperations } from './address-contract.ts'
 import { Docker } from './docker-schemas.ts'
+import * as endpointSchema from './endpoint-schemas.ts'
+import * as networkSchema from './network-schemas.ts'
 import * as schema from './schemas.ts'
 
 export interface Operation {
@@ -49,7 +51,7 @@ export const operations = {
     path: '/v1/networks',
     summary: 'List networks',
     query: z.strictObject(page),
-    success: { status: 200, schema: schema.NetworkList },
+    success: { status: 200, schema: networkSchema.NetworkList },
     watchable: true,
   },
   createNetwork: {
@@ -60,15 +62,15 @@ export const operations = {
       ...settle,
       force: flag.meta({ description: 'In spite of the routes and networks it overlaps' }),
     }),
-    body: schema.CreateNetwork,
-    success: { status: 201, schema: schema.Network },
+    body: networkSchema.CreateNetwork,
+    success: { status: 201, schema: networkSchema.Network },
   },
   getNetwork: {
     method: 'GET',
     path: '/v1/networks/{network}',
     summary: 'Read one network, by name, id or unique prefix of an id',
     query: nothing,
-    success: { status: 200, schema: schema.Network },
+    success: { status: 200, schema: networkSchema.Network },
   },
   patchNetwork: {
     method: 'PATCH',
@@ -78,8 +80,8 @@ export const operations = {
       ...settle,
       force: flag.meta({ description: 'Add subnets in spite of what they overlap' }),
     }),
-    body: schema.PatchNetwork,
-    success: { status: 200, schema: schema.Network },
+    body: networkSchema.PatchNetwork,
+    success: { status: 200, schema: networkSchema.Network },
   },
   deleteNetwork: {
     method: 'DELETE',
@@ -93,7 +95,7 @@ export const operations = {
     path: '/v1/networks/{network}/endpoints',
     summary: 'List the endpoints of a network',
     query: z.strictObject({ ...page, host: z.string().max(255).optional() }),
-    success: { status: 200, schema: schema.EndpointList },
+    success: { status: 200, schema: endpointSchema.EndpointList },
     watchable: true,
   },
   attach: {
@@ -101,15 +103,15 @@ export const operations = {
     path: '/v1/networks/{network}/endpoints',
     summary: 'Attach a network namespace; answers when it can be used',
     query: nothing,
-    body: schema.Attach,
-    success: { status: 201, schema: schema.Endpoint },
+    body: endpointSchema.Attach,
+    success: { status: 201, schema: endpointSchema.Endpoint },
   },
   getNetworkEndpoint: {
     method: 'GET',
     path: '/v1/networks/{network}/endpoints/{endpoint}',
     summary: 'Read one endpoint of a network, by id, unique prefix of an id or name',
     query: nothing,
-    success: { status: 200, schema: schema.Endpoint },
+    success: { status: 200, schema: endpointSchema.Endpoint },
   },
   detachFromNetwork: {
     method: 'DELETE',
@@ -127,7 +129,7 @@ export const operations = {
       network: z.string().max(255).optional(),
       host: z.string().max(255).optional(),
     }),
-    success: { status: 200, schema: schema.EndpointList },
+    success: { status: 200, schema: endpointSchema.EndpointList },
     watchable: true,
   },
   attachAll: {
@@ -136,15 +138,15 @@ export const operations = {
     summary:
       'Attach a network namespace to several networks at once; answers when they can be used',
     query: nothing,
-    body: schema.AttachAll,
-    success: { status: 201, schema: schema.EndpointList },
+    body: endpointSchema.AttachAll,
+    success: { status: 201, schema: endpointSchema.EndpointList },
   },
   getEndpoint: {
     method: 'GET',
     path: '/v1/endpoints/{endpoint}',
     summary: 'Read one endpoint, by id, unique prefix of an id or name',
     query: nothing,
-    success: { status: 200, schema: schema.Endpoint },
+    success: { status: 200, schema: endpointSchema.Endpoint },
   },
   detach: {
     method: 'DELETE',
@@ -163,7 +165,7 @@ export const operations = {
       host: z.string().max(255).optional(),
       endpoint: z.string().max(255).optional(),
     }),
-    success: { status: 200, schema: schema.PublicationList },
+    success: { status: 200, schema: endpointSchema.PublicationList },
     watchable: true,
   },
   publish: {
@@ -171,15 +173,15 @@ export const operations = {
     path: '/v1/publications',
     summary: 'Publish a port, or a range, of an endpoint of this host; answers when it can be used',
     query: nothing,
-    body: schema.CreatePublication,
-    success: { status: 201, schema: schema.Publication },
+    body: endpointSchema.CreatePublication,
+    success: { status: 201, schema: endpointSchema.Publication },
   },
   getPublication: {
     method: 'GET',
     path: '/v1/publications/{publication}',
     summary: 'Read one published port, by id or unique prefix of an id',
     query: nothing,
-    success: { status: 200, schema: schema.Publication },
+    success: { status: 200, schema: endpointSchema.Publication },
   },
   unpublish: {
     method: 'DELETE',

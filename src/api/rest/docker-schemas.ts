@@ -1,8 +1,7 @@
 /** The wire's documents about container engines. */
 
 import { z } from 'zod'
-
-const text = z.string().max(255)
+import { text } from './schema-parts.ts'
 
 /** How a network is to appear on the engines of all members, as a creator says it. */
 export const dockerWish = z.strictObject({

@@ -5,12 +5,12 @@ import { isNetworkError } from '../../lib/errors.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import { bandwidthOf } from './bandwidth.ts'
 import { defined, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
+import type * as endpointWire from './endpoint-schemas.ts'
 import { findHost } from './hosts.ts'
 import type { Collection } from './list.ts'
 import { listOrWatch } from './list-or-watch.ts'
 import { findNetwork } from './networks.ts'
 import { wishOf } from './publications.ts'
-import type * as wire from './schemas.ts'
 import { endpointView, readiness, SETTLED } from './views.ts'
 
 type AnyEndpoint = Endpoint | PublishedEndpoint
@@ -33,7 +33,7 @@ export function endpointHandlers({
   const hostNameOf = (id: string): string | undefined => findHost(control, id)?.host.name
 
   /** Endpoints with the names and the state that their own records do not hold; each is looked up once. */
-  const views = (endpoints: readonly AnyEndpoint[]): wire.Endpoint[] => {
+  const views = (endpoints: readonly AnyEndpoint[]): endpointWire.Endpoint[] => {
     const network = memoized(networkName)
     const host = memoized(hostNameOf)
     const status = endpoints.some((endpoint) => 'sandbox' in endpoint)
@@ -52,7 +52,11 @@ export function endpointHandlers({
     )
   }
 
-  const attachedView = ({ endpoint, publications, revision }: AttachedEndpoint): wire.Endpoint =>
+  const attachedView = ({
+    endpoint,
+    publications,
+    revision,
+  }: AttachedEndpoint): endpointWire.Endpoint =>
     endpointView(endpoint, {
       network: networkName(endpoint.networkId),
       host: hostName ?? hostNameOf(endpoint.hostId),
@@ -61,16 +65,16 @@ export function endpointHandlers({
       revision,
     })
 
-  const read = (reference: string, network?: string): wire.Endpoint => {
+  const read = (reference: string, network?: string): endpointWire.Endpoint => {
     const [view] = views([control.getEndpoint(reference, network)])
-    return view as wire.Endpoint // one in, one out
+    return view as endpointWire.Endpoint // one in, one out
   }
 
   /** The endpoints of a list request; `network` and `host` by any reference, which must exist. */
   const collect = (query: {
     readonly network?: string | undefined
     readonly host?: string | undefined
-  }): Collection<AnyEndpoint, wire.Endpoint> & { readonly kind: 'Endpoint' } => {
+  }): Collection<AnyEndpoint, endpointWire.Endpoint> & { readonly kind: 'Endpoint' } => {
     const network = query.network === undefined ? undefined : control.getNetwork(query.network).id
     const host = query.host === undefined ? undefined : control.getHost(query.host).host.id
     return {

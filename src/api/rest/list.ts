@@ -5,7 +5,7 @@
  */
 
 import { NetworkError } from '../../lib/errors.ts'
-import type { ListOf } from './schemas.ts'
+import type { ListOf } from './schema-parts.ts'
 import { type Labels, parseSelector } from './selector.ts'
 
 /** One kind of object as the list and watch requests see it. */

@@ -5,11 +5,12 @@ import { reachText } from '../../control/reach.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Publication } from '../../model/publication.ts'
 import { defined, type HandlerDeps, type Handlers, removeMatching, settle } from './call.ts'
+import type * as endpointWire from './endpoint-schemas.ts'
 import { findHost } from './hosts.ts'
 import type { Collection } from './list.ts'
 import { listOrWatch } from './list-or-watch.ts'
 import { findNetwork } from './networks.ts'
-import type * as wire from './schemas.ts'
+import type * as partsWire from './schema-parts.ts'
 import type { Labels } from './selector.ts'
 import { publicationView, readiness, SETTLED } from './views.ts'
 
@@ -25,8 +26,8 @@ export function publicationHandlers({
   const viewOf = (
     publication: Publication,
     settled: Parameters<typeof readiness>[1] | undefined,
-    more: { readonly ready?: wire.Condition; readonly revision?: number } = {},
-  ): wire.Publication => {
+    more: { readonly ready?: partsWire.Condition; readonly revision?: number } = {},
+  ): endpointWire.Publication => {
     const { id, networkId, endpointId, hostId, hostAddress } = publication
     const network = findNetwork(control, networkId)
     const endpoint = orUndefined(() => control.getEndpoint(endpointId))
@@ -49,7 +50,7 @@ export function publicationHandlers({
       ...more,
     })
   }
-  const read = (reference: string): wire.Publication =>
+  const read = (reference: string): endpointWire.Publication =>
     viewOf(control.getPublication(reference), control.status())
 
   /** The publications of a list request; what limits it may be any reference, and must exist. */
@@ -57,7 +58,7 @@ export function publicationHandlers({
     readonly network?: string | undefined
     readonly host?: string | undefined
     readonly endpoint?: string | undefined
-  }): Collection<Listed, wire.Publication> & { readonly kind: 'Publication' } => {
+  }): Collection<Listed, endpointWire.Publication> & { readonly kind: 'Publication' } => {
     const { network, endpoint } = query
     const networkId = network === undefined ? undefined : control.getNetwork(network).id
     const hostId = query.host === undefined ? undefined : control.getHost(query.host).host.id

@@ -5,9 +5,12 @@ import { type Endpoint, NO_SANDBOX, type PublishedEndpoint } from '../../model/e
 import type { ObjectFailure } from '../../model/host.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
+import type * as endpointWire from './endpoint-schemas.ts'
+import type * as networkWire from './network-schemas.ts'
+import type * as partsWire from './schema-parts.ts'
 import type * as wire from './schemas.ts'
 
-export function networkView(network: Network, notes: readonly string[] = []): wire.Network {
+export function networkView(network: Network, notes: readonly string[] = []): networkWire.Network {
   return {
     apiVersion: 'v1',
     kind: 'Network',
@@ -41,7 +44,7 @@ export interface EndpointContext {
   readonly network: string
   readonly host: string | undefined
   /** Only for endpoints of this host: nobody else knows. */
-  readonly ready: wire.Condition | undefined
+  readonly ready: partsWire.Condition | undefined
   readonly ports: readonly Publication[]
   readonly revision?: number
 }
@@ -49,7 +52,7 @@ export interface EndpointContext {
 export function endpointView(
   endpoint: Endpoint | PublishedEndpoint,
   context: EndpointContext,
-): wire.Endpoint {
+): endpointWire.Endpoint {
   const local = 'sandbox' in endpoint ? endpoint : undefined
   const { device = '', sandbox: { path: netns } = NO_SANDBOX } = local ?? {}
   return {
@@ -87,7 +90,7 @@ export function endpointView(
 }
 
 /** What an endpoint's document says of a published port. */
-function publishedPort(publication: Publication): wire.Endpoint['status']['ports'][number] {
+function publishedPort(publication: Publication): endpointWire.Endpoint['status']['ports'][number] {
   const { id, protocol, hostAddress, hostPort, containerPort, count } = publication
   const address = hostAddress === undefined ? {} : { hostAddress }
   return { id, protocol, ...address, hostPort, containerPort, count }
@@ -101,14 +104,14 @@ export interface PublicationContext {
   readonly local: boolean
   readonly reach: string
   /** Only for publications of this host: nobody else knows. */
-  readonly ready: wire.Condition | undefined
+  readonly ready: partsWire.Condition | undefined
   readonly revision?: number
 }
 
 export function publicationView(
   publication: Publication,
   context: PublicationContext,
-): wire.Publication {
+): endpointWire.Publication {
   const { endpointId, networkId, hostId, createdAt } = publication
   const { id, ...port } = publishedPort(publication)
   const { network, endpoint, host, local, reach, ready, revision } = context
@@ -130,7 +133,7 @@ export function publicationView(
   }
 }
 
-export const SETTLED: wire.Condition = {
+export const SETTLED: partsWire.Condition = {
   type: 'Ready',
   status: 'True',
   reason: 'settled',
@@ -141,7 +144,7 @@ export const SETTLED: wire.Condition = {
 export function readiness(
   object: string,
   status: { readonly settled: boolean; readonly failures: readonly ObjectFailure[] },
-): wire.Condition {
+): partsWire.Condition {
   const failure = status.failures.find((each) => each.object === object)
   if (failure !== undefined) {
     const { code, message, since } = failure

@@ -12,13 +12,8 @@ import { isNetworkError } from '../../lib/errors.ts'
 import { familyOf } from '../../net/ip.ts'
 import { prefixFamily } from '../../net/prefix.ts'
 import type { Resource } from '../resource.ts'
-import {
-  connectionMarkOf,
-  indexChains,
-  indexOfChain,
-  type MapName,
-  type SetName,
-} from './ruleset-text.ts'
+import { connectionMarkOf, indexChains, indexOfChain } from './index-chains.ts'
+import type { MapName, SetName } from './ruleset-sets.ts'
 import {
   type ElementLine,
   elementCommands,

@@ -25,76 +25,9 @@ import type { Ruleset } from '../../hoststate/ruleset.ts'
 import { MARK } from '../../hoststate/state.ts'
 import { PROBE_PORT } from '../../model/probe-network.ts'
 import { familyOf } from '../../net/ip.ts'
+import { ANSWERER, hex, OPENER } from './index-chains.ts'
 import { nameRules } from './name-rules.ts'
-
-/** Sets and maps whose elements come and go: name and type, in nft's language. */
-const SETS = {
-  /** Device and address of each gateway. */
-  own4: 'ifname . ipv4_addr',
-  own6: 'ifname . ipv6_addr',
-  /** The same addresses alone: what no other network may reach. */
-  gateways4: 'ipv4_addr',
-  gateways6: 'ipv6_addr',
-  /** Devices that forward only because we said so (R18). */
-  opened4: 'ifname',
-  opened6: 'ifname',
-  /** Gateways by which names are asked for and nothing else. */
-  internal: 'ifname',
-  /** Gateways by which containers reach the host's loopback. */
-  loopback: 'ifname',
-  /** Indexes in use, as the answerer's in the conntrack mark. */
-  taken: 'mark',
-} as const
-
-const INTERVAL_SETS = {
-  /** Gateway device and each prefix of its network; those that are routed plainly once more. */
-  inside4: 'ifname . ipv4_addr',
-  inside6: 'ifname . ipv6_addr',
-  routed4: 'ifname . ipv4_addr',
-  routed6: 'ifname . ipv6_addr',
-} as const
-
-const MAPS = {
-  /** Gateway device to the source of what comes in by one gateway and leaves by another, or the same. */
-  hairpin4: 'ifname : ipv4_addr',
-  hairpin6: 'ifname : ipv6_addr',
-  /** Gateway device to where its network's questions for names are answered. */
-  resolvers4: 'ifname : ipv4_addr . inet_service',
-  resolvers6: 'ifname : ipv6_addr . inet_service',
-  /** Index in the packet mark to `goto zone_<i>` and `goto from_<i>`. */
-  zones: 'mark : verdict',
-  sources: 'mark : verdict',
-  /** The opener's, and the answerer's, index in the conntrack mark to `goto route_<i>`. */
-  openers: 'mark : verdict',
-  answerers: 'mark : verdict',
-  /** Gateway device with an index to `goto to_<i>` and `goto zone_<i>`. */
-  outputs: 'ifname : verdict',
-  output_zones: 'ifname : verdict',
-  ports4_at: 'ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service',
-  ports6_at: 'ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service',
-  ports4_any: 'inet_proto . inet_service : ipv4_addr . inet_service',
-  ports6_any: 'inet_proto . inet_service : ipv6_addr . inet_service',
-  marks4_at: 'ipv4_addr . inet_proto . inet_service : verdict',
-  marks6_at: 'ipv6_addr . inet_proto . inet_service : verdict',
-  marks4_any: 'inet_proto . inet_service : verdict',
-  marks6_any: 'inet_proto . inet_service : verdict',
-} as const
-
-export type SetName = keyof typeof SETS | keyof typeof INTERVAL_SETS
-export type MapName = keyof typeof MAPS
-
-/** True for maps, false for sets. */
-export function isMapName(name: SetName | MapName): name is MapName {
-  return name in MAPS
-}
-
-const OPENER = 0xff000000
-const ANSWERER = 0x00ff0000
-
-/** Which part of the conntrack mark holds an index: of the side that opened, or of the one that answers. */
-export function connectionMarkOf(index: number, side: 'opener' | 'answerer'): number {
-  return (index << (side === 'opener' ? 24 : 16)) >>> 0
-}
+import { declaredSets } from './ruleset-sets.ts'
 
 /** A chain of the table: its hook, if it has one, and its rules. */
 interface Chain {
@@ -324,13 +257,6 @@ export function rulesetText(want: Ruleset): string {
   const chains = every.filter((chain) => want.indexed || chain.indexed === undefined)
   const idle = every.filter((chain) => !chains.includes(chain))
   const table = `inet ${want.table}`
-  const sets = [
-    ...Object.entries(SETS).map(([name, type]) => `set ${name} { type ${type}; }`),
-    ...Object.entries(INTERVAL_SETS).map(
-      ([name, type]) => `set ${name} { type ${type}; flags interval; }`,
-    ),
-    ...Object.entries(MAPS).map(([name, type]) => `map ${name} { type ${type}; }`),
-  ]
   const added = ({ name, hook }: Chain): string =>
     `add chain ${table} ${name}${hook === undefined ? '' : ` { ${hook}; policy accept; }`}`
   return [
@@ -342,7 +268,7 @@ export function rulesetText(want: Ruleset): string {
     ...chains.map(added),
     ...chains.map(({ name }) => `flush chain ${table} ${name}`),
     `table ${table} {`,
-    ...sets.map((set) => `  ${set}`),
+    ...declaredSets().map((set) => `  ${set}`),
     ...chains.flatMap(({ name, rules }) => [
       `  chain ${name} {`,
       ...rules.map((rule) => `    ${rule}`),
@@ -370,40 +296,4 @@ function arpBelt({ table, endpointGroup, resolver }: Ruleset): readonly string[]
     '  }',
     '}',
   ]
-}
-
-/** The index that a chain of `indexChains()` is for; undefined for all others. */
-export function indexOfChain(name: string): number | undefined {
-  const index = /^(?:zone|from|route|to)_(\d+)$/.exec(name)?.[1]
-  return index === undefined ? undefined : Number(index)
-}
-
-/** The chains of one index: name, and rules in nft's language. */
-export function indexChains(
-  index: number,
-  packetMarkMask: number,
-): readonly { readonly name: string; readonly rules: readonly string[] }[] {
-  const marks = packetMarks(packetMarkMask)
-  const opener = connectionMarkOf(index, 'opener')
-  const answerer = connectionMarkOf(index, 'answerer')
-  const route = `meta mark set meta mark & ${hex(~marks.indexMask)} | ${hex(marks.ofIndex(index))}`
-  return [
-    { name: `zone_${index}`, rules: [`ct original zone set ${index}`] },
-    {
-      name: `from_${index}`,
-      rules: [
-        `ct state new ct mark set ct mark & ${hex(~OPENER)} | ${hex(opener)}`,
-        `ct direction reply ct mark & ${hex(ANSWERER)} != ${hex(answerer)} counter drop`,
-      ],
-    },
-    { name: `route_${index}`, rules: [route] },
-    {
-      name: `to_${index}`,
-      rules: [`ct mark set ct mark & ${hex(~ANSWERER)} | ${hex(answerer)}`, route],
-    },
-  ]
-}
-
-function hex(value: number): string {
-  return `0x${(value >>> 0).toString(16).padStart(8, '0')}`
 }

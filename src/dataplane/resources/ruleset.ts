@@ -11,7 +11,8 @@ import type { Ruleset } from '../../hoststate/ruleset.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
 import { isNetworkError } from '../../lib/errors.ts'
 import type { Resource } from '../resource.ts'
-import { indexOfChain, rulesetText } from './ruleset-text.ts'
+import { indexOfChain } from './index-chains.ts'
+import { rulesetText } from './ruleset-text.ts'
 
 interface Have extends Ruleset {
   /** How the table reads: only compared with how it read when it was put. */

@@ -5,7 +5,7 @@
 
 import { MARK } from '../../hoststate/state.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
-import { isMapName, type MapName, type SetName } from './ruleset-text.ts'
+import { isMapName, type MapName, type SetName } from './ruleset-sets.ts'
 
 /** One element: the name of its set or map, a space, and the element as nft's language has it. */
 export type ElementLine = string
