@@ -7,11 +7,11 @@
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { Cluster, type Container } from '../src/lab/cluster.ts'
-import { createLab, type Lab, removeLab } from '../src/lab/lab.ts'
+import { createLab, type Lab } from '../src/lab/lab.ts'
 import { messageOf } from '../src/lib/errors.ts'
 import { runClient, serve, serveOnHost, startCounting } from './demo/containers.ts'
 import { hostPicture } from './demo/host-picture.ts'
-import { leftoversOfLab, namespacesOf, newIn, pictureOfMachine } from './demo/leftovers.ts'
+import { newIn, pictureOfMachine, takeDown } from './demo/leftovers.ts'
 import { type OutsideFact, showOutside } from './demo/outside.ts'
 import { Story } from './demo/story.ts'
 
@@ -326,15 +326,7 @@ async function showRestart(
 
 /** Takes everything down, looks at what is left, tells the end of the story. */
 async function finish(exitCode: number | undefined): Promise<void> {
-  const namespaces = namespacesOf(name)
-  await removeLab(name)
-  facts.leftovers = [...leftoversOfLab(name, namespaces), ...newIn(before, pictureOfMachine())]
-  story.title('The end')
-  for (const thing of facts.leftovers) story.fail(`left behind: ${thing}`)
-  story.check(
-    facts.leftovers.length === 0,
-    'no namespace, device, mount, pin, table, process or file left',
-  )
+  facts.leftovers = await takeDown(name, before, story)
   facts.ok =
     exitCode === undefined &&
     facts.problems.length === 0 &&

@@ -2,9 +2,9 @@
 
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
-import { createLab, type Lab, removeLab } from '../../src/lab/lab.ts'
+import { createLab, type Lab } from '../../src/lab/lab.ts'
 import { messageOf } from '../../src/lib/errors.ts'
-import { leftoversOfLab, namespacesOf, newIn, pictureOfMachine } from './leftovers.ts'
+import { pictureOfMachine, takeDown } from './leftovers.ts'
 import { Story } from './story.ts'
 
 const ROOT = dirname(dirname(import.meta.dirname))
@@ -59,15 +59,7 @@ export async function runDemo<F extends CommonFacts>(
     facts.problems.push(messageOf(error))
     story.fail(messageOf(error))
   }
-  const namespaces = namespacesOf(name)
-  await removeLab(name)
-  facts.leftovers = [...leftoversOfLab(name, namespaces), ...newIn(before, pictureOfMachine())]
-  story.title('The end')
-  for (const thing of facts.leftovers) story.fail(`left behind: ${thing}`)
-  story.check(
-    facts.leftovers.length === 0,
-    'no namespace, device, mount, pin, table, process or file left',
-  )
+  facts.leftovers = await takeDown(name, before, story)
   facts.ok = exitCode === undefined && isFine(facts)
   if (json) process.stdout.write(`${JSON.stringify(facts)}\n`)
   process.exit(exitCode ?? (facts.ok ? 0 : 1))

@@ -7,8 +7,10 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { MARK } from '../../src/hoststate/state.ts'
 import { openKernel } from '../../src/kernel/real.ts'
+import { removeLab } from '../../src/lab/lab.ts'
 import { listPins } from '../../src/lab/namespaces.ts'
 import { labPath } from '../../src/lab/paths.ts'
+import type { Story } from './story.ts'
 
 /** Carrick's marks in the machine's own namespaces, one line each. */
 export function pictureOfMachine(): ReadonlySet<string> {
@@ -30,7 +32,7 @@ export function pictureOfMachine(): ReadonlySet<string> {
 }
 
 /** The namespaces of a lab that is up, as the links below /proc name them. */
-export function namespacesOf(lab: string): ReadonlySet<string> {
+function namespacesOf(lab: string): ReadonlySet<string> {
   using kernel = openKernel()
   return new Set(
     listPins(lab)
@@ -47,7 +49,7 @@ export function namespacesOf(lab: string): ReadonlySet<string> {
 }
 
 /** What is left of the lab after it was taken down. */
-export function leftoversOfLab(lab: string, namespaces: ReadonlySet<string>): string[] {
+function leftoversOfLab(lab: string, namespaces: ReadonlySet<string>): string[] {
   return [
     ...(existsSync(labPath(lab)) ? [`directory ${labPath(lab)}`] : []),
     ...readFileSync('/proc/self/mounts', 'utf8')
@@ -77,4 +79,22 @@ function processesIn(namespaces: ReadonlySet<string>): string[] {
       return [] // it ended while we looked
     }
   })
+}
+
+/** Takes the lab down and tells the end of the story: what is left behind, which is given. */
+export async function takeDown(
+  lab: string,
+  before: ReadonlySet<string>,
+  story: Story,
+): Promise<readonly string[]> {
+  const namespaces = namespacesOf(lab)
+  await removeLab(lab)
+  const leftovers = [...leftoversOfLab(lab, namespaces), ...newIn(before, pictureOfMachine())]
+  story.title('The end')
+  for (const thing of leftovers) story.fail(`left behind: ${thing}`)
+  story.check(
+    leftovers.length === 0,
+    'no namespace, device, mount, pin, table, process or file left',
+  )
+  return leftovers
 }
