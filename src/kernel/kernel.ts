@@ -184,17 +184,8 @@ export interface NewMacvlan extends NewLink {
   readonly mode?: 'private' | 'vepa' | 'bridge' | 'passthru'
 }
 
-/** What of a device can be changed. `master: 0` releases it. */
-export interface LinkChange extends SuperPackets {
-  readonly name?: string
-  readonly up?: boolean
-  readonly mtuBytes?: number
-  readonly mac?: string
-  readonly group?: number
-  readonly alias?: string
-  readonly master?: number
-  readonly addrGenMode?: AddrGenMode
-  readonly arp?: boolean
+/** What of a device can be changed: all that it can be made with, but its queues. `master: 0` releases it. */
+export interface LinkChange extends Partial<Omit<NewLink, 'queues'>> {
   /** Moves the device away; waits for an RCU grace period. */
   readonly netns?: Netns
 }

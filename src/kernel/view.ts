@@ -15,7 +15,7 @@ import { offloadsOf } from './offloads.ts'
 import { portsOf } from './port-sockets.ts'
 import * as addresses from './rtnetlink/addresses.ts'
 import * as filters from './rtnetlink/filters.ts'
-import { VETH_QUEUES, writeMacvlan, writeVeth } from './rtnetlink/link-kinds.ts'
+import { createMacvlan, createVeth } from './rtnetlink/link-kinds.ts'
 import * as links from './rtnetlink/links.ts'
 import * as neighbours from './rtnetlink/neighbours.ts'
 import * as qdiscs from './rtnetlink/qdiscs.ts'
@@ -63,20 +63,10 @@ export class RealView implements KernelView, Disposable {
           (kind === undefined || link.kind === kind) &&
           (group === undefined || link.group === group),
       ),
-    createVeth: (link) =>
-      this.#create(
-        link,
-        links.createLink('veth', { queues: VETH_QUEUES, ...link }, (message) =>
-          writeVeth(message, link),
-        ),
-      ),
+    createVeth: (link) => this.#create(link, createVeth(link)),
     createVxlan: (link) => this.#create(link, vxlanRequest(link)),
     createBridge: (link) => this.#create(link, links.createLink('bridge', link)),
-    createMacvlan: (link) =>
-      this.#create(
-        link,
-        links.createLink('macvlan', link, (message) => writeMacvlan(message, link), link.lower),
-      ),
+    createMacvlan: (link) => this.#create(link, createMacvlan(link)),
     set: (device, change) => {
       for (const each of links.changeLink(this.#renamable(device, change), change)) this.#do(each)
     },

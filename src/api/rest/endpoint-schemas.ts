@@ -47,14 +47,24 @@ const attachPart = {
   bandwidth: bandwidth.optional(),
 }
 
+/** What each attach may say around its spec. */
+const attachEnvelope = {
+  apiVersion: apiVersion.optional(),
+  kind: z.literal('Endpoint').optional(),
+  metadata: wantedMetadata.optional(),
+}
+
+/** The namespace, by one of the two. */
+const attachTarget = {
+  netns: z.string().min(1).max(4096).optional(),
+  pid: z.int().positive().max(4_194_304).optional(),
+}
+
 export const Attach = z
   .strictObject({
-    apiVersion: apiVersion.optional(),
-    kind: z.literal('Endpoint').optional(),
-    metadata: wantedMetadata.optional(),
+    ...attachEnvelope,
     spec: z.strictObject({
-      netns: z.string().min(1).max(4096).optional(),
-      pid: z.int().positive().max(4_194_304).optional(),
+      ...attachTarget,
       ...attachPart,
       publish,
     }),
@@ -63,12 +73,9 @@ export const Attach = z
 
 export const AttachAll = z
   .strictObject({
-    apiVersion: apiVersion.optional(),
-    kind: z.literal('Endpoint').optional(),
-    metadata: wantedMetadata.optional(),
+    ...attachEnvelope,
     spec: z.strictObject({
-      netns: z.string().min(1).max(4096).optional(),
-      pid: z.int().positive().max(4_194_304).optional(),
+      ...attachTarget,
       networks: z
         .array(z.strictObject({ network: text, ...attachPart }))
         .min(1)
