@@ -68,6 +68,8 @@ export interface AgentOptions {
   readonly machineId?: string
   readonly store?: Store
   readonly adopt?: (found: Adoption) => readonly Endpoint[]
+  /** Of `PublisherOptions`. */
+  readonly gatherMs?: number
 }
 
 /** The host's state at work. `stop` ends it as a clean stop does, `kill` as a crash. */
@@ -116,6 +118,7 @@ export class Agent {
     const adoptions: Adoption[] = []
     const publisher = startPublisher({
       ...common,
+      ...(options.gatherMs === undefined ? {} : { gatherMs: options.gatherMs }),
       lease,
       onListed: (listener) => replica.onListed(listener),
       adopt: async (found) => {

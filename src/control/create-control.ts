@@ -96,7 +96,7 @@ export function createControl(
   const own = new OwnIndex(ownEndpoints)
   const names = new NameIndex(replica)
   const overlaps = new OverlapWarnings(replica)
-  const networks = new Networks({ store, replica, clock, random, log })
+  const networks = new Networks({ store, replica, clock, random, log, signal: closing.signal })
   const hosts = new Hosts({ store, replica, log, hostId, paths: () => reports.paths() })
   const networkChanges = new NetworkChanges({
     ...{ store, replica, networks, ipam, clock, log },

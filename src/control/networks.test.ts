@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, test } from 'bun:test'
 import assert from 'node:assert/strict'
-import { Scene } from '../agent/scene.ts'
+import { type AgentOptions, Scene } from '../agent/scene.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { ROOT } from '../model/keys.ts'
 import { prefix } from '../net/testing.ts'
@@ -85,8 +85,8 @@ afterEach(async () => {
   scene[Symbol.dispose]()
 })
 
-async function start(state: string): Promise<Member> {
-  const member = await Member.start(scene, { state })
+async function start(state: string, options: Partial<AgentOptions> = {}): Promise<Member> {
+  const member = await Member.start(scene, { state, ...options })
   members.push(member)
   return member
 }
@@ -241,6 +241,31 @@ test('a network in use is not removed, and the hosts are named', async () => {
     assert.equal((await a.agent.store.range({ prefix: `${ROOT}${kind}/` })).count, 0)
   }
   await assert.rejects(b.attach('blue'), refused('not-found', /"blue"/))
+})
+
+test('what was detached here a moment ago does not hold a network, though the store has not heard of it', async () => {
+  const a = await start('a', { gatherMs: 200 })
+  await make(a, 'blue')
+  const { endpoint } = await a.attach('blue')
+  await scene.clock.advance(1_000)
+  await a.detach(endpoint.id)
+  assert.equal((await a.agent.store.range({ prefix: `${ROOT}endpoints/` })).count, 1)
+  await drive(scene, a.control.removeNetwork('blue'))
+  assert.deepEqual(a.control.listNetworks(), [])
+})
+
+test('a network is kept while the store cannot be told that its endpoints left', async () => {
+  const a = await start('a', { gatherMs: 10_000 })
+  await scene.clock.advance(100_000)
+  await make(a, 'blue')
+  const { endpoint } = await a.attach('blue')
+  await scene.clock.advance(100_000)
+  await a.detach(endpoint.id)
+  await assert.rejects(
+    drive(scene, a.control.removeNetwork('blue')),
+    refused('unavailable', /1 endpoint that left it here is not yet known/),
+  )
+  assert.equal(a.control.listNetworks().length, 1)
 })
 
 test('without the store networks are listed, and neither made nor removed', async () => {

@@ -34,6 +34,9 @@ const ATTEMPTS = 20
 const HIGHEST_VNI = PROBE_VNI - 1
 /** How long a caller waits for this host to see what it wrote. */
 const SEEN_MS = 2_000
+/** How long a removal waits for the store to hear of endpoints that left here, and between two looks. */
+const PUBLISHED_MS = 2_000
+const PUBLISHED_PAUSE_MS = 10
 /** Published ports that a refusal names. */
 const MOST_PORTS_TOLD = 5
 
@@ -43,6 +46,7 @@ export interface NetworksDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly signal: AbortSignal
 }
 
 export class Networks {
@@ -193,7 +197,7 @@ export class Networks {
     this.#removing.add(network.id)
     try {
       for (let attempt = 0; ; attempt++) {
-        await this.#refuseUsed(network, ownEndpoints(network.id))
+        await this.#refuseUsed(network, () => ownEndpoints(network.id))
         const result = await store.txn(removal(network))
         if (result.succeeded || attempt === ATTEMPTS) break
       }
@@ -215,19 +219,20 @@ export class Networks {
     return `, with published ports: ${ports.slice(0, MOST_PORTS_TOLD).join(', ')}${more}`
   }
 
-  async #refuseUsed(network: Network, own: number): Promise<void> {
-    const { store, replica } = this.#deps
-    const range = { prefix: keys.endpoints(network.id) }
-    const { items, count } = await store.range(range, { keysOnly: true, limit: 1000 })
-    const hosts = new Set<string>()
-    for (const { key } of items) {
-      const parsed = parseKey(key)
-      if (parsed?.kind === 'endpoint') hosts.add(parsed.hostId)
+  /** Throws when endpoints are in the network, or when the store does not hear in time that the last ones here left. */
+  async #refuseUsed(network: Network, own: () => number): Promise<void> {
+    const { replica, clock, signal } = this.#deps
+    const deadlineMs = clock.monotonicMs() + PUBLISHED_MS
+    let users = await this.#publishedUsers(network)
+    while (own() === 0 && users.hosts.size === 1 && users.hosts.has(replica.hostId)) {
+      if (clock.monotonicMs() > deadlineMs) throw stillPublished(network, users.count)
+      await clock.sleep(PUBLISHED_PAUSE_MS, signal)
+      users = await this.#publishedUsers(network)
     }
-    if (own > 0) hosts.add(replica.hostId)
-    const used = Math.max(count, own)
+    const used = Math.max(users.count, own())
     if (used === 0) return
-    const names = [...hosts].map((id) => replica.host(id)?.name ?? id).sort()
+    if (own() > 0) users.hosts.add(replica.hostId)
+    const names = [...users.hosts].map((id) => replica.host(id)?.name ?? id).sort()
     throw new NetworkError(
       'conflict',
       `Cannot remove network ${network.name}: ${used} ${used === 1 ? 'endpoint uses' : 'endpoints use'} it, on ${names.join(', ')}${this.#publishedIn(network)}`,
@@ -237,6 +242,29 @@ export class Networks {
       },
     )
   }
+
+  /** Endpoints of the network that the store knows, and their hosts. */
+  async #publishedUsers(network: Network): Promise<{ count: number; hosts: Set<string> }> {
+    const range = { prefix: keys.endpoints(network.id) }
+    const { items, count } = await this.#deps.store.range(range, { keysOnly: true, limit: 1000 })
+    const hosts = new Set<string>()
+    for (const { key } of items) {
+      const parsed = parseKey(key)
+      if (parsed?.kind === 'endpoint') hosts.add(parsed.hostId)
+    }
+    return { count, hosts }
+  }
+}
+
+/** What is detached here is given up at once, and published a moment later. */
+function stillPublished({ name }: Network, count: number): NetworkError {
+  const left =
+    count === 1 ? '1 endpoint that left it here is' : `${count} endpoints that left it here are`
+  return new NetworkError(
+    'unavailable',
+    `Cannot remove network ${name}: ${left} not yet known to have left in the store`,
+    { hint: 'carrick status tells what keeps this host from publishing' },
+  )
 }
 
 /**
