@@ -19,7 +19,17 @@ export function cgroupProcesses(lab: string): readonly number[] {
 export function removeCgroups(lab: string): void {
   for (const { own, shared } of groupsOf(lab)) {
     removeTree(own)
-    if (directoriesIn(shared).length === 0) rmdirSync(shared)
+    removeEmpty(shared)
+  }
+}
+
+/** Several labs have it: another one may still be in it, or remove it at the same time. */
+function removeEmpty(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? ''
+    if (!['ENOENT', 'ENOTEMPTY', 'EBUSY'].includes(code)) throw error
   }
 }
 
