@@ -23,19 +23,6 @@ const withStage = sharedStage()
 const PODMAN_ID = '521c59df7622da56edb2e1171e570930557a808eb1d2beb0facb211cba82194f'
 const POD_ID = `29791e${'0'.repeat(54)}cd55`
 
-/** A network of ours for one capture, gone with its containers. */
-async function inNetwork(
-  { cluster }: Stage,
-  name: string,
-  subnets: readonly string[],
-  body: () => Promise<void>,
-): Promise<void> {
-  const flags = subnets.flatMap((subnet) => ['--subnet', subnet])
-  await cluster.carrick(HOST, 'network', 'create', name, ...flags)
-  await body()
-  await cluster.carrick(HOST, 'network', 'rm', name)
-}
-
 async function add(
   stage: Stage,
   who: Who,
@@ -56,47 +43,42 @@ async function macOf(stage: Stage, box: LabContainer, ifname: string): Promise<s
   return JSON.parse(await stage.in(box, 'ip', '-j', 'link', 'show', ifname))[0].address
 }
 
-withStage('libcni: both families, by host-local, with keys that nobody knows', (stage) =>
-  inNetwork(stage, 'net', ['10.231.0.0/24', 'fd00:acc1::/64'], async () => {
-    const box = await stage.box('c1')
-    const who = { id: 'cnitool-0d834f8ec9b5c9cfff50', netns: box.netns, ifname: 'eth0' }
-    const plugin = {
-      ...{ bridge: 'br0', cniVersion: '1.1.0', ipMasq: true, isGateway: true, name: 'net' },
-      capabilities: { aliases: true, ips: true, mac: true, portMappings: false },
-      ipam: {
-        ranges: [[{ subnet: '10.231.0.0/24' }], [{ subnet: 'fd00:acc1::/64' }]],
-        routes: [{ dst: '0.0.0.0/0' }],
-        type: 'host-local',
-      },
-      'x-unknown': { keep: [1, 2] },
-    }
-    const runtimeConfig = {
-      ...{ aliases: ['web', 'db'], ips: ['10.231.0.77'], mac: '0a:00:00:00:00:77' },
-    }
-    const args = 'IgnoreUnknown=1;FOO=bar'
-    // Debian's host-local stops at 1.0.0, and libcni would not have taken this list with it.
-    const asked = { ...plugin, cniVersion: '1.0.0', runtimeConfig }
-    const result = await add(stage, who, asked, args)
-    const own = result.interfaces.findIndex(({ name }) => name === 'eth0')
-    const ips = result.ips.map(({ address, gateway, interface: index }) => [
-      address,
-      gateway,
-      index,
-    ])
-    assert.deepEqual(ips, [
-      ['10.231.0.77/24', '10.231.0.1', own],
-      ['fd00:acc1::2/64', 'fd00:acc1::1', own],
-    ])
-    assert.equal(result.interfaces[own]?.mac, '0a:00:00:00:00:77')
-    assert.equal(await macOf(stage, box, 'eth0'), '0a:00:00:00:00:77')
-    assert.equal(ask(box, 'db.net'), 'NOERROR 10.231.0.77')
-    const after = { ...asked, prevResult: result }
-    await silent(stage, 'CHECK', who, after, args)
-    await silent(stage, 'STATUS', NOBODY, { ...plugin, ipam: {} })
-    await silent(stage, 'DEL', who, after, args)
-    await silent(stage, 'DEL', who, asked, args)
-  }),
-)
+withStage('libcni: both families, by host-local, with keys that nobody knows', async (stage) => {
+  await stage.network('net', '10.231.0.0/24', 'fd00:acc1::/64')
+  const box = await stage.box('c1')
+  const who = { id: 'cnitool-0d834f8ec9b5c9cfff50', netns: box.netns, ifname: 'eth0' }
+  const plugin = {
+    ...{ bridge: 'br0', cniVersion: '1.1.0', ipMasq: true, isGateway: true, name: 'net' },
+    capabilities: { aliases: true, ips: true, mac: true, portMappings: false },
+    ipam: {
+      ranges: [[{ subnet: '10.231.0.0/24' }], [{ subnet: 'fd00:acc1::/64' }]],
+      routes: [{ dst: '0.0.0.0/0' }],
+      type: 'host-local',
+    },
+    'x-unknown': { keep: [1, 2] },
+  }
+  const runtimeConfig = {
+    ...{ aliases: ['web', 'db'], ips: ['10.231.0.77'], mac: '0a:00:00:00:00:77' },
+  }
+  const args = 'IgnoreUnknown=1;FOO=bar'
+  // Debian's host-local stops at 1.0.0, and libcni would not have taken this list with it.
+  const asked = { ...plugin, cniVersion: '1.0.0', runtimeConfig }
+  const result = await add(stage, who, asked, args)
+  const own = result.interfaces.findIndex(({ name }) => name === 'eth0')
+  const ips = result.ips.map(({ address, gateway, interface: index }) => [address, gateway, index])
+  assert.deepEqual(ips, [
+    ['10.231.0.77/24', '10.231.0.1', own],
+    ['fd00:acc1::2/64', 'fd00:acc1::1', own],
+  ])
+  assert.equal(result.interfaces[own]?.mac, '0a:00:00:00:00:77')
+  assert.equal(await macOf(stage, box, 'eth0'), '0a:00:00:00:00:77')
+  assert.equal(ask(box, 'db.net'), 'NOERROR 10.231.0.77')
+  const after = { ...asked, prevResult: result }
+  await silent(stage, 'CHECK', who, after, args)
+  await silent(stage, 'STATUS', NOBODY, { ...plugin, ipam: {} })
+  await silent(stage, 'DEL', who, after, args)
+  await silent(stage, 'DEL', who, asked, args)
+})
 
 withStage('libcni: VERSION with its dummies, and GC in four shapes', async (stage) => {
   const dummies = { CNI_PATH: 'dummy' }
@@ -122,8 +104,10 @@ withStage('libcni: VERSION with its dummies, and GC in four shapes', async (stag
   }
 })
 
-withStage('podman: an address, a MAC, aliases and ports; the DEL of its clean-up', (stage) =>
-  inNetwork(stage, 'net', ['10.236.0.0/24'], async () => {
+withStage(
+  'podman: an address, a MAC, aliases and ports; the DEL of its clean-up',
+  async (stage) => {
+    await stage.network('net', '10.236.0.0/24')
     const box = await stage.box('web1')
     const who = { id: PODMAN_ID, netns: box.netns, ifname: 'eth0' }
     const object = {
@@ -153,11 +137,13 @@ withStage('podman: an address, a MAC, aliases and ports; the DEL of its clean-up
     const again = 'IgnoreUnknown=1;K8S_POD_NAME=web1;MAC=ca:a2:d1:f9:16:3f;IP=10.236.0.57'
     assert.deepEqual(addressesOf(await add(stage, who, object, again)), ['10.236.0.57'])
     await silent(stage, 'DEL', who, object, again)
-  }),
+  },
 )
 
-withStage('podman: a second network of a running container, and an address per family', (stage) =>
-  inNetwork(stage, 'dual', ['10.238.0.0/24', 'fd00:acc8::/64'], async () => {
+withStage(
+  'podman: a second network of a running container, and an address per family',
+  async (stage) => {
+    await stage.network('dual', '10.238.0.0/24', 'fd00:acc8::/64')
     const box = await stage.box('two')
     await stage.add({ id: PODMAN_ID, netns: box.netns, ifname: 'eth0' })
     const who = { id: PODMAN_ID, netns: box.netns, ifname: 'eth1' }
@@ -179,7 +165,7 @@ withStage('podman: a second network of a running container, and an address per f
     }
     await silent(stage, 'DEL', who, leaving, args)
     assert.match(await stage.in(box, 'ip', '-br', 'link'), /eth0/)
-  }),
+  },
 )
 
 withStage('ctr: a namespace by a process, taken away without one', async (stage) => {

@@ -74,7 +74,7 @@ withStage('sbr takes our routes to a table of its own', async (stage) => {
 })
 
 withStage('one container under two names, and in two networks', async (stage) => {
-  await stage.cluster.carrick(HOST, 'network', 'create', 'other', '--subnet', '10.98.0.0/24')
+  await stage.network('other', '10.98.0.0/24')
   const other = { network: 'other' }
   const [box, peer] = [await stage.box('ck1'), await stage.box('ck2')]
   const first = await stage.add(whoIs(box))
@@ -95,7 +95,6 @@ withStage('one container under two names, and in two networks', async (stage) =>
   await stage.in(box, 'ping', '-n', '-c', '1', '-W', '2', there)
   await stage.del(whoIs(box, 'ck1', 'net2'), other, { name: 'third' })
   await stage.del(whoIs(box, 'ck1', 'net1'))
-  await stage.cluster.carrick(HOST, 'network', 'rm', 'other')
 })
 
 withStage('host-local gives the addresses, and takes them back', async (stage) => {

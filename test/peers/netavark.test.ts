@@ -94,7 +94,11 @@ withHosts(
       const { stdout } = await cluster.lab.runIn(client, ['busybox', 'nslookup', 'www', RESOLVER])
       return stdout.includes('10.80.0.9')
     })
-    await run(cluster, client, 'ping', '-n', '-c', '1', '-W', '2', '10.80.0.9')
+    // What h1 knows of the client it hears from the store, a moment after the client has its network.
+    await until('the client reaches web', async () => {
+      const argv = ['ping', '-n', '-c', '1', '-W', '1', '10.80.0.9']
+      return (await cluster.lab.runIn(client, argv)).exitCode === 0
+    })
     await serve(cluster, web)
     const url = `http://${addressOf(cluster.lab, 'h1')}:8080/`
     await until('the port leads there', async () => {

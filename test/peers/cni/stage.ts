@@ -75,6 +75,7 @@ export async function linkPlugin(cluster: Cluster, host: string): Promise<void> 
 export class Stage {
   readonly cluster: Cluster
   #boxes: LabContainer[] = []
+  #networks: string[] = []
   #touched = new Map<string, { readonly who: Who; readonly config: string }>()
   #before = ''
 
@@ -101,6 +102,13 @@ export class Stage {
     const box = await this.cluster.lab.container(host, name)
     this.#boxes.push(box)
     return box
+  }
+
+  /** One more network beside the usual one, given back after the test. */
+  async network(name: string, ...subnets: readonly string[]): Promise<void> {
+    const flags = subnets.flatMap((subnet) => ['--subnet', subnet])
+    this.#networks.push(name)
+    await this.cluster.carrick(HOST, 'network', 'create', name, ...flags)
   }
 
   async loseBox(box: LabContainer): Promise<void> {
@@ -181,6 +189,11 @@ export class Stage {
     this.#touched = new Map()
     for (const box of this.#boxes) await this.cluster.lab.removeContainer(box)
     this.#boxes = []
+    for (const name of this.#networks) {
+      const { exitCode, stderr } = await this.cluster.run(HOST, 'network', 'rm', name)
+      if (exitCode !== 0) failures.push(stderr)
+    }
+    this.#networks = []
     assert.deepEqual(failures, [])
   }
 
@@ -193,7 +206,7 @@ export class Stage {
         return now === this.#before
       })
     } catch (error) {
-      assert.equal(now, this.#before, messageOf(error))
+      assert.deepEqual(difference(this.#before, now), { gone: [], left: [] }, messageOf(error))
     }
   }
 
@@ -224,6 +237,15 @@ tc qdisc show | grep -v noqueue || true`
       return last === before && !/^(ck[0-9a-f]{12}|veth)/m.test(last)
     })
     return last
+  }
+}
+
+/** The lines that only one of two texts has. */
+function difference(before: string, now: string): { gone: string[]; left: string[] } {
+  const [were, are] = [before.split('\n'), now.split('\n')]
+  return {
+    gone: were.filter((line) => !are.includes(line)),
+    left: are.filter((line) => !were.includes(line)),
   }
 }
 

@@ -72,7 +72,7 @@ export const lifecycle: readonly Row[] = [
         await stage.box('ck2'),
         await stage.box('ck3'),
       ]
-      await stage.cluster.carrick(HOST, 'network', 'create', 'other', '--subnet', '10.98.0.0/24')
+      await stage.network('other', '10.98.0.0/24')
       await stage.add(whoIs(kept))
       await stage.add(whoIs(lost), { runtimeConfig: { ips: ['10.99.0.70'], ...PORTS } })
       await stage.add(whoIs(other), {}, { name: 'other' })
@@ -99,7 +99,6 @@ export const lifecycle: readonly Row[] = [
       assert.ok(await stage.pings(kept, '10.99.0.1'))
       assert.ok(await stage.pings(other, '10.98.0.1'))
       await stage.del(whoIs(other), {}, { name: 'other' })
-      await stage.cluster.carrick(HOST, 'network', 'rm', 'other')
       for (const none of [null, []]) {
         assertSilent(await stage.call('GC', NOBODY, stage.config({ [VALID]: none })), 'GC of all')
       }
