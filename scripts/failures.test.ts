@@ -15,26 +15,37 @@ b.test.ts:
   ^ this test timed out after 100ms.
 (pass) sixth [0.02ms]
 
+
+2 tests failed:
+(fail) second [0.50ms]
+(fail) fifth [100.33ms]
+  ^ this test timed out after 100ms.
+
  4 pass
  2 fail
 `
 
-test('each failed test is told with its file, its errors and why it was ended', () => {
+test('each failed test is told with its file, its errors and why it was ended, and again in short', () => {
   expect(failuresIn(RUN)).toBe(`a.test.ts:
 error: expect(received).toBe(expected)
 (fail) second [0.50ms]
 
 b.test.ts:
 (fail) fifth [100.33ms]
+  ^ this test timed out after 100ms.
+
+in short:
+a.test.ts: second [0.50ms]
+  error: expect(received).toBe(expected)
+b.test.ts: fifth [100.33ms]
   ^ this test timed out after 100ms.`)
 })
 
 test('the middle of a long difference is left out', () => {
   const lines = Array.from({ length: 99 }, (_, at) => `line ${at}`)
   const told = failuresIn(`a.test.ts:\n${lines.join('\n')}\n(fail) long\n`).split('\n')
-  expect(told).toHaveLength(62)
-  expect(told[31]).toBe('… 40 lines …')
-  expect(told.at(-1)).toBe('(fail) long')
+  expect(told.slice(31, 33)).toEqual(['… 40 lines …', 'line 70'])
+  expect(told.slice(-4)).toEqual(['(fail) long', '', 'in short:', 'a.test.ts: long'])
 })
 
 test('of a step that names no test, its last lines are told', () => {
