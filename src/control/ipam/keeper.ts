@@ -94,7 +94,8 @@ export class Keeper {
       },
       () => this.#wake.resolve(),
     )
-    await this.#wake.promise
+    // It may have ended before the last round, which waits for wakes that come after its beginning.
+    if (!this.#periodOver) await this.#wake.promise
     if (!this.#periodOver) return false
     this.#period = undefined
     this.#periodOver = false
