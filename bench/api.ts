@@ -1,8 +1,8 @@
-/** The daemon's REST API over its unix socket, as far as the suites use it. One connection per call in flight. */
-import { Agent, request } from 'node:http'
+/** The daemon's REST API over its unix socket, as far as the suites use it. */
 import type { Endpoint } from '../src/api/rest/endpoint-schemas.ts'
 import type { Network } from '../src/api/rest/network-schemas.ts'
 import type { Status } from '../src/api/rest/schemas.ts'
+import { Connections } from './call.ts'
 
 export interface AttachRequest {
   readonly netns: string
@@ -10,11 +10,10 @@ export interface AttachRequest {
 }
 
 export class Api implements Disposable {
-  readonly #socketPath: string
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  readonly #connections: Connections
 
   constructor(socketPath: string) {
-    this.#socketPath = socketPath
+    this.#connections = new Connections(socketPath)
   }
 
   createNetwork(name: string, subnets: readonly string[], carrier: string): Promise<Network> {
@@ -72,40 +71,16 @@ export class Api implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#agent.destroy()
+    this.#connections[Symbol.dispose]()
   }
 
   /** The answer's document; its shape is the contract's, whose tests are elsewhere. */
-  #call(method: string, path: string, body?: unknown): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const text = body === undefined ? undefined : JSON.stringify(body)
-      const call = request(
-        {
-          socketPath: this.#socketPath,
-          agent: this.#agent,
-          method,
-          path,
-          headers: {
-            host: 'localhost',
-            ...(text === undefined
-              ? {}
-              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
-          },
-        },
-        (answer) => {
-          const chunks: Buffer[] = []
-          answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-          answer.on('error', reject)
-          answer.on('end', () => {
-            const said = Buffer.concat(chunks).toString()
-            if ((answer.statusCode ?? 500) < 300)
-              resolve(said === '' ? undefined : JSON.parse(said))
-            else reject(new Error(`${method} ${path}: ${answer.statusCode} ${said}`))
-          })
-        },
-      )
-      call.on('error', reject)
-      call.end(text)
-    })
+  async #call(method: string, path: string, body?: unknown): Promise<unknown> {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const answer = await this.#connections.call(method, path, text)
+    if (answer.status >= 300) {
+      throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`)
+    }
+    return answer.body === '' ? undefined : JSON.parse(answer.body)
   }
 }
