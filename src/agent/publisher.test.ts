@@ -72,6 +72,24 @@ test('what is committed is published cut down, and removed again', async () => {
   assert.deepEqual(agent.journal.changedSince(sequence), [])
 })
 
+test('a commit that comes alone is published soon, those of a row together', async () => {
+  const agent = await start({ state: 'a', gatherMs: 20 })
+  await scene.clock.advance(1_000)
+  agent.attach(endpoint('n1', agent.hostId, 1))
+  await scene.clock.advance(5)
+  assert.equal((await publishedBy(agent.hostId)).length, 1)
+  await scene.clock.advance(1_000)
+  const before = scene.cluster.revision
+  for (let n = 2; n < 12; n++) {
+    agent.attach(endpoint('n1', agent.hostId, n))
+    await scene.clock.advance(4)
+  }
+  assert.equal((await publishedBy(agent.hostId)).length, 1)
+  await scene.clock.advance(40)
+  assert.equal((await publishedBy(agent.hostId)).length, 11)
+  assert.equal(scene.cluster.revision, before + 1)
+})
+
 test('after minutes of partition everything is published in the order of the journal', async () => {
   const agent = await start({ state: 'a' })
   await agent.publisher.ready

@@ -37,6 +37,8 @@ import {
 /** Sequence up to which publishing was ever tried from this journal: the store cannot honestly have more. */
 const INTENT = 'publisher.intent'
 
+/** A commit waits for a second one this many times shorter than for a third. */
+const FIRST_WAIT = 4
 /** While commits keep coming they wait at most this many times `gatherMs`. */
 const LONGEST_GATHERING = 8
 
@@ -53,7 +55,7 @@ export interface PublisherOptions {
    * it cannot be said yet: it is asked again.
    */
   readonly adopt: (found: Adoption) => Promise<readonly Endpoint[]>
-  /** Commits that follow each other within this time travel together; absent: each goes at once. */
+  /** Commits that follow each other within this time travel together, the first within a quarter; absent: each goes at once. */
   readonly gatherMs?: number
   readonly clock: Clock
   readonly random: Random
@@ -173,14 +175,16 @@ class Worker implements Publisher {
     }
   }
 
-  /** Lets commits that come one after the other travel together, up to a bound. */
+  /** Lets commits that come one after the other travel together, up to a bound; one that comes alone soon goes. */
   async #gather(quietMs: number): Promise<void> {
+    if (quietMs === 0) return
     const { clock, journal } = this.#options
-    const startMs = clock.monotonicMs()
-    for (let before = -1; quietMs > 0 && journal.sequence !== before; ) {
-      if (clock.monotonicMs() - startMs > LONGEST_GATHERING * quietMs) return
+    const endMs = clock.monotonicMs() + LONGEST_GATHERING * quietMs
+    let waitMs = quietMs / FIRST_WAIT
+    for (let before = -1; journal.sequence !== before && clock.monotonicMs() < endMs; ) {
       before = journal.sequence
-      await clock.sleep(quietMs, this.#signal)
+      await clock.sleep(waitMs, this.#signal)
+      waitMs = quietMs
     }
   }
 
