@@ -104,6 +104,7 @@ class Door {
     try {
       answer = await this.#exchange(method, path, trust, body)
     } catch (error) {
+      if (wantsCertificate(error)) throw atTheStore(this.#address, error)
       const code = isDistrust(error) ? 'unauthenticated' : 'unavailable'
       const text = `Cannot join at ${this.#address}: ${messageOf(error)}`
       throw new NetworkError(code, text, { cause: error })
@@ -137,6 +138,21 @@ class Door {
       call.end(body)
     })
   }
+}
+
+/** Whoever is there takes only those who show a certificate, which nobody has who wants to join. */
+function wantsCertificate(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && /CERTIFICATE_REQUIRED/.test(String(error.code))
+  )
+}
+
+function atTheStore(address: string, cause: unknown): NetworkError {
+  return new NetworkError(
+    'invalid',
+    `Cannot join at ${address}: a certificate is asked for there, as where the store is served`,
+    { hint: 'Hosts join at a port of its own, 7441 if it was not chosen otherwise', cause },
+  )
 }
 
 /** The connection was there, but its certificate is not one we may believe. */

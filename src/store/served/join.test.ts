@@ -1,10 +1,13 @@
 /** Joining over loopback: the right cluster, and everybody who only says so. */
 
 import { afterAll, expect, test } from 'bun:test'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServer } from 'node:tls'
 import { type ErrorCode, NetworkError } from '../../lib/errors.ts'
 import { isId } from '../../lib/ids.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -33,6 +36,12 @@ afterAll(async () => {
 
 async function identity(ca: Identity, role: 'server' | 'client'): Promise<Identity> {
   return issueCertificate(ca, { commonName: 'door', notAfter: tomorrow, roles: [role] }, now)
+}
+
+/** As `node:tls` spells them. */
+async function keyAndCertificate(role: 'server' | 'client') {
+  const { certificate, key } = await identity(authority, role)
+  return { cert: certificate, key }
 }
 
 /** A door that shows this authority and speaks TLS as this identity. */
@@ -110,6 +119,27 @@ test('a member of the cluster that poses as the door does not learn the secret',
   const posing = await doorWith(authority, await identity(authority, 'client'))
   expect(await refusedWith({ address: posing, token: await newToken() })).toBe('unauthenticated')
   expect(admitted).toBe(before)
+})
+
+test('where certificates are asked for is not the door: the store may be there', async () => {
+  const store = createServer({
+    ...{ ca: authority.certificate, requestCert: true, rejectUnauthorized: true },
+    ...(await keyAndCertificate('server')),
+  })
+  await once(store.listen(0, '127.0.0.1'), 'listening')
+  try {
+    const { port } = store.address() as AddressInfo
+    const joining = joinCluster({
+      ...{ address: `127.0.0.1:${port}`, token: await newToken(), name: 'web', now },
+    })
+    await expect(joining).rejects.toMatchObject({
+      code: 'invalid',
+      message: expect.stringContaining('as where the store is served'),
+      hint: expect.stringContaining('7441'),
+    })
+  } finally {
+    store.close()
+  }
 })
 
 test('nobody there is unavailable, no address is invalid', async () => {
