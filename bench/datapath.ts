@@ -64,7 +64,7 @@ async function run({ quick, rounds, subjects, progress }: SuiteOptions): Promise
     const seconds = quick ? 0.3 : 1
     return await interleave(measurementsOf(found, seconds), {
       suite: SUITE,
-      rounds: rounds ?? (quick ? 3 : 7),
+      rounds: rounds ?? (quick ? 3 : 15),
       settle: () => waitUntilQuiet(quick ? 300 : 6000),
       progress,
     })

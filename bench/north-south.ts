@@ -75,7 +75,7 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
         const worlds = [...docker, carrick.world]
         const rows = await interleave(measurementsOf(worlds, crowded.world, quick ? 0.3 : 0.4), {
           suite: SUITE,
-          rounds: rounds ?? (quick ? 3 : 25),
+          rounds: rounds ?? (quick ? 3 : 40),
           settle: () => waitUntilQuiet(quick ? 300 : 6000),
           progress,
         })
