@@ -78,6 +78,7 @@ withStage('libcni: both families, by host-local, with keys that nobody knows', a
   await silent(stage, 'STATUS', NOBODY, { ...plugin, ipam: {} })
   await silent(stage, 'DEL', who, after, args)
   await silent(stage, 'DEL', who, asked, args)
+  await stage.removeNetwork('net')
 })
 
 withStage('libcni: VERSION with its dummies, and GC in four shapes', async (stage) => {
@@ -137,6 +138,7 @@ withStage(
     const again = 'IgnoreUnknown=1;K8S_POD_NAME=web1;MAC=ca:a2:d1:f9:16:3f;IP=10.236.0.57'
     assert.deepEqual(addressesOf(await add(stage, who, object, again)), ['10.236.0.57'])
     await silent(stage, 'DEL', who, object, again)
+    await stage.removeNetwork('net')
   },
 )
 
@@ -165,6 +167,7 @@ withStage(
     }
     await silent(stage, 'DEL', who, leaving, args)
     assert.match(await stage.in(box, 'ip', '-br', 'link'), /eth0/)
+    await stage.removeNetwork('dual')
   },
 )
 

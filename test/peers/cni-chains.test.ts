@@ -95,6 +95,7 @@ withStage('one container under two names, and in two networks', async (stage) =>
   await stage.in(box, 'ping', '-n', '-c', '1', '-W', '2', there)
   await stage.del(whoIs(box, 'ck1', 'net2'), other, { name: 'third' })
   await stage.del(whoIs(box, 'ck1', 'net1'))
+  await stage.removeNetwork('other')
 })
 
 withStage('host-local gives the addresses, and takes them back', async (stage) => {

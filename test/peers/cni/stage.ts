@@ -104,11 +104,17 @@ export class Stage {
     return box
   }
 
-  /** One more network beside the usual one, given back after the test. */
+  /** One more network beside the usual one, which the test removes; it is given back where the test fails before. */
   async network(name: string, ...subnets: readonly string[]): Promise<void> {
     const flags = subnets.flatMap((subnet) => ['--subnet', subnet])
     this.#networks.push(name)
     await this.cluster.carrick(HOST, 'network', 'create', name, ...flags)
+  }
+
+  /** Refused while anything is left in it. */
+  async removeNetwork(name: string): Promise<void> {
+    await this.cluster.carrick(HOST, 'network', 'rm', name)
+    this.#networks = this.#networks.filter((each) => each !== name)
   }
 
   async loseBox(box: LabContainer): Promise<void> {
@@ -206,7 +212,8 @@ export class Stage {
         return now === this.#before
       })
     } catch (error) {
-      assert.deepEqual(difference(this.#before, now), { gone: [], left: [] }, messageOf(error))
+      const { gone, left } = difference(this.#before, now)
+      assert.fail(`${messageOf(error)}\ngone: ${gone.join('\n')}\nleft: ${left.join('\n')}`)
     }
   }
 

@@ -99,6 +99,7 @@ export const lifecycle: readonly Row[] = [
       assert.ok(await stage.pings(kept, '10.99.0.1'))
       assert.ok(await stage.pings(other, '10.98.0.1'))
       await stage.del(whoIs(other), {}, { name: 'other' })
+      await stage.removeNetwork('other')
       for (const none of [null, []]) {
         assertSilent(await stage.call('GC', NOBODY, stage.config({ [VALID]: none })), 'GC of all')
       }
