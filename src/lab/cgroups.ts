@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { removeShared } from './remove-shared.ts'
 
 const ROOT = '/sys/fs/cgroup'
 
@@ -19,17 +20,7 @@ export function cgroupProcesses(lab: string): readonly number[] {
 export function removeCgroups(lab: string): void {
   for (const { own, shared } of groupsOf(lab)) {
     removeTree(own)
-    removeEmpty(shared)
-  }
-}
-
-/** Several labs have it: another one may still be in it, or remove it at the same time. */
-function removeEmpty(path: string): void {
-  try {
-    rmdirSync(path)
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? ''
-    if (!['ENOENT', 'ENOTEMPTY', 'EBUSY'].includes(code)) throw error
+    removeShared(shared, 'EBUSY')
   }
 }
 

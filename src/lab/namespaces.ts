@@ -3,13 +3,14 @@
  * live for a host to exist. That tmpfs is private: a mount namespace can be pinned on no other.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MS, mount, unmount } from '../kernel/mount.ts'
 import { NetworkError } from '../lib/errors.ts'
 import { CONTAINER_SCRIPT, CONTAINERS_SCRIPT, HOST_SCRIPT, SWITCH_SCRIPT } from './host-mounts.ts'
 import { containerPath, hostPath, LABS, labPath, pinsPath, processesPath, SWITCH } from './paths.ts'
 import { runTool } from './processes.ts'
+import { removeShared } from './remove-shared.ts'
 
 /** Takes the lab's name and mounts its directory; `already-exists` when the name is in use. */
 export function makeLabDirectory(lab: string): void {
@@ -74,12 +75,7 @@ export function removeLabDirectory(lab: string): void {
   const path = labPath(lab)
   for (const point of mountsBelow(path)) unmount(point)
   rmSync(path, { recursive: true, force: true })
-  try {
-    rmdirSync(LABS)
-  } catch (error) {
-    // Other labs are up, or one has been quicker.
-    if (!['ENOTEMPTY', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-  }
+  removeShared(LABS, 'ENOTEMPTY')
 }
 
 function makePins(lab: string, host: string, kinds: readonly string[]): readonly string[] {
