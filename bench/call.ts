@@ -10,11 +10,6 @@ export interface Answer {
   readonly body: string
 }
 
-interface Waiting {
-  readonly resolve: (answer: Answer) => void
-  readonly reject: (error: Error) => void
-}
-
 /** Connections that are kept, each for one call at a time. */
 export class Connections implements Disposable {
   readonly #path: string
@@ -46,7 +41,7 @@ export class Connections implements Disposable {
 class Connection implements Disposable {
   readonly #socket: Socket
   #received = Buffer.alloc(0)
-  #waiting: Waiting | undefined
+  #waiting: PromiseWithResolvers<Answer> | undefined
 
   constructor(socket: Socket, onEnd: () => void) {
     this.#socket = socket
@@ -66,8 +61,8 @@ class Connection implements Disposable {
   }
 
   call(method: string, path: string, text = ''): Promise<Answer> {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-    this.#waiting = { resolve, reject }
+    const waiting = Promise.withResolvers<Answer>()
+    this.#waiting = waiting
     const head = [
       `${method} ${path} HTTP/1.1`,
       'host: localhost',
@@ -75,7 +70,7 @@ class Connection implements Disposable {
       `content-length: ${Buffer.byteLength(text)}`,
     ]
     this.#socket.write(`${head.join('\r\n')}\r\n\r\n${text}`)
-    return promise
+    return waiting.promise
   }
 
   [Symbol.dispose](): void {

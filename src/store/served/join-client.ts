@@ -142,9 +142,7 @@ class Door {
 
 /** Whoever is there takes only those who show a certificate, which nobody has who wants to join. */
 function wantsCertificate(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && /CERTIFICATE_REQUIRED/.test(String(error.code))
-  )
+  return /CERTIFICATE_REQUIRED/.test(codeOf(error))
 }
 
 function atTheStore(address: string, cause: unknown): NetworkError {
@@ -157,8 +155,12 @@ function atTheStore(address: string, cause: unknown): NetworkError {
 
 /** The connection was there, but its certificate is not one we may believe. */
 function isDistrust(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error)) return false
-  return /CERT|UNABLE_TO|SELF_SIGNED|VERIFY|ERR_TLS|INVALID_PURPOSE/.test(String(error.code))
+  return /CERT|UNABLE_TO|SELF_SIGNED|VERIFY|ERR_TLS|INVALID_PURPOSE/.test(codeOf(error))
+}
+
+/** What node names the failure; empty for what is none of its own. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 function refusalOf(

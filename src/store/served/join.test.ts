@@ -38,12 +38,6 @@ async function identity(ca: Identity, role: 'server' | 'client'): Promise<Identi
   return issueCertificate(ca, { commonName: 'door', notAfter: tomorrow, roles: [role] }, now)
 }
 
-/** As `node:tls` spells them. */
-async function keyAndCertificate(role: 'server' | 'client') {
-  const { certificate, key } = await identity(authority, role)
-  return { cert: certificate, key }
-}
-
 /** A door that shows this authority and speaks TLS as this identity. */
 async function doorWith(shown: Identity, speaking: Identity): Promise<string> {
   const door = await openJoinDoor({
@@ -122,10 +116,9 @@ test('a member of the cluster that poses as the door does not learn the secret',
 })
 
 test('where certificates are asked for is not the door: the store may be there', async () => {
-  const store = createServer({
-    ...{ ca: authority.certificate, requestCert: true, rejectUnauthorized: true },
-    ...(await keyAndCertificate('server')),
-  })
+  const { certificate: cert, key } = await identity(authority, 'server')
+  const ca = authority.certificate
+  const store = createServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true })
   await once(store.listen(0, '127.0.0.1'), 'listening')
   try {
     const { port } = store.address() as AddressInfo
