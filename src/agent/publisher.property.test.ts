@@ -3,17 +3,15 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { HOST_RECORD_ROOTS, hostRecordsIn, keys } from '../model/keys.ts'
-import type { MemorySnapshot } from '../store/memory.ts'
 import {
-  endpoint,
   endpointKey,
-  network,
-  publication,
+  HOST_RECORD_ROOTS,
+  hostRecordsIn,
+  keys,
   publicationKey,
-  put,
-  write,
-} from '../store/replica/fixtures.ts'
+} from '../model/keys.ts'
+import type { MemorySnapshot } from '../store/memory.ts'
+import { endpoint, network, publication, put, write } from '../store/replica/fixtures.ts'
 import { RecordReader } from '../store/replica/records.ts'
 import { ownRecordOf } from './published.ts'
 import { Agent, Scene } from './scene.ts'

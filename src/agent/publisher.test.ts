@@ -2,18 +2,10 @@ import { afterEach, beforeEach, test } from 'bun:test'
 import assert from 'node:assert/strict'
 import { NetworkError } from '../lib/errors.ts'
 import type { Endpoint } from '../model/endpoint.ts'
-import { keys } from '../model/keys.ts'
+import { endpointKey, keys } from '../model/keys.ts'
 import type { Publication } from '../model/publication.ts'
 import { settle } from '../store/replica/fake-clock.ts'
-import {
-  endpoint,
-  endpointKey,
-  network,
-  publication,
-  put,
-  remove,
-  write,
-} from '../store/replica/fixtures.ts'
+import { endpoint, network, publication, put, remove, write } from '../store/replica/fixtures.ts'
 import type { Store } from '../store/store.ts'
 import { publishedText } from './published.ts'
 import { Agent, Scene } from './scene.ts'

@@ -15,7 +15,7 @@ import type { Log } from '../lib/log.ts'
 import { Wakeup } from '../lib/wakeup.ts'
 import type { Endpoint } from '../model/endpoint.ts'
 import type { Host, HostFacts, HostStatus } from '../model/host.ts'
-import { HOST_RECORD_ROOTS, keys, parseHostRecordKey, ROOT } from '../model/keys.ts'
+import { endpointKey, HOST_RECORD_ROOTS, keys, parseHostRecordKey, ROOT } from '../model/keys.ts'
 import type { Journal, JournalRecord } from '../store/journal/journal.ts'
 import { backoffMs } from '../store/replica/backoff.ts'
 import { RecordReader, sameRecord } from '../store/replica/records.ts'
@@ -394,8 +394,4 @@ class Worker implements Publisher {
 function fenceOf(mine: Host, { host }: OwnPart): string | undefined {
   if (host === undefined) return 'this host was removed from the cluster'
   return host.host.epoch > mine.epoch ? 'the addresses of this host were reclaimed' : undefined
-}
-
-function endpointKey({ networkId, hostId, id }: Endpoint): string {
-  return keys.endpoint(networkId, hostId, id)
 }

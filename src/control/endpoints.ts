@@ -4,7 +4,7 @@ import { isNetworkError, NetworkError } from '../lib/errors.ts'
 import { isId } from '../lib/ids.ts'
 import type { Log } from '../lib/log.ts'
 import type { Endpoint, PublishedEndpoint } from '../model/endpoint.ts'
-import { keys } from '../model/keys.ts'
+import { endpointKey } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
 import type { Journal, JournalChange } from '../store/journal/journal.ts'
 import type { Replica } from '../store/replica/replica.ts'
@@ -138,8 +138,4 @@ export class Endpoints {
     })
     return this.#removal
   }
-}
-
-export function endpointKey({ networkId, hostId, id }: Endpoint): string {
-  return keys.endpoint(networkId, hostId, id)
 }

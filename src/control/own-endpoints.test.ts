@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Endpoint } from '../model/endpoint.ts'
+import { endpointKey } from '../model/keys.ts'
 import type { JournalChange } from '../store/journal/journal.ts'
 import { openJournal } from '../store/journal/sqlite-journal.ts'
-import { endpoint, endpointKey } from '../store/replica/fixtures.ts'
+import { endpoint } from '../store/replica/fixtures.ts'
 import { OwnEndpoints } from './own-endpoints.ts'
 
 test('a follower is told of what stands, then of each change once, and of this host’s alone', () => {

@@ -10,7 +10,7 @@ import type { Log } from '../lib/log.ts'
 import { isPodmans } from '../model/cni.ts'
 import type { Endpoint, PublishedEndpoint, Sandbox } from '../model/endpoint.ts'
 import type { ObjectFailure } from '../model/host.ts'
-import { keys } from '../model/keys.ts'
+import { publicationKey } from '../model/keys.ts'
 import type { Network } from '../model/network.ts'
 import { hostPortsText, type Publication } from '../model/publication.ts'
 import { familyOf } from '../net/ip.ts'
@@ -248,7 +248,7 @@ export class Publications implements AsyncDisposable {
   removalsOf(endpoint: Endpoint): readonly JournalChange[] {
     const removals: JournalChange[] = []
     for (const publication of this.#deps.replica.publicationsOfEndpoint(endpoint.id)) {
-      removals.push({ kind: 'delete', key: keyOf(publication) })
+      removals.push({ kind: 'delete', key: publicationKey(publication) })
     }
     return removals
   }
@@ -260,7 +260,7 @@ export class Publications implements AsyncDisposable {
 
   async #remove(publication: Publication): Promise<void> {
     const { journal } = this.#deps
-    const revision = journal.commit([{ kind: 'delete', key: keyOf(publication) }])
+    const revision = journal.commit([{ kind: 'delete', key: publicationKey(publication) }])
     await untilSettled(this.#deps, revision, { publications: [publication] })
     await this.#holder.left(publication.id)
   }
@@ -295,17 +295,15 @@ export class Publications implements AsyncDisposable {
 
 /** The commit that makes it. */
 export function putOf(publication: Publication): JournalChange {
-  return { kind: 'put', key: keyOf(publication), value: JSON.stringify(publication) }
+  return { kind: 'put', key: publicationKey(publication), value: JSON.stringify(publication) }
 }
 
 /** The commit that moves it. */
 export function changesOf({ from, to }: Move): readonly JournalChange[] {
   const put = putOf(to)
-  return put.key === keyOf(from) ? [put] : [{ kind: 'delete', key: keyOf(from) }, put]
-}
-
-function keyOf({ networkId, hostId, id }: Publication): string {
-  return keys.publication(networkId, hostId, id)
+  return put.key === publicationKey(from)
+    ? [put]
+    : [{ kind: 'delete', key: publicationKey(from) }, put]
 }
 
 function fieldsOf(publication: Publication) {

@@ -89,6 +89,17 @@ export interface HostRecordKey {
   readonly id: string
 }
 
+/** Enough of a host's own record to know where it lives. */
+type HostRecord = Pick<HostRecordKey, 'networkId' | 'hostId' | 'id'>
+
+export function endpointKey({ networkId, hostId, id }: HostRecord): string {
+  return keys.endpoint(networkId, hostId, id)
+}
+
+export function publicationKey({ networkId, hostId, id }: HostRecord): string {
+  return keys.publication(networkId, hostId, id)
+}
+
 const HOST_RECORD_KINDS: Readonly<Record<string, HostRecordKey['kind']>> = {
   endpoints: 'endpoint',
   publications: 'publication',

@@ -3,7 +3,6 @@
 import type { AddressClaim, Block } from '../../model/block.ts'
 import type { Endpoint, PublishedEndpoint } from '../../model/endpoint.ts'
 import type { Host } from '../../model/host.ts'
-import { keys } from '../../model/keys.ts'
 import type { Network } from '../../model/network.ts'
 import type { Publication } from '../../model/publication.ts'
 import { macForAddress } from '../../net/mac.ts'
@@ -74,10 +73,6 @@ export function endpoint(networkId: string, hostId: string, n: number): Endpoint
   return { ...published(networkId, hostId, n), sandbox, device: `ck${n}`, number: n }
 }
 
-export function endpointKey({ networkId, hostId, id }: PublishedEndpoint): string {
-  return keys.endpoint(networkId, hostId, id)
-}
-
 /** Publication number `n`, of the endpoint of the same number. */
 export function publication(networkId: string, hostId: string, n: number): Publication {
   const endpointId = `ep-${hostId}-${n}`
@@ -86,10 +81,6 @@ export function publication(networkId: string, hostId: string, n: number): Publi
     ...{ schema: 1, id: `pub-${hostId}-${n}`, networkId, hostId, endpointId, protocol: 'tcp' },
     ...{ ...ports, createdAt: '2026-01-01T00:00:00.000Z' },
   }
-}
-
-export function publicationKey({ networkId, hostId, id }: Publication): string {
-  return keys.publication(networkId, hostId, id)
 }
 
 export function block(networkId: string, hostId: string, text: string): Block {

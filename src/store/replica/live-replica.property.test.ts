@@ -7,21 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { silentLog } from '../../lib/log.ts'
-import { keys } from '../../model/keys.ts'
+import { endpointKey, keys, publicationKey } from '../../model/keys.ts'
 import { openJournal } from '../journal/sqlite-journal.ts'
 import { MemoryCluster, type MemorySnapshot } from '../memory.ts'
 import { FakeClock, settle } from './fake-clock.ts'
-import {
-  endpointKey,
-  host,
-  network,
-  publication,
-  publicationKey,
-  published,
-  put,
-  remove,
-  write,
-} from './fixtures.ts'
+import { host, network, publication, published, put, remove, write } from './fixtures.ts'
 import { createReplica } from './live-replica.ts'
 import type { LiveReplica } from './replica.ts'
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Log, LogFields } from '../../lib/log.ts'
-import { keys } from '../../model/keys.ts'
+import { endpointKey, keys, publicationKey } from '../../model/keys.ts'
 import type { Journal } from '../journal/journal.ts'
 import { openJournal } from '../journal/sqlite-journal.ts'
 import { MemoryCluster } from '../memory.ts'
@@ -14,11 +14,9 @@ import {
   block,
   claim,
   endpoint,
-  endpointKey,
   host,
   network,
   publication,
-  publicationKey,
   published,
   put,
   remove,

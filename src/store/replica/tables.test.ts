@@ -1,7 +1,7 @@
 import { test } from 'bun:test'
 import assert from 'node:assert/strict'
-import { parseKey } from '../../model/keys.ts'
-import { publication, publicationKey } from './fixtures.ts'
+import { parseKey, publicationKey } from '../../model/keys.ts'
+import { publication } from './fixtures.ts'
 import { Tables } from './tables.ts'
 
 for (const first of ['put', 'remove']) {
