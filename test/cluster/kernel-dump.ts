@@ -26,6 +26,9 @@ const PINS = `/sys/fs/bpf/carrick/v${MAPS_SCHEMA}`
 const PATIENCE_MS = 5_000
 /** The kernel keeps so much of a program's name. */
 const KEPT_BYTES = 15
+/** Characters of a section that differs: before the first difference, and in all. */
+const TOLD_BEFORE = 200
+const TOLD = 600
 /** Rows of the array of hosts that a test could fill. */
 const HOST_ROWS = 8
 
@@ -111,7 +114,7 @@ interface Inside {
 export type Dump = ReadonlyMap<string, string>
 
 /** Reads everything; sections of maps are sorted, since a hash has no order. */
-export async function dumpKernel(cluster: Cluster, host: string): Promise<Dump> {
+async function dumpKernel(cluster: Cluster, host: string): Promise<Dump> {
   const text = await shell(cluster, host, SCRIPT)
   const sections = text.split(/^===== /m).slice(1)
   return new Map(
@@ -121,6 +124,50 @@ export async function dumpKernel(cluster: Cluster, host: string): Promise<Dump> 
       return [name, steady(name, section.slice(end + 1).trim())]
     }),
   )
+}
+
+/** What the kernel holds once the daemon has settled and two looks in a row see the same: links come up by and by. */
+export async function restingKernel(cluster: Cluster, host: string): Promise<Dump> {
+  await cluster.settled(host)
+  const deadline = performance.now() + PATIENCE_MS
+  let [last, now] = [await dumpKernel(cluster, host), await dumpKernel(cluster, host)]
+  while (differing(last, now).length > 0) {
+    if (performance.now() > deadline) throw new Error(`${host} changes: ${told(last, now)}`)
+    ;[last, now] = [now, await dumpKernel(cluster, host)]
+  }
+  return now
+}
+
+/** Fails unless the kernel holds what it held `before`, once links are reaped; says which sections differ. */
+export async function assertKernelKeeps(
+  cluster: Cluster,
+  host: string,
+  before: Dump,
+): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS
+  let now = await dumpKernel(cluster, host)
+  while (differing(before, now).length > 0 && performance.now() < deadline) {
+    now = await dumpKernel(cluster, host)
+  }
+  assert.deepEqual(differing(before, now), [], told(before, now))
+}
+
+function differing(before: Dump, now: Dump): readonly string[] {
+  const names = new Set([...before.keys(), ...now.keys()])
+  return [...names].filter((name) => before.get(name) !== now.get(name))
+}
+
+/** Each section that differs, from a little before the first difference. */
+function told(before: Dump, now: Dump): string {
+  return differing(before, now)
+    .map((name) => {
+      const [was, is] = [before.get(name) ?? '', now.get(name) ?? '']
+      const first = [...was].findIndex((character, i) => character !== is[i])
+      const from = Math.max(0, (first === -1 ? was.length : first) - TOLD_BEFORE)
+      const part = (text: string): string => text.slice(from, from + TOLD)
+      return `${name}, from character ${from}: was\n${part(was)}\nand is\n${part(is)}`
+    })
+    .join('\n')
 }
 
 /** Fails unless the kernel of the host holds exactly what the model says, once links are reaped. */
@@ -135,7 +182,7 @@ export async function assertKernelIsModel(cluster: Cluster, host: string): Promi
 }
 
 /** What one kernel holds, in the words of `wantedLines`. */
-export function linesOf(dump: Dump): readonly string[] {
+function linesOf(dump: Dump): readonly string[] {
   const read = <T>(name: string): T => JSON.parse(dump.get(name) || '[]') as T
   const links = read<Link[]>('links')
   const nameOf = new Map(links.map(({ ifindex, ifname }) => [ifindex, ifname]))
