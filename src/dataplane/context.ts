@@ -61,7 +61,12 @@ export class DeviceIndexes {
 
   /** Undefined when no device has the number. */
   nameOf(index: number): string | undefined {
-    return this.#names.get(index) ?? this.#kernel.links.get(index)?.name
+    return this.knownName(index) ?? this.#kernel.links.get(index)?.name
+  }
+
+  /** The same without asking the kernel: undefined for devices that are not ours and were not asked for. */
+  knownName(index: number): string | undefined {
+    return this.#names.get(index)
   }
 
   set(name: string, index: number): void {

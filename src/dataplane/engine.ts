@@ -44,6 +44,9 @@ const LONGEST_STEP_MS = 5_000
 /** Kinds that are compared at once. */
 const SWEPT_KINDS: readonly Kind[] = KIND_ORDER.filter((kind) => !SPREAD_KINDS.includes(kind))
 
+/** These stand among many devices, and whoever asks for all of a kind reads every device. */
+const FEW_AMONG_MANY: readonly Kind[] = ['gateway']
+
 /** Every device that goes up brings these; none of them leads to another host. */
 const LINK_ROUTES: readonly string[] = ['ff00::/8', 'fe80::/64']
 
@@ -203,11 +206,24 @@ export class Engine {
     }
   }
 
-  /** A device that goes down takes its routes along without a word of each; endpoints' devices have none. */
+  /** A device that goes down takes its routes along without a word of each; what we put ourselves is no news. */
   #concernsHost(notice: Notice): boolean {
-    if (notice.kind === 'link') return !isOurs(notice.link)
-    if (notice.kind === 'route') return !LINK_ROUTES.includes(notice.route.destination)
-    return notice.kind === 'address' || notice.kind === 'lost'
+    switch (notice.kind) {
+      case 'link':
+        return !isOurs(notice.link)
+      case 'route':
+        return !LINK_ROUTES.includes(notice.route.destination) && !this.#isOnOurs(notice.route)
+      case 'address':
+        return !this.#isOnOurs(notice.address)
+      default:
+        return notice.kind === 'lost'
+    }
+  }
+
+  /** The host's addresses in its networks come and go with every block, each with a route. */
+  #isOnOurs({ device }: { readonly device: number | undefined }): boolean {
+    const name = device === undefined ? undefined : this.#context.devices.knownName(device)
+    return name?.startsWith(MARK.devicePrefix) === true
   }
 
   #heard(notice: Notice): void {
@@ -222,10 +238,8 @@ export class Engine {
         this.#heardOfLink(notice.link)
         break
       case 'address':
-        this.#suspect(['peer'])
-        break
       case 'route':
-        if (!LINK_ROUTES.includes(notice.route.destination)) this.#suspect(['peer'])
+        if (this.#concernsHost(notice)) this.#suspect(['peer'])
         break
       case 'nft':
         this.#heardOfTable(notice)
@@ -341,7 +355,7 @@ export class Engine {
   #repair(kinds: readonly Kind[]): void {
     if (!this.#synced) return
     this.#abandonGone(kinds)
-    this.#tell(this.#reconciler.audit({ kinds }))
+    this.#tell(this.#reconciler.audit({ kinds, inPlace: FEW_AMONG_MANY }))
   }
 
   /** Asks the routes to all peers again when a router may have told of a smaller path. */

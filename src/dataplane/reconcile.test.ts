@@ -137,6 +137,21 @@ test('a resync removes what nobody claims and repairs what differs', () => {
   expect(kernel.all()).toEqual([...container('cka', '10.0.0.1')])
 })
 
+test('in place only what is wanted is read again: leftovers wait for a whole audit', () => {
+  const kernel = new ScriptedKernel()
+  const reconciler = new Reconciler(kernel.resources())
+  reconciler.apply([{ object: 'endpoint/a', wanted: container('cka', '10.0.0.1') }])
+  for (const wanted of container('stray', '10.0.0.9'))
+    kernel.of(wanted.kind).set(keyOf(wanted), wanted)
+  kernel.of('veth').delete('cka')
+  kernel.log.length = 0
+  const scope = { kinds: KIND_ORDER, inPlace: ['veth'] } as const
+  expect(reconciler.audit(scope).repaired).toEqual({ veth: 1, endpoint: 1 })
+  expect(kernel.log).toEqual(['remove endpoint 1/10.0.0.9', 'put veth cka'])
+  expect(reconciler.audit({ kinds: KIND_ORDER }).repaired).toEqual({ veth: 1 })
+  expect(kernel.log.at(-1)).toBe('remove veth stray')
+})
+
 test('a resync from an old copy spares what stands for other hosts', () => {
   const kernel = new ScriptedKernel()
   for (const wanted of [...container('ckleft', '10.0.0.9'), ...remote('10.0.0.8', 2)]) {

@@ -35,7 +35,11 @@ export interface Repair {
 
 /** Which things to read again: all of these kinds, or of one kind only those at these keys. */
 export type AuditScope =
-  | { readonly kinds: readonly Kind[] }
+  | {
+      readonly kinds: readonly Kind[]
+      /** Of these only what stands where something is wanted; leftovers are another audit's. */
+      readonly inPlace?: readonly Kind[]
+    }
   | { readonly kind: Kind; readonly keys: readonly string[] }
 
 /** Object under which failures are told that no object asked for: leftovers that cannot be removed. */
@@ -116,8 +120,7 @@ export class Reconciler {
     const kinds = 'kinds' in scope ? scope.kinds : [scope.kind]
     for (const kind of KIND_ORDER.filter((each) => kinds.includes(each))) {
       try {
-        const among = 'keys' in scope ? new Set(scope.keys) : undefined
-        const differing = this.#refresh(kind, among, spareOthers)
+        const differing = this.#refresh(kind, this.#keysIn(scope, kind), spareOthers)
         if (differing.size > 0) {
           repaired[kind] = differing.size
           touched.set(kind, differing)
@@ -206,6 +209,13 @@ export class Reconciler {
       else slots.delete(key)
     }
     return differing
+  }
+
+  /** Undefined: whatever there is of the kind. */
+  #keysIn(scope: AuditScope, kind: Kind): ReadonlySet<string> | undefined {
+    if ('keys' in scope) return new Set(scope.keys)
+    if (!scope.inPlace?.includes(kind)) return undefined
+    return new Set(this.#wanted(kind).map(keyOf))
   }
 
   #wanted(kind: Kind, among?: ReadonlySet<string>): readonly Wanted[] {

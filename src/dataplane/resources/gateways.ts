@@ -81,7 +81,12 @@ export function gateways(context: Context, listeners: GatewayListeners): Resourc
       have.softwareChecksums === want.softwareChecksums &&
       have.loopback === want.loopback &&
       new Set(have.addresses).symmetricDifference(new Set(want.addresses)).size === 0,
-    list: () => kernel.links.list({ group: MARK.gatewayGroup }).map(haveOf),
+    list(wanted, whole) {
+      const links = whole
+        ? kernel.links.list({ group: MARK.gatewayGroup })
+        : wanted.flatMap(({ device }) => kernel.links.get(device) ?? [])
+      return links.filter(({ group }) => group === MARK.gatewayGroup).map(haveOf)
+    },
     put(want) {
       const link = standing(want.device)
       const index = link?.index ?? create(want)
