@@ -1,7 +1,8 @@
 /**
  * Containers of real Docker engines: on one engine (`same-host`) beside the engine's own bridge, across two engines
  * (`across`) beside a real swarm overlay, and what the network adds to `docker run` (`start`). Ours and theirs have
- * two hosts each on a bare wire, so that neither meets the other's rules; starts are compared on one engine.
+ * two hosts each on a bare wire, so that neither meets the other's rules; starts are compared on one engine. What
+ * nobody can beat is measured along: a bare veth pair, the bare wire, and Docker's own driver that does least.
  */
 import { DockerEngine, engineProblem, IMAGE } from '../src/lab/docker-engine.ts'
 import type { Lab } from '../src/lab/lab.ts'
@@ -24,6 +25,8 @@ const METRICS = ['tcp_rr', 'tcp_crr', 'tcp_stream', 'udp_pps'] as const
 const NETWORK = 'blue'
 const BRIDGE = 'beside'
 const OVERLAY = 'over'
+/** A device in the container and nothing else: what is left of a start's cost is the engine's own. */
+const MACVLAN = 'least'
 /** A start takes a quarter of a second and scatters by a fifth of it. */
 const STARTS = 40
 
@@ -31,11 +34,11 @@ type Path = 'same-host' | 'across'
 
 /** How one subject carries packets. */
 interface Subject {
-  readonly name: 'docker-bridge' | 'docker-overlay' | 'carrick'
+  readonly name: 'docker-bridge' | 'docker-overlay' | 'carrick' | 'veth' | 'wire'
   readonly ends: Partial<Readonly<Record<Path, TrafficEnds>>>
 }
 
-/** What Docker itself has on that path. */
+/** What Docker itself has on that path: everything else is compared with it. */
 const THEIRS = { 'same-host': 'docker-bridge', across: 'docker-overlay' } as const
 
 const bounds: readonly Bound[] = [
@@ -70,10 +73,14 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
       progress('starting two engines in a swarm, and two beside a daemon each')
       const docker = await makeDocker(theirs)
       const { subject, engine } = await makeCarrick(lab)
+      const bare = await makeBare(lab)
       const settle = () => waitUntilQuiet(quick ? 300 : 6000)
-      const traffic = await interleave(measurementsOf([...docker, subject], quick ? 0.3 : 1), {
-        ...{ suite: SUITE, rounds: rounds ?? (quick ? 3 : 7), settle, progress },
-      })
+      const traffic = await interleave(
+        measurementsOf([...docker, ...bare, subject], quick ? 0.3 : 1),
+        {
+          ...{ suite: SUITE, rounds: rounds ?? (quick ? 3 : 7), settle, progress },
+        },
+      )
       return [...traffic, ...(await measureStarts(engine, quick ? 8 : STARTS, progress))]
     }),
   )
@@ -101,7 +108,7 @@ function measurementOf(
 ): Measurement {
   return {
     ...{ paths: [path], metric, unit: TRAFFIC[metric].unit, subject },
-    ...(subject === 'carrick' ? { against: THEIRS[path] } : {}),
+    ...(subject === THEIRS[path] ? {} : { against: THEIRS[path] }),
     measure: () => measureTraffic(metric, ends, seconds),
   }
 }
@@ -144,6 +151,24 @@ async function makeCarrick(lab: Lab): Promise<{ subject: Subject; engine: Docker
   return { subject: { name: 'carrick', ends }, engine: first }
 }
 
+/** A veth pair without an engine, and the wire between the hosts. */
+async function makeBare(lab: Lab): Promise<readonly Subject[]> {
+  const [first, second] = lab.hosts
+  if (first === undefined || second === undefined) throw new Error('A bench has two hosts')
+  const [left, right] = await lab.containers(first.name, ['bare-left', 'bare-right'])
+  if (left === undefined || right === undefined) throw new Error('Two names make two containers')
+  await lab.joinBare(left, ['198.51.100.1/24'], right, ['198.51.100.2/24'])
+  const veth = { clientNetns: left.pin, serverNetns: right.pin, serverAddress: '198.51.100.2' }
+  const wire = {
+    ...{ clientNetns: lab.netns(first.name), serverNetns: lab.netns(second.name) },
+    serverAddress: second.underlay[0].ip,
+  }
+  return [
+    { name: 'veth', ends: { 'same-host': veth } },
+    { name: 'wire', ends: { across: wire } },
+  ]
+}
+
 async function startEngines(lab: Lab): Promise<readonly [DockerEngine, DockerEngine]> {
   const [first, second] = lab.hosts
   if (first === undefined || second === undefined) throw new Error('A bench has two hosts')
@@ -180,7 +205,10 @@ async function measureStarts(
   times: number,
   progress: SuiteOptions['progress'],
 ): Promise<readonly Row[]> {
-  const plain = { none: 'none', 'docker-bridge': BRIDGE, carrick: NETWORK }
+  const plain = {
+    ...{ none: 'none', 'docker-bridge': BRIDGE, carrick: NETWORK },
+    ...((await hasMacvlan(engine)) ? { 'docker-macvlan': MACVLAN } : {}),
+  }
   const published = { 'docker-bridge': BRIDGE, carrick: NETWORK }
   const starts = [
     ...Object.entries(plain).map(([subject, network]) => new Starts('start', subject, network, [])),
@@ -205,7 +233,7 @@ async function measureStarts(
     progress(`${path} ${metric} ${subject}: ${value.toPrecision(4)} ms`)
   }
   return rows.map((row) => {
-    if (row.subject !== 'carrick' || row.metric !== 'network_ms') return row
+    if (row.subject === 'docker-bridge' || row.metric !== 'network_ms') return row
     const base = rows.find(
       ({ path, metric, subject }) =>
         path === row.path && metric === row.metric && subject === 'docker-bridge',
@@ -213,6 +241,16 @@ async function measureStarts(
     if (base === undefined) throw new Error(`No docker-bridge for ${row.path}`)
     return { ...row, against: base.subject, ratio: rounded(row.median / base.median) }
   })
+}
+
+/** Some kernels have none. */
+async function hasMacvlan(engine: DockerEngine): Promise<boolean> {
+  await engine.docker(
+    ...['network', 'create', '-d', 'macvlan', '-o', 'parent=eth0'],
+    ...['--subnet', '198.51.100.0/24', MACVLAN],
+  )
+  const { exitCode } = await engine.run('run', '--rm', '--network', MACVLAN, IMAGE, 'true')
+  return exitCode === 0
 }
 
 /** Starts of one kind of container, one after another. */
