@@ -69,20 +69,22 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
   checkExecutable()
   await buildTraffic()
   return await withBenchLab('docker-a', (theirs) =>
-    withBenchLab('docker-b', async (lab) => {
-      progress('starting two engines in a swarm, and two beside a daemon each')
-      const docker = await makeDocker(theirs)
-      const { subject, engine } = await makeCarrick(lab)
-      const bare = await makeBare(lab)
-      const settle = () => waitUntilQuiet(quick ? 300 : 6000)
-      const traffic = await interleave(
-        measurementsOf([...docker, ...bare, subject], quick ? 0.3 : 1),
-        {
-          ...{ suite: SUITE, rounds: rounds ?? (quick ? 3 : 7), settle, progress },
-        },
-      )
-      return [...traffic, ...(await measureStarts(engine, quick ? 8 : STARTS, progress))]
-    }),
+    withBenchLab('docker-b', (ours) =>
+      withBenchLab('docker-c', async (nobodys) => {
+        progress('starting two engines in a swarm, and two beside a daemon each')
+        const docker = await makeDocker(theirs)
+        const bare = await makeBare(nobodys)
+        const { subject, engine } = await makeCarrick(ours)
+        const traffic = await interleave(
+          measurementsOf([...docker, ...bare, subject], quick ? 0.3 : 1),
+          {
+            ...{ suite: SUITE, rounds: rounds ?? (quick ? 3 : 7), progress },
+            settle: () => waitUntilQuiet(quick ? 300 : 6000),
+          },
+        )
+        return [...traffic, ...(await measureStarts(engine, quick ? 8 : STARTS, progress))]
+      }),
+    ),
   )
 }
 
@@ -151,7 +153,7 @@ async function makeCarrick(lab: Lab): Promise<{ subject: Subject; engine: Docker
   return { subject: { name: 'carrick', ends }, engine: first }
 }
 
-/** A veth pair without an engine, and the wire between the hosts. */
+/** A veth pair, and the wire between two hosts, where there is no engine and no daemon. */
 async function makeBare(lab: Lab): Promise<readonly Subject[]> {
   const [first, second] = lab.hosts
   if (first === undefined || second === undefined) throw new Error('A bench has two hosts')
