@@ -212,18 +212,18 @@ export class Engine {
       case 'link':
         return !isOurs(notice.link)
       case 'route':
-        return !LINK_ROUTES.includes(notice.route.destination) && !this.#isOnOurs(notice.route)
+        return !LINK_ROUTES.includes(notice.route.destination) && !this.#isOnGateway(notice.route)
       case 'address':
-        return !this.#isOnOurs(notice.address)
+        return !this.#isOnGateway(notice.address)
       default:
         return notice.kind === 'lost'
     }
   }
 
   /** The host's addresses in its networks come and go with every block, each with a route. */
-  #isOnOurs({ device }: { readonly device: number | undefined }): boolean {
+  #isOnGateway({ device }: { readonly device: number | undefined }): boolean {
     const name = device === undefined ? undefined : this.#context.devices.knownName(device)
-    return name?.startsWith(MARK.devicePrefix) === true
+    return name !== undefined && this.#reconciler.wantedAt('gateway', name) !== undefined
   }
 
   #heard(notice: Notice): void {
