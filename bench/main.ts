@@ -10,6 +10,7 @@ import { cniSuite } from './cni.ts'
 import { datapath } from './datapath.ts'
 import { dockerSuite } from './docker.ts'
 import { northSouth } from './north-south.ts'
+import { countStolen } from './quiet.ts'
 import { formatTable } from './rows.ts'
 import type { Suite } from './suite.ts'
 
@@ -41,12 +42,14 @@ async function main(argv: readonly string[]): Promise<number> {
     console.error(USAGE)
     return 2
   }
+  const stolen = countStolen()
   const rows = await suite.run({
     quick: values.quick,
     rounds,
     subjects: values.subjects === undefined ? undefined : new Set(values.subjects.split(',')),
     progress: (line) => console.error(line),
   })
+  console.error(`processor time taken by other machines: ${stolen().toFixed(1)} %`)
   console.log(values.json ? JSON.stringify(rows) : formatTable(rows, suite.bounds))
   return 0
 }
