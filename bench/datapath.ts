@@ -1,7 +1,8 @@
 /**
  * What a packet's way costs: containers joined by carrick against containers joined by nothing but a veth
  * pair (`same-host`), and across two hosts against the wire between these hosts itself (`across-*`). The
- * wire is a veth pair, so what is compared is processor time per packet and nothing else.
+ * wire is a veth pair, so what is compared is processor time per packet and nothing else. It lies between hosts of
+ * its own, without a daemon, whose tables would be part of what it costs.
  */
 import type { Lab } from '../src/lab/lab.ts'
 import { withBenchLab } from './bench-lab.ts'
@@ -55,20 +56,22 @@ async function run({ quick, rounds, subjects, progress }: SuiteOptions): Promise
   const wanted = (name: string) => subjects === undefined || subjects.has(name)
   if (wanted('carrick')) checkExecutable()
   await buildTraffic()
-  return await withBenchLab(SUITE, async (lab) => {
-    const found: readonly Subject[] = [
-      ...(wanted('veth') ? [await makeVeth(lab)] : []),
-      ...(wanted('wire') ? [wireOf(lab)] : []),
-      ...(wanted('carrick') ? await makeCarrick(lab, progress) : []),
-    ]
-    const seconds = quick ? 0.3 : 1
-    return await interleave(measurementsOf(found, seconds), {
-      suite: SUITE,
-      rounds: rounds ?? (quick ? 3 : 15),
-      settle: () => waitUntilQuiet(quick ? 300 : 6000),
-      progress,
-    })
-  })
+  const seconds = quick ? 0.3 : 1
+  return await withBenchLab(SUITE, (lab) =>
+    withBenchLab('bare', async (bare) => {
+      const found: readonly Subject[] = [
+        ...(wanted('veth') ? [await makeVeth(bare)] : []),
+        ...(wanted('wire') ? [wireOf(bare)] : []),
+        ...(wanted('carrick') ? await makeCarrick(lab, progress) : []),
+      ]
+      return await interleave(measurementsOf(found, seconds), {
+        suite: SUITE,
+        rounds: rounds ?? (quick ? 3 : 15),
+        settle: () => waitUntilQuiet(quick ? 300 : 6000),
+        progress,
+      })
+    }),
+  )
 }
 
 /** Metric by metric and base by base, so that what is compared is measured within seconds. */
