@@ -1,10 +1,11 @@
 /**
  * What a packet's way costs: containers joined by carrick against containers joined by nothing but a veth
- * pair (`same-host`), and across two hosts against the wire between these hosts itself (`across-*`). The
+ * pair (`same-host`), and across two hosts against the wire between two hosts itself (`across-*`). The
  * wire is a veth pair, so what is compared is processor time per packet and nothing else. It lies between hosts of
  * its own, without a daemon, whose tables would be part of what it costs.
  */
 import type { Lab } from '../src/lab/lab.ts'
+import { bareVeth, bareWire } from './bare.ts'
 import { withBenchLab } from './bench-lab.ts'
 import { attach, checkExecutable, startFabric } from './fabric.ts'
 import { interleave, type Measurement } from './interleave.ts'
@@ -59,9 +60,12 @@ async function run({ quick, rounds, subjects, progress }: SuiteOptions): Promise
   const seconds = quick ? 0.3 : 1
   return await withBenchLab(SUITE, (lab) =>
     withBenchLab('bare', async (bare) => {
-      const found: readonly Subject[] = [
-        ...(wanted('veth') ? [await makeVeth(bare)] : []),
-        ...(wanted('wire') ? [wireOf(bare)] : []),
+      const nobodys: readonly Subject[] = [
+        { name: 'veth', paths: [PATHS.local], ends: await bareVeth(bare) },
+        { name: 'wire', paths: [PATHS.vxlan, PATHS.direct], ends: bareWire(bare) },
+      ]
+      const found = [
+        ...nobodys.filter(({ name }) => wanted(name)),
         ...(wanted('carrick') ? await makeCarrick(lab, progress) : []),
       ]
       return await interleave(measurementsOf(found, seconds), {
@@ -92,20 +96,6 @@ function measurementsOf(subjects: readonly Subject[], seconds: number): readonly
 /** A base comes right before the subjects that are compared with it. */
 function byBase({ name, against }: Subject): number {
   return ((against ?? name) === 'veth' ? 0 : 2) + (against === undefined ? 0 : 1)
-}
-
-async function makeVeth(lab: Lab): Promise<Subject> {
-  const [left, right] = await lab.containers('h1', ['veth-left', 'veth-right'])
-  if (left === undefined || right === undefined) throw new Error('Two names make two containers')
-  await lab.joinBare(left, ['198.51.100.1/24'], right, ['198.51.100.2/24'])
-  const ends = { clientNetns: left.pin, serverNetns: right.pin, serverAddress: '198.51.100.2' }
-  return { name: 'veth', paths: [PATHS.local], ends }
-}
-
-function wireOf(lab: Lab): Subject {
-  const serverAddress = lab.hosts[1]?.underlay[0].ip ?? ''
-  const ends = { clientNetns: lab.netns('h1'), serverNetns: lab.netns('h2'), serverAddress }
-  return { name: 'wire', paths: [PATHS.vxlan, PATHS.direct], ends }
 }
 
 /** One network per carrier with a container at either end, on daemons as users run them. */

@@ -6,6 +6,7 @@
  */
 import { DockerEngine, engineProblem, IMAGE } from '../src/lab/docker-engine.ts'
 import type { Lab } from '../src/lab/lab.ts'
+import { bareVeth, bareWire } from './bare.ts'
 import { withBenchLab } from './bench-lab.ts'
 import { checkExecutable, startFabric, until } from './fabric.ts'
 import { interleave, type Measurement } from './interleave.ts'
@@ -73,7 +74,10 @@ async function run(options: SuiteOptions): Promise<readonly Row[]> {
       withBenchLab('docker-c', async (nobodys) => {
         progress('starting two engines in a swarm, and two beside a daemon each')
         const docker = await makeDocker(theirs)
-        const bare = await makeBare(nobodys)
+        const bare: readonly Subject[] = [
+          { name: 'veth', ends: { 'same-host': await bareVeth(nobodys) } },
+          { name: 'wire', ends: { across: bareWire(nobodys) } },
+        ]
         const { subject, engine } = await makeCarrick(ours)
         const traffic = await interleave(
           measurementsOf([...docker, ...bare, subject], quick ? 0.3 : 1),
@@ -151,24 +155,6 @@ async function makeCarrick(lab: Lab): Promise<{ subject: Subject; engine: Docker
     across: await endsIn(NETWORK, [first, 'c3'], [second, 'c4']),
   }
   return { subject: { name: 'carrick', ends }, engine: first }
-}
-
-/** A veth pair, and the wire between two hosts, where there is no engine and no daemon. */
-async function makeBare(lab: Lab): Promise<readonly Subject[]> {
-  const [first, second] = lab.hosts
-  if (first === undefined || second === undefined) throw new Error('A bench has two hosts')
-  const [left, right] = await lab.containers(first.name, ['bare-left', 'bare-right'])
-  if (left === undefined || right === undefined) throw new Error('Two names make two containers')
-  await lab.joinBare(left, ['198.51.100.1/24'], right, ['198.51.100.2/24'])
-  const veth = { clientNetns: left.pin, serverNetns: right.pin, serverAddress: '198.51.100.2' }
-  const wire = {
-    ...{ clientNetns: lab.netns(first.name), serverNetns: lab.netns(second.name) },
-    serverAddress: second.underlay[0].ip,
-  }
-  return [
-    { name: 'veth', ends: { 'same-host': veth } },
-    { name: 'wire', ends: { across: wire } },
-  ]
 }
 
 async function startEngines(lab: Lab): Promise<readonly [DockerEngine, DockerEngine]> {

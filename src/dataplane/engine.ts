@@ -198,11 +198,12 @@ export class Engine {
   async #listen(notices: AsyncIterable<Notice>): Promise<void> {
     for await (const notice of notices) {
       if (this.#stopped.signal.aborted) return
-      if (this.#concernsHost(notice)) {
+      const ofHost = this.#concernsHost(notice)
+      if (ofHost) {
         this.#facts.suspect()
         this.#underlay.suspect()
       }
-      if (this.#synced) this.#heard(notice)
+      if (this.#synced) this.#heard(notice, ofHost)
     }
   }
 
@@ -226,7 +227,7 @@ export class Engine {
     return name !== undefined && this.#reconciler.wantedAt('gateway', name) !== undefined
   }
 
-  #heard(notice: Notice): void {
+  #heard(notice: Notice, ofHost: boolean): void {
     const suspects = gatewaySuspects(
       notice,
       (kind, key) => this.#reconciler.wantedAt(kind, key),
@@ -239,7 +240,7 @@ export class Engine {
         break
       case 'address':
       case 'route':
-        if (this.#concernsHost(notice)) this.#suspect(['peer'])
+        if (ofHost) this.#suspect(['peer'])
         break
       case 'nft':
         this.#heardOfTable(notice)
